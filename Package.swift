@@ -1,0 +1,82 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The tree is the architecture: a target may import only targets of lower layers (ARCHITECTURE.md).
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, apt package: String) -> Target {
+    .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "fletch",
+    products: [
+        .executable(name: "fletch", targets: ["fletch"]),
+        .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    ],
+    targets: [
+        // Layer 0: system libraries, nothing else.
+        system("CNghttp2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
+        system("CProtobufC", pkgConfig: "libprotobuf-c", apt: "libprotobuf-c-dev"),
+        system("CUV", pkgConfig: "libuv", apt: "libuv1-dev"),
+        system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-serial-dev"),
+        system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
+        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
+
+        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra. No target here knows another.
+        library("Wire", ["CProtobufC"]),
+        library("HTTP2", ["CNghttp2"]),
+        library("EventLoop", ["CUV"]),
+        .target(name: "CKernels"),
+        library("LinearAlgebra", ["CBLAS"]),
+
+        // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
+        library("Schema", ["Wire"]),
+        library("RPC", ["Wire"]),
+        library("ServiceSchema", ["RPC", "Schema", "Wire"]),
+        library("Tables", ["Schema", "Wire", "CXXHash"]),
+        library("Graph", ["CZlib", "CZstd"]),
+        library("Learning", ["LinearAlgebra"]),
+
+        // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
+        library("Server", ["EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire", .product(name: "Logging", package: "swift-log")]),
+        library("Client", ["CNghttp2", "RPC", "Wire"]),
+        library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
+        library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+        library("Services", ["Retrieval", "RPC", "Schema", "ServiceSchema", "Wire"]),
+
+        // Layer 4: the one command.
+        .executableTarget(
+            name: "fletch",
+            dependencies: [
+                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services", "Tables", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
+        // The generator: CodeGeneratorRequest -> model -> printer.
+        .executableTarget(
+            name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch", swiftSettings: strict),
+        library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
+    ]
+)
