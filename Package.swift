@@ -58,7 +58,12 @@ let package = Package(
         library("Learning", ["LinearAlgebra"]),
 
         // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
-        library("Server", ["EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire", .product(name: "Logging", package: "swift-log")]),
+        library(
+            "Server",
+            [
+                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
@@ -68,7 +73,8 @@ let package = Package(
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services", "Tables", "Wire",
+                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
+                "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -76,7 +82,8 @@ let package = Package(
 
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
-            name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch", swiftSettings: strict),
+            name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
+            swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
     ]
 )
