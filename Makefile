@@ -1,0 +1,71 @@
+# Everything a person runs. On a fresh Debian 12 machine with Swift 6.3: `make demo`, `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Libraries that Fletch is linked with, then what generates, tests and measures it.
+DEBIAN_PACKAGES := pkg-config libnghttp2-dev libprotobuf-c-dev libuv1-dev libopenblas-serial-dev libxxhash-dev \
+	libzstd-dev zlib1g-dev protobuf-compiler python3 python3-venv nghttp2-client
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Backtraces of the Swift runtime take minutes under the sanitizers, which print their own.
+export SWIFT_BACKTRACE := enable=no
+FUZZ_SECONDS ?= 60
+
+.PHONY: help setup build demo test test-unit test-sanitizers test-fuzz test-end-to-end lint generate check-generated bench format clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+setup: .venv/.installed ## Install the Debian packages and the Python environment that are missing.
+	@deploy/setup.sh $(DEBIAN_PACKAGES)
+
+.venv/.installed: Tests/EndToEnd/requirements.txt deploy/setup.sh
+	@deploy/setup.sh $(DEBIAN_PACKAGES)
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/EndToEnd/requirements.txt
+	touch $@
+
+build: setup ## Build the optimised command: .build/release/fletch.
+	swift build -c release
+
+demo: build ## Learn from this machine's own package archive, publish, serve, ask.
+	deploy/demo/run.sh
+
+test: lint check-generated test-unit test-sanitizers test-fuzz test-end-to-end ## Pass all tests.
+
+lint: setup ## Check the schemas' and the sources' style.
+	cd proto && buf lint
+	swift format lint --strict --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
+
+test-unit: setup ## The Swift tests.
+	swift test --parallel
+
+test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
+	swift test --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
+	swift test --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
+SANITIZED := WireTests|HTTP2Tests|RPCTests|ServerTests|TablesTests|RetrievalTests
+
+test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
+	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
+
+test-end-to-end: build ## A real server process, stock clients, real tables.
+	$(PYTHON) -m pytest Tests/EndToEnd clients/python/tests
+
+generate: setup ## Regenerate all generated code.
+	codegen/generate.sh
+	clients/python/generate.sh
+
+check-generated: setup ## Fail where generated code differs from what its schema gives.
+	codegen/generate.sh --check
+	clients/python/generate.sh --check
+
+bench: build ## CPU per request beside other servers (see Benchmarks/README.md).
+	Benchmarks/run.sh
+
+format: ## Format the Swift sources in place.
+	swift format --in-place --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
+
+clean: ## Remove what was built, not what was learned.
+	rm -rf .build .build-* .venv

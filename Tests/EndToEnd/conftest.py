@@ -1,0 +1,43 @@
+import sys
+import pathlib
+
+sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).resolve().parents[2] / "clients/python")]
+
+import pytest
+
+import harness
+
+
+@pytest.fixture(scope="session")
+def edges(tmp_path_factory):
+    return harness.debian_edges(tmp_path_factory.mktemp("data") / "edges.csv")
+
+
+@pytest.fixture(scope="session")
+def embeddings(edges, tmp_path_factory):
+    """A quickly trained model of the real archive: small and rough, but real."""
+    directory = tmp_path_factory.mktemp("model") / "embeddings"
+    harness.fletch(
+        "train", "related", "--edges", edges, "--output", directory,
+        "--dimension", 16, "--layers", 1, "--epochs", 2, "--seed", 7,
+    )  # fmt: skip
+    return directory
+
+
+@pytest.fixture(scope="session")
+def store(embeddings, tmp_path_factory):
+    """A store with one published version; tests that change a store copy it first."""
+    directory = tmp_path_factory.mktemp("serving") / "store"
+    harness.fletch("publish", "--related", embeddings, "--store", directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def table(store):
+    return harness.PublishedTable(store / "related" / "1")
+
+
+@pytest.fixture(scope="session")
+def server(store):
+    with harness.Server(store) as running:
+        yield running

