@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Libraries that Fletch is linked with, then what generates, tests and measures it.
-DEBIAN_PACKAGES := pkg-config libnghttp2-dev libprotobuf-c-dev libuv1-dev libopenblas-serial-dev libxxhash-dev \
+DEBIAN_PACKAGES := pkg-config libnghttp2-dev libprotobuf-c-dev libuv1-dev libopenblas-pthread-dev libxxhash-dev \
 	libzstd-dev zlib1g-dev protobuf-compiler python3 python3-venv nghttp2-client
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
