@@ -51,7 +51,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
-        library("RPC", ["Wire"]),
+        library("RPC", ["HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
         library("Graph", ["CZlib", "CZstd"]),
