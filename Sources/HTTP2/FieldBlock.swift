@@ -1,23 +1,38 @@
 internal import CNghttp2
 
-/// Header fields that are the same for many answers: built once, sent without a copy.
-///
-/// The block must outlive every session that sends it.
+/// Header fields of an answer, sent without a copy: the block must outlive the stream that it answers.
 public final class FieldBlock {
+    /// One field of an answer.
+    public struct Field {
+        public var name: String
+        public var value: String
+        /// Whether the peer may keep the field in its compression table: no for values that are never repeated.
+        public var isRepeated: Bool
+
+        /// A field; `name` in lower case, both without bytes that HTTP/2 forbids in fields.
+        public init(_ name: String, _ value: String, isRepeated: Bool = true) {
+            self.name = name
+            self.value = value
+            self.isRepeated = isRepeated
+        }
+    }
+
     let fields: UnsafeMutableBufferPointer<nghttp2_nv>
 
-    /// A block of `fields`, names in lower case, pseudo-headers first.
-    public init(_ fields: [(name: String, value: String)]) {
+    /// A block of `fields`, pseudo-headers first.
+    public init(_ fields: [Field]) {
         self.fields = .allocate(capacity: fields.count)
-        let flags = UInt8(NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue | NGHTTP2_NV_FLAG_NO_COPY_VALUE.rawValue)
         for (index, field) in fields.enumerated() {
             let name = copy(field.name)
             let value = copy(field.value)
+            let flags =
+                NGHTTP2_NV_FLAG_NO_COPY_NAME.rawValue | NGHTTP2_NV_FLAG_NO_COPY_VALUE.rawValue
+                | (field.isRepeated ? NGHTTP2_NV_FLAG_NONE.rawValue : NGHTTP2_NV_FLAG_NO_INDEX.rawValue)
             self.fields.initializeElement(
                 at: index,
                 to: nghttp2_nv(
                     name: name.baseAddress, value: value.baseAddress, namelen: name.count, valuelen: value.count,
-                    flags: flags))
+                    flags: UInt8(flags)))
         }
     }
 

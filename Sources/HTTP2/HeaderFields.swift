@@ -85,5 +85,8 @@ public struct HeaderFields: Sequence {
         }
     }
 
+    /// No fields.
+    public static var empty: HeaderFields { HeaderFields(bytes: UnsafeRawBufferPointer(start: nil, count: 0)) }
+
     @inlinable public func makeIterator() -> Iterator { Iterator(rest: bytes) }
 }

@@ -98,10 +98,10 @@ public final class Session {
     /// Answers with header fields alone and ends the stream; a request that has not ended is then reset.
     ///
     /// - Parameters:
-    ///   - fields: Copied; pseudo-headers first, names in lower case.
+    ///   - fields: Not copied; must stay until the stream is reported closed.
     ///   - resetCode: The error code of that reset; NO_ERROR (0) tells the peer that the answer is whole.
     public func respond(
-        to stream: UnsafeMutablePointer<Stream>, fields: borrowing ResponseFields, resetCode: UInt32 = 0
+        to stream: UnsafeMutablePointer<Stream>, fields: FieldBlock, resetCode: UInt32 = 0
     ) {
         guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
         stream.pointee.hasResponse = true
@@ -111,8 +111,8 @@ public final class Session {
             state.pointee.resetsAfterResponse &+= 1
         }
         state.pointee.unsentAnswers &+= 1
-        let id = stream.pointee.id
-        let code = fields.withFields { nghttp2_submit_response(session, id, $0.baseAddress, $0.count, nil) }
+        let code = nghttp2_submit_response(
+            session, stream.pointee.id, fields.fields.baseAddress, fields.fields.count, nil)
         if code != 0 { reset(stream, code: NGHTTP2_INTERNAL_ERROR.rawValue) }
     }
 
