@@ -74,6 +74,12 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        // Benchmarks: the server's own cost, without a table.
+        .executableTarget(
+            name: "canned-server",
+            dependencies: ["EventLoop", "RPC", "Server", "Wire", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
+
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch", swiftSettings: strict),

@@ -1,7 +1,8 @@
 internal import CUV
 internal import Synchronization
 
-/// One libuv loop: sockets, timers, signals. Made, run and used on one thread; only ``proxy`` may cross threads.
+/// One libuv loop: sockets, timers, signals. Used by one thread at a time; only ``proxy`` may be used by any thread
+/// while the loop runs.
 public final class EventLoop {
     /// Bytes that one read takes at most; shared by all connections of the loop.
     private static let readBufferBytes = 64 << 10

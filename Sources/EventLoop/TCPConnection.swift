@@ -93,6 +93,15 @@ public final class TCPConnection {
         return sent == bytes.count || enqueue(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
     }
 
+    /// Tells the peer that nothing more will be sent, while what it sends is still read: a plain close with unread
+    /// bytes would reset the connection and could cost the peer our last answers.
+    public func finishWriting() {
+        var descriptor: uv_os_fd_t = -1
+        let handle = UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self)
+        guard isOpen, uv_fileno(handle, &descriptor) == 0 else { return }
+        shutdown(descriptor, Int32(SHUT_WR))
+    }
+
     /// Closes the connection; bytes that still wait are dropped. The handler hears nothing more.
     public func close() {
         guard isOpen else { return }

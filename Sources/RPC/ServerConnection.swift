@@ -9,6 +9,8 @@ public final class ServerConnection: SessionDelegate {
     private var now: UInt64 = 0
     /// Calls whose request has not ended.
     private var receivingCount = 0
+    /// Calls that the connection has begun so far.
+    public private(set) var startedCalls: UInt64 = 0
 
     public init(dispatcher: Dispatcher) throws(HTTP2Error) {
         self.dispatcher = dispatcher
@@ -62,6 +64,7 @@ public final class ServerConnection: SessionDelegate {
 
     public func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.counters.callsStarted &+= 1
+        startedCalls &+= 1
         receivingCount &+= 1
         do throws(Rejection) {
             guard !stream.pointee.headersTooLarge else { throw .headersTooLarge }
@@ -115,6 +118,8 @@ public final class ServerConnection: SessionDelegate {
             try dispatcher.methods[call.pointee.method].pointee.method.invoke(
                 UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
         } catch {
+            // An error that says OK is the handler's mistake; the caller must not take it for an answer.
+            let error = error.code == .ok ? RPCError(.unknown, error.message) : error
             answer(stream, error, httpStatus: 200)
             return
         }
