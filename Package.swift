@@ -51,7 +51,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
-        library("RPC", ["Wire"]),
+        library("RPC", ["HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
         library("Graph", ["CZlib", "CZstd"]),
@@ -79,6 +79,12 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+
+        // Benchmarks: the server's own cost, without a table.
+        .executableTarget(
+            name: "canned-server",
+            dependencies: ["EventLoop", "RPC", "Server", "Wire", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
 
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(

@@ -1,9 +1,15 @@
+internal import HTTP2
+
 /// What the server keeps for a call and the handler reads or sets through ``UnaryCall``.
 public struct UnaryCallStorage {
     /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max` where it set no deadline.
     public var deadline: UInt64 = .max
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
+
+    var metadata = Metadata(fields: HeaderFields.empty)
+    var initialMetadata: [(name: String, value: String)] = []
+    var trailingMetadata: [(name: String, value: String)] = []
 
     public init() {}
 }

@@ -1,0 +1,202 @@
+internal import CNghttp2
+
+// nghttp2's callbacks: free functions that record what happened and return. Closure literals handed to C from an
+// isolated context trap.
+
+private typealias State = UnsafeMutablePointer<SessionState>
+
+private func state(_ user: UnsafeMutableRawPointer?) -> State { user!.assumingMemoryBound(to: SessionState.self) }
+
+func makeCallbacks() -> OpaquePointer {
+    var callbacks: OpaquePointer?
+    guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks else {
+        fatalError("no memory for nghttp2's callbacks")
+    }
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, onBeginFrame)
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, onBeginHeaders)
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, onHeader)
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, onDataChunk)
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, onFrame)
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, onStreamClose)
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, onFrameSent)
+    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, onUnknownFrame)
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, sendBody)
+    return callbacks
+}
+
+private func onBeginFrame(_: OpaquePointer?, header: UnsafePointer<nghttp2_frame_hd>?, user: UnsafeMutableRawPointer?)
+    -> Int32
+{
+    let header = header!
+    switch UInt32(header.pointee.type) {
+    case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue, NGHTTP2_RST_STREAM.rawValue: break
+    default: state(user).pointee.spendNoProgressFrame()
+    }
+    return 0
+}
+
+private func onBeginHeaders(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?)
+    -> Int32
+{
+    let state = state(user)
+    let frame = frame!
+    state.pointee.isInsideHeaders = true
+    if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+        let stream = state.pointee.open(id: frame.pointee.hd.stream_id)
+        nghttp2_session_set_stream_user_data(state.pointee.session, frame.pointee.hd.stream_id, stream)
+        state.pointee.current = stream
+    }
+    return 0
+}
+
+private func onHeader(
+    _: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, name: UnsafePointer<UInt8>?, nameCount: Int,
+    value: UnsafePointer<UInt8>?, valueCount: Int, flags: UInt8, user: UnsafeMutableRawPointer?
+) -> Int32 {
+    let state = state(user)
+    guard let stream = state.pointee.stream(frame!.pointee.hd.stream_id) else { return 0 }
+    // What a field costs is RFC 9113's measure (6.5.2).
+    stream.pointee.headerListBytes &+= nameCount &+ valueCount &+ 32
+    let limits = state.pointee.resources._withUnsafeGuaranteedRef { $0.limits }
+    if stream.pointee.headerListBytes > limits.maxHeaderListBytes {
+        stream.pointee.headersTooLarge = true
+        let abort = stream.pointee.headerListBytes > limits.maxHeaderListBytes &* limits.headerListAbortFactor
+        return abort ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue : 0
+    }
+    // Trailers of a request mean nothing in gRPC: they are counted and dropped.
+    guard frame!.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
+    stream.pointee.log.append(
+        name: UnsafeRawBufferPointer(start: name, count: nameCount),
+        value: UnsafeRawBufferPointer(start: value, count: valueCount))
+    return 0
+}
+
+private func onDataChunk(
+    session: OpaquePointer?, flags: UInt8, id: Int32, bytes: UnsafePointer<UInt8>?, count: Int,
+    user: UnsafeMutableRawPointer?
+) -> Int32 {
+    let state = state(user)
+    nghttp2_session_consume_connection(session, count)
+    if UInt32(flags) & NGHTTP2_FLAG_END_STREAM.rawValue == 0 { nghttp2_session_consume_stream(session, id, count) }
+    guard let stream = state.pointee.stream(id) else { return 0 }
+    state.pointee.delegate.session(received: UnsafeRawBufferPointer(start: bytes, count: count), on: stream)
+    return 0
+}
+
+private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?) -> Int32 {
+    let state = state(user)
+    let header = frame!.pointee.hd
+    switch UInt32(header.type) {
+    case NGHTTP2_HEADERS.rawValue: receivedHeaders(state, frame!)
+    case NGHTTP2_DATA.rawValue:
+        if UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
+            receivedEnd(state, id: header.stream_id)
+        } else if header.length <= frame!.pointee.data.padlen {
+            state.pointee.spendNoProgressFrame()
+        }
+    case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
+    case NGHTTP2_PING.rawValue:
+        if UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 { state.pointee.pingAcknowledged = true }
+    default: break
+    }
+    return 0
+}
+
+private func receivedHeaders(_ state: State, _ frame: UnsafePointer<nghttp2_frame>) {
+    state.pointee.isInsideHeaders = false
+    guard !state.pointee.isTerminated, let stream = state.pointee.stream(frame.pointee.hd.stream_id) else { return }
+    let ended = UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
+    if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
+        state.pointee.noProgressFrames.earn(
+            state.pointee.resources._withUnsafeGuaranteedRef { $0.limits.noProgressFramesPerRequest })
+        stream.pointee.requestEnded = ended
+        state.pointee.delegate.session(receivedHeadersOn: stream)
+    }
+    if ended { receivedEnd(state, id: stream.pointee.id) }
+}
+
+private func receivedEnd(_ state: State, id: Int32) {
+    guard !state.pointee.isTerminated, let stream = state.pointee.stream(id) else { return }
+    stream.pointee.requestEnded = true
+    state.pointee.delegate.session(receivedEndOn: stream)
+}
+
+private func onStreamClose(_: OpaquePointer?, id: Int32, code: UInt32, user: UnsafeMutableRawPointer?) -> Int32 {
+    let state = state(user)
+    guard let stream = state.pointee.stream(id) else { return 0 }
+    state.pointee.delegate.session(closed: stream)
+    state.pointee.finish(stream)
+    return 0
+}
+
+private func onUnknownFrame(
+    _: OpaquePointer?, payload: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    header: UnsafePointer<nghttp2_frame_hd>?, user: UnsafeMutableRawPointer?
+) -> Int32 {
+    // Counted by onBeginFrame; nothing in it is for us.
+    NGHTTP2_ERR_CANCEL.rawValue
+}
+
+private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?)
+    -> Int32
+{
+    let state = state(user)
+    let header = frame!.pointee.hd
+    switch UInt32(header.type) {
+    case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
+        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
+            let stream = state.pointee.stream(header.stream_id), stream.pointee.resetsAfterResponse
+        else { break }
+        stream.pointee.resetsAfterResponse = false
+        state.pointee.resetsAfterResponse &-= 1
+        if !stream.pointee.requestEnded {
+            nghttp2_submit_rst_stream(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), header.stream_id, stream.pointee.resetCode)
+        }
+    case NGHTTP2_RST_STREAM.rawValue:
+        let code = frame!.pointee.rst_stream.error_code
+        if code != NGHTTP2_NO_ERROR.rawValue, code != NGHTTP2_CANCEL.rawValue, !state.pointee.ownResets.spend() {
+            state.pointee.terminate()
+        }
+    default: break
+    }
+    return 0
+}
+
+/// Says how much of an answer's body the next DATA frame takes; the trailers follow the last of it.
+func readBody(
+    session: OpaquePointer?, id: Int32, buffer: UnsafeMutablePointer<UInt8>?, capacity: Int,
+    flags: UnsafeMutablePointer<UInt32>?, source: UnsafeMutablePointer<nghttp2_data_source>?,
+    user: UnsafeMutableRawPointer?
+) -> Int {
+    let stream = source!.pointee.ptr!.assumingMemoryBound(to: Stream.self)
+    let rest = stream.pointee.bodyCount &- stream.pointee.bodyOffset
+    flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+    guard rest <= capacity else { return capacity }
+    flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
+    let code = stream.pointee.trailers!._withUnsafeGuaranteedRef {
+        nghttp2_submit_trailer(session, id, $0.fields.baseAddress, $0.fields.count)
+    }
+    return code == 0 ? rest : Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+}
+
+/// Writes one DATA frame straight from the answer's memory.
+private func sendBody(
+    _: OpaquePointer?, frame: UnsafeMutablePointer<nghttp2_frame>?, header: UnsafePointer<UInt8>?, count: Int,
+    source: UnsafeMutablePointer<nghttp2_data_source>?, user: UnsafeMutableRawPointer?
+) -> Int32 {
+    let state = state(user)
+    let stream = source!.pointee.ptr!.assumingMemoryBound(to: Stream.self)
+    return state.pointee.output!._withUnsafeGuaranteedRef { output in
+        guard !output.isFull else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
+        output.append(header!, count: frameHeaderBytes)
+        output.append(stream.pointee.body! + stream.pointee.bodyOffset, count: count)
+        stream.pointee.bodyOffset &+= count
+        state.pointee.bodyBytesSent &+= count
+        state.pointee.noProgressFrames.earn(1)
+        return 0
+    }
+}
+
+/// Every HTTP/2 frame begins with nine bytes (RFC 9113, 4.1).
+private let frameHeaderBytes = 9

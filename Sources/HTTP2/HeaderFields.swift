@@ -1,0 +1,92 @@
+/// Header fields as a log of bytes: for each field two 32-bit lengths, the name, the value.
+///
+/// The memory belongs to whoever made the log and is kept for the next request.
+struct HeaderLog {
+    private var base: UnsafeMutableRawPointer
+    private var capacity: Int
+    private(set) var count = 0
+
+    init(capacity: Int) {
+        base = .allocate(byteCount: capacity, alignment: 8)
+        self.capacity = capacity
+    }
+
+    func destroy() { base.deallocate() }
+
+    mutating func clear() { count = 0 }
+
+    /// Gives memory of an unusually large request back, so that a pooled log stays small.
+    mutating func trim(above limit: Int, to bytes: Int) {
+        guard capacity > limit else { return }
+        base.deallocate()
+        base = .allocate(byteCount: bytes, alignment: 8)
+        capacity = bytes
+        count = 0
+    }
+
+    mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        let size = 8 &+ name.count &+ value.count
+        if size > capacity &- count { grow(by: size) }
+        let entry = base + count
+        entry.storeBytes(of: UInt32(truncatingIfNeeded: name.count), as: UInt32.self)
+        entry.storeBytes(of: UInt32(truncatingIfNeeded: value.count), toByteOffset: 4, as: UInt32.self)
+        if let bytes = name.baseAddress { (entry + 8).copyMemory(from: bytes, byteCount: name.count) }
+        if let bytes = value.baseAddress { (entry + 8 + name.count).copyMemory(from: bytes, byteCount: value.count) }
+        count &+= size
+    }
+
+    @inline(never)
+    private mutating func grow(by size: Int) {
+        let larger = max(capacity * 2, count + size)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 8)
+        memory.copyMemory(from: base, byteCount: count)
+        base.deallocate()
+        base = memory
+        capacity = larger
+    }
+
+    var fields: HeaderFields { HeaderFields(bytes: UnsafeRawBufferPointer(start: base, count: count)) }
+}
+
+/// The header fields of one request in the order they came, pseudo-headers included: a view that copies nothing,
+/// valid as long as its stream.
+public struct HeaderFields: Sequence {
+    @usableFromInline let bytes: UnsafeRawBufferPointer
+
+    @usableFromInline init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+    /// One field; names are in lower case (RFC 9113, 8.2).
+    public struct Field {
+        public let name: UnsafeRawBufferPointer
+        public let value: UnsafeRawBufferPointer
+
+        @inlinable
+        public init(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public struct Iterator: IteratorProtocol {
+        @usableFromInline var rest: UnsafeRawBufferPointer
+
+        @usableFromInline init(rest: UnsafeRawBufferPointer) { self.rest = rest }
+
+        @inlinable
+        public mutating func next() -> Field? {
+            guard let start = rest.baseAddress, rest.count >= 8 else { return nil }
+            let name = Int(start.loadUnaligned(as: UInt32.self))
+            let value = Int(start.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            let size = 8 &+ name &+ value
+            rest = UnsafeRawBufferPointer(start: start + size, count: rest.count &- size)
+            return Field(
+                name: UnsafeRawBufferPointer(start: start + 8, count: name),
+                value: UnsafeRawBufferPointer(start: start + 8 + name, count: value))
+        }
+    }
+
+    /// No fields.
+    public static var empty: HeaderFields { HeaderFields(bytes: UnsafeRawBufferPointer(start: nil, count: 0)) }
+
+    @inlinable public func makeIterator() -> Iterator { Iterator(rest: bytes) }
+}

@@ -1,0 +1,216 @@
+internal import CNghttp2
+
+/// The server's side of one HTTP/2 connection, without any I/O: bytes come in by ``receive(_:)``, requests go to the
+/// delegate, answers are queued by `respond`, and ``fill(_:)`` says which bytes to send.
+///
+/// nghttp2 speaks the protocol; the limits it does not hold are held here (``Limits``). A breach queues a GOAWAY with
+/// ENHANCE_YOUR_CALM and finishes the session.
+public final class Session {
+    let state: UnsafeMutablePointer<SessionState>
+    private let resources: SessionResources
+
+    /// A session for a new connection; its SETTINGS are the first thing ``fill(_:)`` gives.
+    ///
+    /// - Parameter delegate: Not retained; must live until ``close()``.
+    public init(resources: SessionResources, delegate: any SessionDelegate) throws(HTTP2Error) {
+        self.resources = resources
+        state = .allocate(capacity: 1)
+        state.initialize(to: SessionState(resources: resources, delegate: delegate))
+        var session: OpaquePointer?
+        let code = nghttp2_session_server_new3(
+            &session, resources.callbacks, state, resources.options, resources.allocator)
+        guard code == 0, let session else {
+            throw HTTP2Error(kind: .outOfMemory, description: "no memory for an HTTP/2 session")
+        }
+        state.pointee.session = session
+        submitSettings(resources.limits)
+    }
+
+    deinit {
+        close()
+        state.deinitialize(count: 1)
+        state.deallocate()
+    }
+
+    /// Ends the session: every open stream is reported closed, then nothing more is.
+    public func close() {
+        guard let session = state.pointee.session else { return }
+        state.pointee.session = nil
+        while let stream = state.pointee.openStreams {
+            state.pointee.delegate.session(closed: stream)
+            state.pointee.finish(stream)
+        }
+        nghttp2_session_del(session)
+    }
+
+    // MARK: Bytes
+
+    /// Takes what arrived on the connection.
+    ///
+    /// - Throws: Where the connection must be closed at once. Whatever ``fill(_:)`` still gives may be sent before.
+    public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
+        guard let session = state.pointee.session, let start = bytes.baseAddress else { return }
+        let consumed = nghttp2_session_mem_recv(session, start.assumingMemoryBound(to: UInt8.self), bytes.count)
+        if consumed < 0 { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
+    }
+
+    /// Appends what is to be sent to `output` until it is full or nothing is left.
+    ///
+    /// - Returns: Whether everything there is to send now is in `output`.
+    public func fill(_ output: OutputBuffer) throws(HTTP2Error) -> Bool {
+        guard let session = state.pointee.session else { return true }
+        state.pointee.output = Unmanaged.passUnretained(output)
+        while !output.isFull {
+            var bytes: UnsafePointer<UInt8>?
+            let count = nghttp2_session_mem_send(session, &bytes)
+            if count < 0 { throw Self.error(Int32(truncatingIfNeeded: count)) }
+            guard count > 0, let bytes else { return !output.isFull }
+            guard count <= output.capacity - output.count else {
+                throw HTTP2Error(kind: .internal, description: "a frame does not fit the output buffer")
+            }
+            output.append(bytes, count: count)
+        }
+        return false
+    }
+
+    // MARK: Answers
+
+    /// Answers with `head`, the bytes of `body` (at least one), and `trailers`.
+    ///
+    /// - Parameter body: Not copied; must stay until the stream is reported closed.
+    public func respond(
+        to stream: UnsafeMutablePointer<Stream>, head: FieldBlock, body: UnsafeRawBufferPointer, trailers: FieldBlock
+    ) {
+        guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
+        stream.pointee.hasResponse = true
+        stream.pointee.body = body.baseAddress
+        stream.pointee.bodyCount = body.count
+        stream.pointee.trailers = Unmanaged.passUnretained(trailers)
+        state.pointee.unsentAnswers &+= 1
+        var provider = nghttp2_data_provider()
+        provider.source.ptr = UnsafeMutableRawPointer(stream)
+        provider.read_callback = readBody
+        let code = nghttp2_submit_response(
+            session, stream.pointee.id, head.fields.baseAddress, head.fields.count, &provider)
+        if code != 0 { reset(stream, code: NGHTTP2_INTERNAL_ERROR.rawValue) }
+    }
+
+    /// Answers with header fields alone and ends the stream; a request that has not ended is then reset.
+    ///
+    /// - Parameters:
+    ///   - fields: Not copied; must stay until the stream is reported closed.
+    ///   - resetCode: The error code of that reset; NO_ERROR (0) tells the peer that the answer is whole.
+    public func respond(
+        to stream: UnsafeMutablePointer<Stream>, fields: FieldBlock, resetCode: UInt32 = 0
+    ) {
+        guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
+        stream.pointee.hasResponse = true
+        if !stream.pointee.requestEnded {
+            stream.pointee.resetsAfterResponse = true
+            stream.pointee.resetCode = resetCode
+            state.pointee.resetsAfterResponse &+= 1
+        }
+        state.pointee.unsentAnswers &+= 1
+        let code = nghttp2_submit_response(
+            session, stream.pointee.id, fields.fields.baseAddress, fields.fields.count, nil)
+        if code != 0 { reset(stream, code: NGHTTP2_INTERNAL_ERROR.rawValue) }
+    }
+
+    /// Resets a stream with an HTTP/2 error code.
+    public func reset(_ stream: UnsafeMutablePointer<Stream>, code: UInt32) {
+        guard let session = state.pointee.session else { return }
+        nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.pointee.id, code)
+    }
+
+    // MARK: Life
+
+    /// Tells the peer that the connection is about to end, while calls already under way to us are still taken
+    /// (first phase: GOAWAY without a last stream, and a PING whose answer says that the peer has read it).
+    public func announceShutdown() {
+        guard let session = state.pointee.session else { return }
+        nghttp2_submit_shutdown_notice(session)
+        nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+    }
+
+    /// Takes no further calls (second phase: GOAWAY with the last stream taken). The session is finished once the
+    /// calls it took are answered.
+    public func refuseNewStreams() {
+        guard let session = state.pointee.session, !state.pointee.refusesNewStreams else { return }
+        state.pointee.refusesNewStreams = true
+        nghttp2_submit_goaway(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
+            NGHTTP2_NO_ERROR.rawValue, nil, 0)
+    }
+
+    /// Ends the connection for a peer that went beyond what is reasonable: GOAWAY with ENHANCE_YOUR_CALM.
+    public func terminateAsAbusive() { state.pointee.terminate() }
+
+    /// Lets time refill what the peer may spend on frames that bring nothing forward.
+    public func earnAllowance(seconds: Int) {
+        let limits = resources.limits
+        state.pointee.noProgressFrames.earn(limits.noProgressFramesPerSecond * seconds)
+        state.pointee.ownResets.earn(limits.ownResetsPerSecond * seconds)
+    }
+
+    /// Nothing is left to read or to send; the connection can be closed.
+    public var isFinished: Bool {
+        guard let session = state.pointee.session else { return true }
+        return nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
+    }
+
+    /// Whether the client's preface and SETTINGS have arrived.
+    public var isEstablished: Bool { state.pointee.isEstablished }
+
+    /// Whether a header list has begun and not ended.
+    public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
+
+    /// Whether the PING of ``announceShutdown()`` was answered.
+    public var shutdownWasRead: Bool { state.pointee.pingAcknowledged }
+
+    /// Streams that are open now.
+    public var openStreamCount: Int { state.pointee.openStreamCount }
+
+    /// Answers queued whose last byte is not yet sent.
+    public var unsentAnswers: Int { state.pointee.unsentAnswers }
+
+    /// Bytes of answers' bodies given to ``fill(_:)`` so far: stands still where the peer grants no window.
+    public var bodyBytesSent: Int { state.pointee.bodyBytesSent }
+
+    /// Calls `body` with each open stream. `body` may answer or reset it.
+    public func forEachOpenStream(_ body: (UnsafeMutablePointer<Stream>) -> Void) {
+        var stream = state.pointee.openStreams
+        while let current = stream {
+            stream = current.pointee.next
+            body(current)
+        }
+    }
+
+    private func submitSettings(_ limits: Limits) {
+        guard let session = state.pointee.session else { return }
+        let settings = [
+            entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams),
+            entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(limits.streamWindowBytes)),
+            entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(limits.maxHeaderListBytes)),
+            entry(NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1),
+        ]
+        nghttp2_submit_settings(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), settings, settings.count)
+        nghttp2_session_set_local_window_size(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, limits.connectionWindowBytes)
+    }
+
+    private static func error(_ code: Int32) -> HTTP2Error {
+        let reason = String(cString: nghttp2_strerror(code))
+        let kind: HTTP2Error.Kind =
+            switch code {
+            case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: .notHTTP2
+            case NGHTTP2_ERR_FLOODED.rawValue, NGHTTP2_ERR_TOO_MANY_SETTINGS.rawValue: .flooded
+            case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
+            default: .internal
+            }
+        return HTTP2Error(kind: kind, description: reason)
+    }
+}
+
+private func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
+    nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
+}

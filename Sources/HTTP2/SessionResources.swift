@@ -1,0 +1,76 @@
+internal import CNghttp2
+
+/// What all sessions of one loop share: callbacks, options, pooled memory and streams. Used by one thread only, and
+/// outlives its sessions.
+public final class SessionResources {
+    /// Bytes of header fields that a pooled stream keeps room for: a gRPC request has 200 to 700.
+    private static let logCapacity = 1 << 10
+    /// Bytes above which a pooled stream gives its room back after the request.
+    private static let maxKeptLogCapacity = 4 << 10
+
+    public let limits: Limits
+    let callbacks: OpaquePointer
+    let options: OpaquePointer
+    private let pool: MemoryPool
+    let allocator: UnsafeMutablePointer<nghttp2_mem>
+    private var freeStreams: UnsafeMutablePointer<Stream>?
+    private let releaseContext: (UnsafeMutableRawPointer) -> Void
+
+    /// Resources under `limits`; `releaseContext` gets every `Stream.context` when the resources end.
+    public init(limits: Limits = Limits(), releaseContext: @escaping (UnsafeMutableRawPointer) -> Void = { _ in }) {
+        self.limits = limits
+        self.releaseContext = releaseContext
+        callbacks = makeCallbacks()
+        options = makeOptions(limits)
+        pool = MemoryPool()
+        allocator = .allocate(capacity: 1)
+        allocator.initialize(to: pool.makeAllocator())
+    }
+
+    deinit {
+        while let stream = freeStreams {
+            freeStreams = stream.pointee.next
+            if let context = stream.pointee.context { releaseContext(context) }
+            stream.pointee.log.destroy()
+            stream.deinitialize(count: 1)
+            stream.deallocate()
+        }
+        nghttp2_session_callbacks_del(callbacks)
+        nghttp2_option_del(options)
+        allocator.deallocate()
+    }
+
+    func takeStream(id: Int32) -> UnsafeMutablePointer<Stream> {
+        let stream = freeStreams ?? makeStream()
+        freeStreams = stream.pointee.next
+        stream.pointee.prepare(id: id)
+        return stream
+    }
+
+    func returnStream(_ stream: UnsafeMutablePointer<Stream>) {
+        stream.pointee.log.trim(above: Self.maxKeptLogCapacity, to: Self.logCapacity)
+        stream.pointee.next = freeStreams
+        freeStreams = stream
+    }
+
+    @inline(never)
+    private func makeStream() -> UnsafeMutablePointer<Stream> {
+        let stream = UnsafeMutablePointer<Stream>.allocate(capacity: 1)
+        stream.initialize(to: Stream(logCapacity: Self.logCapacity))
+        return stream
+    }
+}
+
+private func makeOptions(_ limits: Limits) -> OpaquePointer {
+    var options: OpaquePointer?
+    guard nghttp2_option_new(&options) == 0, let options else { fatalError("no memory for nghttp2's options") }
+    nghttp2_option_set_no_closed_streams(options, 1)
+    nghttp2_option_set_no_auto_window_update(options, 1)
+    nghttp2_option_set_stream_reset_rate_limit(options, limits.peerResetBurst, limits.peerResetsPerSecond)
+    nghttp2_option_set_max_continuations(options, limits.maxContinuations)
+    nghttp2_option_set_max_settings(options, limits.maxSettingsEntries)
+    nghttp2_option_set_max_outbound_ack(options, limits.maxOutboundAcknowledgements)
+    // Unknown frame types are ignored without a callback unless they are announced; we want to count them.
+    for type in UInt8(0x0a)...UInt8.max { nghttp2_option_set_user_recv_extension_type(options, type) }
+    return options
+}

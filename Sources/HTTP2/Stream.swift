@@ -1,0 +1,48 @@
+/// One request and its answer on a connection: pooled, reached through nghttp2's stream_user_data.
+public struct Stream {
+    /// What the layer above keeps for a stream. It stays with the pooled memory from request to request, so whoever
+    /// sets it once finds it again; `SessionResources` hands it to `releaseContext` at the end.
+    public var context: UnsafeMutableRawPointer?
+
+    /// The stream's number on its connection.
+    public internal(set) var id: Int32 = 0
+    /// Whether the peer has sent END_STREAM.
+    public internal(set) var requestEnded = false
+    /// Whether the header list went beyond `Limits.maxHeaderListBytes`; its fields are then incomplete.
+    public internal(set) var headersTooLarge = false
+
+    var log: HeaderLog
+    var headerListBytes = 0
+    var hasResponse = false
+    /// With which code the stream is reset after its answer, where the request has not ended by then.
+    var resetCode: UInt32 = 0
+    var resetsAfterResponse = false
+
+    var body: UnsafeRawPointer?
+    var bodyCount = 0
+    var bodyOffset = 0
+    var trailers: Unmanaged<FieldBlock>?
+
+    /// Neighbours in the session's list of open streams; `next` also links the pool's free list.
+    var previous: UnsafeMutablePointer<Stream>?
+    var next: UnsafeMutablePointer<Stream>?
+
+    /// The request's header fields.
+    public var fields: HeaderFields { log.fields }
+
+    init(logCapacity: Int) { log = HeaderLog(capacity: logCapacity) }
+
+    mutating func prepare(id: Int32) {
+        self.id = id
+        requestEnded = false
+        headersTooLarge = false
+        log.clear()
+        headerListBytes = 0
+        hasResponse = false
+        resetsAfterResponse = false
+        body = nil
+        bodyCount = 0
+        bodyOffset = 0
+        trailers = nil
+    }
+}

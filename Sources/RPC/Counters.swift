@@ -1,0 +1,41 @@
+/// What one loop has done so far: plain numbers, written by the loop alone.
+public struct Counters: Sendable {
+    /// Calls whose header fields arrived.
+    public var callsStarted: UInt64 = 0
+    /// Calls answered, by status code; index with `StatusCode.rawValue`.
+    public var callsByStatus = InlineArray<17, UInt64>(repeating: 0)
+    /// Connections accepted, refused because too many were open, and open now.
+    public var connectionsAccepted: UInt64 = 0
+    public var connectionsRefused: UInt64 = 0
+    public var connectionsOpen: UInt64 = 0
+
+    public init() {}
+
+    /// Calls answered with OK.
+    public var callsOK: UInt64 { callsByStatus[0] }
+
+    /// The sum of two loops' numbers.
+    public static func + (left: Counters, right: Counters) -> Counters {
+        var sum = left
+        sum.callsStarted += right.callsStarted
+        for index in sum.callsByStatus.indices { sum.callsByStatus[index] += right.callsByStatus[index] }
+        sum.connectionsAccepted += right.connectionsAccepted
+        sum.connectionsRefused += right.connectionsRefused
+        sum.connectionsOpen += right.connectionsOpen
+        return sum
+    }
+}
+
+extension Counters: CustomStringConvertible {
+    /// One line of `name=number`, statuses only where they occurred.
+    public var description: String {
+        var parts = ["calls_started=\(callsStarted)", "calls_ok=\(callsOK)"]
+        for code in StatusCode.allCases.dropFirst() where callsByStatus[Int(code.rawValue)] > 0 {
+            parts.append("calls_\(code.name.lowercased())=\(callsByStatus[Int(code.rawValue)])")
+        }
+        parts.append("connections_accepted=\(connectionsAccepted)")
+        parts.append("connections_refused=\(connectionsRefused)")
+        parts.append("connections_open=\(connectionsOpen)")
+        return parts.joined(separator: " ")
+    }
+}

@@ -1,0 +1,94 @@
+internal import HTTP2
+
+/// The metadata that came with a request: a view over the request's header fields, valid as long as its call.
+public struct Metadata {
+    let fields: HeaderFields
+
+    /// The first value of `name` (lower case) as text; nil where the caller sent none.
+    public subscript(name: StaticString) -> String? {
+        for field in fields where field.name.equals(name) { return String(decoding: field.value, as: UTF8.self) }
+        return nil
+    }
+
+    /// All values of binary metadata; `name` ends in `-bin`. Values that a proxy joined by commas are taken apart.
+    public func binaryValues(_ name: StaticString) -> [[UInt8]] {
+        var values: [[UInt8]] = []
+        for field in fields where field.name.equals(name) {
+            for part in field.value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+                if let bytes = Base64.decode(trimmed(part)) { values.append(bytes) }
+            }
+        }
+        return values
+    }
+
+    /// Calls `body` with every name and value in the order they came, without pseudo-headers and without the
+    /// fields that belong to the protocol.
+    public func forEach(_ body: (_ name: String, _ value: String) -> Void) {
+        for field in fields where !Self.isReserved(field.name) {
+            body(String(decoding: field.name, as: UTF8.self), String(decoding: field.value, as: UTF8.self))
+        }
+    }
+
+    /// Names that are the protocol's own: they are neither metadata of a request nor allowed in a response.
+    static func isReserved(_ name: UnsafeRawBufferPointer) -> Bool {
+        guard let first = name.first, first != UInt8(ascii: ":") else { return true }
+        if name.equals("te") || name.equals("content-type") { return true }
+        return name.count >= 5 && UnsafeRawBufferPointer(rebasing: name[..<5]).equals("grpc-")
+    }
+}
+
+extension UnaryCall {
+    /// The metadata that came with the request.
+    public var metadata: Metadata { storage.pointee.metadata }
+
+    /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max`: never.
+    public var deadline: UInt64 { storage.pointee.deadline }
+
+    /// Sends `value` as metadata before the response.
+    ///
+    /// - Parameters:
+    ///   - name: Lower case letters, digits, `-`, `_`, `.`; not `grpc-...`; not `...-bin`.
+    ///   - value: Printable ASCII.
+    /// - Throws: `internal` where name or value break these rules.
+    public func addInitialMetadata(_ name: String, _ value: String) throws(RPCError) {
+        storage.pointee.initialMetadata.append(try checked(name, value))
+    }
+
+    /// Sends `value` as metadata after the response, or with the error that the handler throws. Rules as for
+    /// ``addInitialMetadata(_:_:)``.
+    public func addTrailingMetadata(_ name: String, _ value: String) throws(RPCError) {
+        storage.pointee.trailingMetadata.append(try checked(name, value))
+    }
+
+    /// Sends bytes as metadata after the response; `name` ends in `-bin`.
+    public func addTrailingMetadata(_ name: String, bytes: [UInt8]) throws(RPCError) {
+        guard name.hasSuffix("-bin"), isValidName(name) else { throw .init(.internal, invalidMetadata(name)) }
+        storage.pointee.trailingMetadata.append((name, Base64.encode(bytes)))
+    }
+}
+
+private func checked(_ name: String, _ value: String) throws(RPCError) -> (name: String, value: String) {
+    guard isValidName(name), !name.hasSuffix("-bin"), value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+        throw RPCError(.internal, invalidMetadata(name))
+    }
+    return (name, value)
+}
+
+private func isValidName(_ name: String) -> Bool {
+    var name = name
+    return name.withUTF8 { bytes in
+        let allowed = bytes.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+                UInt8(ascii: "_"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        return allowed && !Metadata.isReserved(UnsafeRawBufferPointer(bytes))
+    }
+}
+
+private func invalidMetadata(_ name: String) -> String {
+    "the handler's metadata '\(name)' is not sent: names are lower case and not reserved, values printable ASCII"
+}

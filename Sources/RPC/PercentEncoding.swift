@@ -1,0 +1,30 @@
+/// A status message as grpc-message carries it: printable ASCII, all else as %XX of its UTF-8.
+///
+/// - Parameter limit: Bytes of UTF-8 kept; what is beyond is cut at a character's edge.
+func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var bytes = Array(message.utf8.prefix(limit + 1))
+    if bytes.count > limit {
+        bytes.removeLast()
+        // A continuation byte after the cut means that the last character lost its end.
+        let utf8 = message.utf8
+        var cut = utf8.index(utf8.startIndex, offsetBy: limit)
+        while utf8[cut] & 0xC0 == 0x80 {
+            bytes.removeLast()
+            cut = utf8.index(before: cut)
+        }
+    }
+    var encoded: [UInt8] = []
+    encoded.reserveCapacity(bytes.count)
+    for byte in bytes {
+        if (0x20...0x7E).contains(byte), byte != UInt8(ascii: "%") {
+            encoded.append(byte)
+        } else {
+            encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        }
+    }
+    return String(decoding: encoded, as: UTF8.self)
+}
+
+/// Stock clients take header lists of 8 KiB; encoded threefold, this stays well below.
+let maxStatusMessageBytes = 1024

@@ -1,0 +1,85 @@
+/// Why the server answers a call without its handler. Each case decides status, HTTP status and words in one place.
+enum Rejection: Error, Hashable {
+    case notGRPC
+    case methodNotAllowed
+    case unknownCodec
+    case unknownMethod
+    case malformedTimeout
+    case malformedBinaryMetadata
+    case unknownEncoding
+    case headersTooLarge
+    case deadlineExceeded
+    case requestTimedOut
+    case compressedWithoutEncoding
+    case invalidPrefix
+    case truncatedMessage
+    case messageTooLarge(bytes: UInt32, limit: Int)
+    case noMessage
+    case moreThanOneMessage
+    case overloaded
+    case responseMissing
+    case responseTooLarge
+
+    var code: StatusCode {
+        switch self {
+        case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
+        case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
+        case .headersTooLarge, .messageTooLarge, .overloaded, .responseTooLarge: .resourceExhausted
+        case .notGRPC, .methodNotAllowed, .malformedTimeout, .malformedBinaryMetadata, .compressedWithoutEncoding,
+            .invalidPrefix, .truncatedMessage, .responseMissing:
+            .internal
+        }
+    }
+
+    var httpStatus: Int {
+        switch self {
+        case .notGRPC: 415
+        case .methodNotAllowed: 405
+        case .malformedTimeout, .malformedBinaryMetadata: 400
+        case .headersTooLarge: 431
+        default: 200
+        }
+    }
+
+    /// Header fields beyond the status that tell the caller what would be accepted.
+    var extraField: (name: String, value: String)? {
+        switch self {
+        case .methodNotAllowed: ("allow", "POST")
+        case .unknownEncoding: ("grpc-accept-encoding", "identity")
+        default: nil
+        }
+    }
+
+    /// The HTTP/2 error code of the reset that ends a request which is still coming in.
+    var resetCode: UInt32 {
+        switch self {
+        case .deadlineExceeded, .requestTimedOut: 8  // CANCEL
+        default: 0  // NO_ERROR: the answer is whole
+        }
+    }
+
+    var message: String {
+        switch self {
+        case .notGRPC: "content-type must be application/grpc"
+        case .methodNotAllowed: "the HTTP method of a gRPC call is POST"
+        case .unknownCodec: "the only message format is application/grpc+proto"
+        case .unknownMethod: "no such service or method"
+        case .malformedTimeout: "grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n"
+        case .malformedBinaryMetadata: "metadata whose name ends in -bin must be base64"
+        case .unknownEncoding: "grpc-encoding is not supported; send identity"
+        case .headersTooLarge: "the request's header fields are larger than the server accepts"
+        case .deadlineExceeded: "the deadline passed before the answer was ready"
+        case .requestTimedOut: "the request did not arrive in time"
+        case .compressedWithoutEncoding: "the message is marked compressed but grpc-encoding is identity"
+        case .invalidPrefix: "the message's compressed flag must be 0 or 1"
+        case .truncatedMessage: "the request ended inside a message"
+        case .messageTooLarge(let bytes, let limit):
+            "the request message has \(bytes) bytes, more than the \(limit) this method accepts"
+        case .noMessage: "the request holds no message; this method takes exactly one"
+        case .moreThanOneMessage: "the request holds more than one message; this method takes exactly one"
+        case .overloaded: "the server has too many bytes in flight; try again later"
+        case .responseMissing: "the handler returned without a response"
+        case .responseTooLarge: "the response does not fit the server's bytes in flight; ask for less"
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import Glibc
+internal import HTTP2
+
+/// What the header fields of a request say: which method, until when.
+struct RequestHead: Equatable {
+    /// The method's number in the table.
+    var method: Int
+    /// In nanoseconds of the monotonic clock; `UInt64.max` where the caller set no deadline.
+    var deadline: UInt64
+
+    /// Reads and checks `fields`; names and values are matched as raw bytes.
+    init(_ fields: HeaderFields, methods: borrowing MethodTable, now: UInt64) throws(Rejection) {
+        var seen = Seen()
+        for field in fields { seen.note(field) }
+        guard let verb = seen.verb, verb.equals("POST") else { throw .methodNotAllowed }
+        try Self.checkContentType(seen.contentType)
+        deadline = .max
+        if let value = seen.timeout {
+            guard let timeout = parseTimeout(value) else { throw .malformedTimeout }
+            guard timeout > 0 else { throw .deadlineExceeded }
+            let (sum, overflow) = now.addingReportingOverflow(timeout)
+            deadline = overflow ? .max : sum
+        }
+        guard seen.binaryMetadataIsValid else { throw .malformedBinaryMetadata }
+        guard let path = seen.path, let method = methods.lookUp(path) else { throw .unknownMethod }
+        self.method = method
+        if let encoding = seen.encoding, !encoding.equals("identity") { throw .unknownEncoding }
+    }
+
+    private static func checkContentType(_ value: UnsafeRawBufferPointer?) throws(Rejection) {
+        guard let value else { throw .notGRPC }
+        if value.equals("application/grpc") || value.equals("application/grpc+proto") { return }
+        let essence = value.prefix { $0 != UInt8(ascii: ";") && $0 != UInt8(ascii: " ") }
+        let lowered = String(decoding: essence, as: UTF8.self).lowercased()
+        if lowered == "application/grpc" || lowered == "application/grpc+proto" { return }
+        throw lowered.hasPrefix("application/grpc+") ? .unknownCodec : .notGRPC
+    }
+
+    /// The fields that the server itself reads, found in one pass.
+    private struct Seen {
+        var verb: UnsafeRawBufferPointer?
+        var path: UnsafeRawBufferPointer?
+        var contentType: UnsafeRawBufferPointer?
+        var timeout: UnsafeRawBufferPointer?
+        var encoding: UnsafeRawBufferPointer?
+        var binaryMetadataIsValid = true
+
+        mutating func note(_ field: HeaderFields.Field) {
+            let name = field.name
+            switch name.count {
+            case 5 where name.equals(":path"): path = field.value
+            case 7 where name.equals(":method"): verb = field.value
+            case 12 where name.equals("content-type"): contentType = field.value
+            case 12 where name.equals("grpc-timeout"): timeout = field.value
+            case 13 where name.equals("grpc-encoding"): encoding = field.value
+            default:
+                if name.hasSuffix("-bin"), !isValidBinaryMetadata(field.value) { binaryMetadataIsValid = false }
+            }
+        }
+    }
+}
+
+/// The nanoseconds of a grpc-timeout value; nil where it is malformed. Values beyond the clock's range saturate.
+func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
+    guard (2...9).contains(value.count) else { return nil }
+    var amount: UInt64 = 0
+    for digit in value.dropLast() {
+        guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
+        amount = amount * 10 + UInt64(digit - UInt8(ascii: "0"))
+    }
+    let unit: UInt64
+    switch value[value.count - 1] {
+    case UInt8(ascii: "n"): unit = 1
+    case UInt8(ascii: "u"): unit = 1_000
+    case UInt8(ascii: "m"): unit = 1_000_000
+    case UInt8(ascii: "S"): unit = 1_000_000_000
+    case UInt8(ascii: "M"): unit = 60_000_000_000
+    case UInt8(ascii: "H"): unit = 3_600_000_000_000
+    default: return nil
+    }
+    let (nanoseconds, overflow) = amount.multipliedReportingOverflow(by: unit)
+    return overflow ? .max : nanoseconds
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether the bytes are exactly those of `text`.
+    @inline(__always)
+    func equals(_ text: StaticString) -> Bool {
+        count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
+    }
+
+    @inline(__always)
+    func hasSuffix(_ text: StaticString) -> Bool {
+        let size = text.utf8CodeUnitCount
+        return count >= size && memcmp(baseAddress! + (count &- size), text.utf8Start, size) == 0
+    }
+}

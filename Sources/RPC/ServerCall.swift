@@ -1,0 +1,70 @@
+internal import HTTP2
+
+/// One unary call on the server's side, as a state machine without sockets or clock:
+///
+///     idle --begin--> receiving --message--> answered --clear--> idle
+///                         \------------------^ (rejected)
+///
+/// `begin` reads the header fields, `receive` gathers the message, `message` ends the request. Each throws the
+/// rejection that answers the call at once; the owner then marks it answered. Pooled with its stream.
+struct ServerCall {
+    enum Phase: UInt8 {
+        case idle, receiving, answered
+    }
+
+    private(set) var phase = Phase.idle
+    private(set) var method = 0
+    /// In nanoseconds of the monotonic clock.
+    private(set) var deadline = UInt64.max
+    /// When the request must have arrived: the deadline or the server's patience, whichever is first.
+    private(set) var expiry = UInt64.max
+    private var maxRequestBytes = 0
+    private(set) var buffer = MessageBuffer()
+    /// What the answer's fields live in while they are sent, where they are not the common ones.
+    var head: FieldBlock?
+    var trailers: FieldBlock?
+
+    mutating func begin(
+        _ fields: HeaderFields, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
+    ) throws(Rejection) {
+        phase = .receiving
+        let head = try RequestHead(fields, methods: methods, now: now)
+        method = head.method
+        deadline = head.deadline
+        expiry = min(deadline, now &+ requestTimeout)
+        maxRequestBytes = methods[method].pointee.maxRequestBytes
+    }
+
+    mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
+        try buffer.append(bytes, limit: maxRequestBytes, budget: &budget)
+    }
+
+    /// The message of the request that just ended.
+    func message(now: UInt64) throws(Rejection) -> UnsafeRawBufferPointer {
+        guard now < deadline else { throw .deadlineExceeded }
+        return try buffer.message()
+    }
+
+    /// Why the request has waited too long by `now`, if it has.
+    func overdue(now: UInt64) -> Rejection? {
+        guard phase == .receiving, now >= expiry else { return nil }
+        return now >= deadline ? .deadlineExceeded : .requestTimedOut
+    }
+
+    mutating func markAnswered() { phase = .answered }
+
+    /// Takes a response with its prefix; false where the budget does not allow it.
+    mutating func keep(_ response: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
+        buffer.replace(with: response, budget: &budget)
+    }
+
+    /// Makes the call ready for the stream's next use.
+    mutating func clear(budget: inout ByteBudget) {
+        phase = .idle
+        deadline = .max
+        expiry = .max
+        buffer.clear(budget: &budget)
+        if head != nil { head = nil }
+        if trailers != nil { trailers = nil }
+    }
+}

@@ -1,0 +1,173 @@
+internal import EventLoop
+internal import HTTP2
+internal import Logging
+internal import RPC
+
+/// One loop of the server with its listener and connections. Made by the thread that starts the server, then touched
+/// by its own thread alone: others go through the loop's proxy.
+final class LoopWorker: @unchecked Sendable {
+    /// The configuration's durations in nanoseconds.
+    struct Timeouts {
+        let preface, headers, stall, idle, announce: UInt64
+        /// How long a finished connection waits for its peer to close.
+        let linger: UInt64 = 2_000_000_000
+    }
+
+    /// Expired calls are answered this much late at most, so that many short deadlines share one wake-up.
+    private static let expiryResolution: UInt64 = 2_000_000
+    private static let sweepMilliseconds: UInt64 = 1000
+
+    let index: Int
+    let logger: Logger
+    let timeouts: Timeouts
+    private let configuration: ServerConfiguration
+    private let loop: EventLoop
+    private unowned(unsafe) let server: Server
+    private var listener: TCPListener?
+    private var dispatcher: Dispatcher?
+    private var connections: [Connection] = []
+    private var sweepTimer: LoopTimer?
+    private var expiryTimer: LoopTimer?
+    private var drainTimer: LoopTimer?
+    private var nextExpiry = UInt64.max
+    private var signals: [LoopSignal] = []
+    private var drainingSince: UInt64?
+    private var cutOffCalls = 0
+
+    init(
+        index: Int, socket: ListeningSocket, configuration: ServerConfiguration, logger: Logger, server: Server
+    ) throws(EventLoopError) {
+        self.index = index
+        self.logger = logger
+        self.configuration = configuration
+        self.server = server
+        timeouts = Timeouts(
+            preface: configuration.prefaceTimeout.nanoseconds, headers: configuration.headersTimeout.nanoseconds,
+            stall: configuration.stallTimeout.nanoseconds, idle: configuration.idleTimeout.nanoseconds,
+            announce: configuration.announceTimeout.nanoseconds)
+        loop = try EventLoop()
+        listener = try TCPListener(socket, on: loop) { [unowned self] in accept($0) }
+    }
+
+    var proxy: LoopProxy { loop.proxy }
+    var output: OutputBuffer { dispatcher!.output }
+
+    var counters: Counters {
+        var counters = dispatcher?.counters ?? Counters()
+        counters.connectionsOpen = UInt64(connections.count)
+        return counters
+    }
+
+    /// Serves until the worker has drained. On the worker's own thread.
+    ///
+    /// - Returns: How many calls were cut off at the end.
+    func run(methods: [UnaryMethod]) -> Int {
+        dispatcher = Dispatcher(
+            methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
+            clock: EventLoop.now)
+        sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
+        sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
+        expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
+        drainTimer = LoopTimer(on: loop) { [unowned self] in cutOff() }
+        if index == 0, configuration.handlesSignals { watchSignals() }
+        loop.run()
+        return cutOffCalls
+    }
+
+    private func watchSignals() {
+        do throws(EventLoopError) {
+            for kind in [LoopSignal.Kind.terminate, .interrupt] {
+                signals.append(try LoopSignal(kind, on: loop) { [unowned self] in server.shutDown() })
+            }
+            signals.append(try LoopSignal(.user1, on: loop) { [unowned self] in server.logCounters() })
+        } catch {
+            logger.error("signals are not handled: \(error)")
+        }
+    }
+
+    // MARK: Connections
+
+    private func accept(_ tcp: TCPConnection) {
+        guard let dispatcher, connections.count < configuration.maxConnectionsPerLoop else {
+            dispatcher?.counters.connectionsRefused &+= 1
+            tcp.close()
+            return
+        }
+        dispatcher.counters.connectionsAccepted &+= 1
+        do throws(HTTP2Error) {
+            let connection = try Connection(
+                tcp, worker: self, dispatcher: dispatcher, index: connections.count, now: EventLoop.now())
+            connections.append(connection)
+            connection.start()
+        } catch {
+            logger.error("connection refused: \(error)")
+            tcp.close()
+        }
+    }
+
+    func remove(_ connection: Connection) {
+        let last = connections.removeLast()
+        if last !== connection {
+            last.index = connection.index
+            connections[connection.index] = last
+        }
+        if drainingSince != nil, connections.isEmpty { finish() }
+    }
+
+    /// Calls `body` with every connection; `body` may close them.
+    private func forEachConnection(_ body: (Connection) -> Void) {
+        for connection in connections { body(connection) }
+    }
+
+    // MARK: Time
+
+    private func sweep() {
+        let now = EventLoop.now()
+        forEachConnection { $0.sweep(now: now) }
+        if let drainingSince, now - drainingSince > timeouts.announce { forEachConnection { $0.refuseNewCalls() } }
+    }
+
+    /// Wakes the loop for a request that would then be late.
+    func scheduleExpiry(at time: UInt64) {
+        guard time < nextExpiry else { return }
+        nextExpiry = time
+        let now = EventLoop.now()
+        let wait = (time > now ? time - now : 0) + Self.expiryResolution
+        expiryTimer?.start(after: wait / 1_000_000)
+    }
+
+    private func expireCalls() {
+        nextExpiry = .max
+        forEachConnection { $0.expireCalls() }
+    }
+
+    // MARK: The end
+
+    /// Stops accepting, tells every peer, and ends when the last call is answered. A second time: ends at once.
+    func drain() {
+        guard drainingSince == nil else {
+            cutOff()
+            return
+        }
+        listener?.drain()
+        listener = nil
+        drainingSince = EventLoop.now()
+        drainTimer?.start(after: configuration.drainTimeout.milliseconds)
+        forEachConnection { $0.beginDrain() }
+        if connections.isEmpty { finish() }
+    }
+
+    private func cutOff() {
+        cutOffCalls += connections.reduce(0) { $0 + $1.openCallCount }
+        forEachConnection { $0.close() }
+    }
+
+    private func finish() {
+        sweepTimer?.close()
+        expiryTimer?.close()
+        drainTimer?.close()
+        for signal in signals { signal.close() }
+        signals = []
+        loop.proxy.close()
+    }
+}
