@@ -67,7 +67,12 @@ let package = Package(
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
-        library("Services", ["Retrieval", "RPC", "Schema", "ServiceSchema", "Wire"]),
+        library(
+            "Services",
+            [
+                "Retrieval", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
 
         // Layer 4: the one command.
         .executableTarget(

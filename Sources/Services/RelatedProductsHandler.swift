@@ -1,0 +1,182 @@
+internal import RPC
+public import Retrieval
+public import Schema
+public import ServiceSchema
+internal import Wire
+
+/// Answers `fletch.v1.RelatedProducts` from one table. Belongs to one event loop: every loop has its own.
+///
+/// A warm handler allocates nothing: ids in the answer point into the mapped table, everything else is in the call's
+/// arena or in the scratch.
+public final class RelatedProductsHandler: RelatedProductsService {
+    /// Items in an answer where the request does not say.
+    public static let defaultLimit = 10
+    /// The most items in an answer: what a page of a shop may page through, and a bound on a response's memory.
+    public static let maxLimit = 1000
+    /// The most requests in a batch: each may be a scan of the whole table, and all of them hold the loop.
+    public static let maxBatch = 256
+    /// The most products in a cart.
+    public static let maxCart = 1000
+
+    private var served: ServedTable?
+    private let scratch = RelatedScratch()
+
+    /// A handler that serves `table`; nil until one is there.
+    public init(table: RelatedTable?) {
+        served = table.map(ServedTable.init)
+    }
+
+    /// Serves another table from now on. On the loop's thread, between calls.
+    public func serve(_ table: RelatedTable) {
+        served = ServedTable(table)
+    }
+
+    public func related(
+        _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        try answer(request, response, from: table())
+    }
+
+    public func relatedBatch(
+        _ request: RelatedBatchRequest.View, _ response: RelatedBatchResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        let table = try table()
+        guard request.requests.count <= Self.maxBatch else {
+            throw RPCError(
+                .invalidArgument,
+                "requests: \(request.requests.count) in one batch; send at most \(Self.maxBatch)")
+        }
+        var results = response.makeResults(capacity: request.requests.count)
+        for index in 0..<request.requests.count {
+            // A call that nobody waits for any more must not hold the loop for the rest of its batch.
+            try call.checkDeadline()
+            let result = results.append()
+            let status = result.makeStatus()
+            do throws(RPCError) {
+                try answer(request.requests[index], result.makeResponse(), from: table)
+            } catch {
+                result.response = nil
+                status.code = Int32(error.code.rawValue)
+                status.message = call.arena.copy(error.message)
+            }
+        }
+    }
+
+    private func table() throws(RPCError) -> ServedTable {
+        guard let served else {
+            throw RPCError(.unavailable, "no table of related products is loaded; publish one with 'fletch publish'")
+        }
+        return served
+    }
+
+    private func answer(
+        _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, from served: ServedTable
+    ) throws(RPCError) {
+        let table = served.table
+        let limit = try limit(of: request)
+        scratch.reset()
+        for id in request.excludeProductIds {
+            if let row = table.row(of: id.buffer) { scratch.exclude(row) }
+        }
+        let path = try find(request, limit: limit, in: table)
+
+        var items = response.makeItems(capacity: scratch.results.count)
+        for result in scratch.results {
+            let item = items.append()
+            item.productID = WireBytes(table.id(of: result.row))
+            item.score = result.score
+        }
+        response.tableVersion = served.version
+        response.path = path == .list ? .list : .scan
+    }
+
+    private func limit(of request: RelatedRequest.View) throws(RPCError) -> Int {
+        guard request.limit <= Self.maxLimit else {
+            throw RPCError(.invalidArgument, "limit: \(request.limit) is above the largest, \(Self.maxLimit)")
+        }
+        return request.limit == 0 ? Self.defaultLimit : Int(request.limit)
+    }
+
+    private func find(
+        _ request: RelatedRequest.View, limit: Int, in table: RelatedTable
+    ) throws(RPCError) -> Retrieval.RetrievalPath {
+        let isProduct = !request.productID.isEmpty
+        let isCart = !request.productIds.isEmpty
+        let isVector = !request.sourceVector.isEmpty
+        switch (isProduct, isCart, isVector) {
+        case (true, false, false):
+            return table.related(to: try row(of: request.productID, in: table), limit: limit, scratch)
+        case (false, true, false):
+            return try findCart(request.productIds, limit: limit, in: table)
+        case (false, false, true):
+            return try findVector(request.sourceVector.buffer, limit: limit, in: table)
+        case (false, false, false):
+            throw RPCError(.invalidArgument, "product_id, product_ids and source_vector are all empty; set one of them")
+        default:
+            let fields = [(isProduct, "product_id"), (isCart, "product_ids"), (isVector, "source_vector")]
+            let set = fields.filter(\.0).map(\.1).joined(separator: " and ")
+            throw RPCError(.invalidArgument, "\(set) are set; set exactly one of them")
+        }
+    }
+
+    private func findCart(
+        _ ids: RepeatedView<WireBytes>, limit: Int, in table: RelatedTable
+    ) throws(RPCError) -> Retrieval.RetrievalPath {
+        guard ids.count <= Self.maxCart else {
+            throw RPCError(.invalidArgument, "product_ids: \(ids.count) products; ask with at most \(Self.maxCart)")
+        }
+        for index in 0..<ids.count {
+            guard !ids[index].isEmpty else { throw RPCError(.invalidArgument, "product_ids[\(index)] is empty") }
+            scratch.addToCart(try row(of: ids[index], in: table))
+        }
+        return table.relatedToCart(limit: limit, scratch)
+    }
+
+    private func findVector(
+        _ vector: UnsafeBufferPointer<Float>, limit: Int, in table: RelatedTable
+    ) throws(RPCError) -> Retrieval.RetrievalPath {
+        do throws(VectorError) {
+            return try table.related(toVector: vector, limit: limit, scratch)
+        } catch {
+            let reason =
+                switch error {
+                case .wrongDimension(let expected): "\(vector.count) coordinates where the table has \(expected)"
+                case .notFinite: "a coordinate is not a finite number"
+                case .tooLong: "its norm is above 1e18"
+                }
+            throw RPCError(.invalidArgument, "source_vector: \(reason)")
+        }
+    }
+
+    private func row(of id: WireBytes, in table: RelatedTable) throws(RPCError) -> UInt32 {
+        guard let row = table.row(of: id.buffer) else { throw Self.unknown(id, in: table) }
+        return row
+    }
+
+    @inline(never)
+    private static func unknown(_ id: WireBytes, in table: RelatedTable) -> RPCError {
+        // What a message can name fits a header; a longer id is no product's.
+        let longest = 200
+        let name = String(WireBytes(start: id.baseAddress, count: min(id.count, longest)))
+        let shown = id.count > longest ? name + "..." : name
+        return RPCError(
+            .notFound, "product '\(shown)' is not in table \(table.table.name), version \(table.table.version)")
+    }
+}
+
+/// A table and the bytes of its version, which answers refer to.
+private final class ServedTable {
+    let table: RelatedTable
+    let version: WireBytes
+    private let versionBytes: UnsafeMutableRawBufferPointer
+
+    init(_ table: RelatedTable) {
+        self.table = table
+        let text = Array(table.table.version.utf8)
+        versionBytes = .allocate(byteCount: text.count, alignment: 1)
+        versionBytes.copyBytes(from: text)
+        version = WireBytes(UnsafeRawBufferPointer(versionBytes))
+    }
+
+    deinit { versionBytes.deallocate() }
+}

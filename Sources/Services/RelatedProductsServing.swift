@@ -1,0 +1,138 @@
+internal import Dispatch
+public import Logging
+public import RPC
+public import Retrieval
+public import Server
+internal import ServiceSchema
+internal import Synchronization
+public import Tables
+
+/// Keeps a server's related-products handlers on the version of a table that its store names.
+///
+/// Loading and checking happen on a queue of its own; each loop is handed the new version between two calls and the old
+/// one is unmapped after the last loop let go of it. A version that cannot be served is refused, logged, and changes
+/// nothing.
+public final class RelatedProductsServing: Sendable {
+    /// How often the store is asked for its current version; one small file is read.
+    private static let pollInterval = DispatchTimeInterval.milliseconds(500)
+
+    private let store: Store
+    private let name: String
+    private let logger: Logger
+    private let queue = DispatchQueue(label: "related-products-serving")
+    private let slots: [LoopSlot]
+    private let state: Mutex<State>
+
+    private struct State {
+        var table: RelatedTable?
+        /// The version that was refused last: it is not tried again until the store names another.
+        var refused: Int?
+        var sources: [any DispatchSourceProtocol] = []
+    }
+
+    /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE.
+    ///
+    /// - Throws: Where the store cannot be read or its current version must not be served.
+    public init(store: Store, name: String, loopCount: Int, logger: Logger) throws(TableError) {
+        self.store = store
+        self.name = name
+        self.logger = logger
+        slots = (0..<loopCount).map { _ in LoopSlot() }
+        var table: RelatedTable?
+        if let version = try store.servedVersion(of: name) {
+            table = try RelatedTable(store.open(name, version: version))
+        }
+        state = Mutex(State(table: table))
+        log(table)
+    }
+
+    /// The methods of one loop. On that loop's thread.
+    public func methods(loop index: Int) -> [UnaryMethod] {
+        let handler = RelatedProductsHandler(table: state.withLock { $0.table })
+        slots[index].handler = handler
+        return RelatedProducts.methods(handler)
+    }
+
+    /// Follows the store from now on, and tries again at SIGHUP what was refused.
+    public func follow(with server: Server) {
+        updateHealth(server)
+        signal(SIGHUP, SIG_IGN)
+        let hangup = DispatchSource.makeSignalSource(signal: SIGHUP, queue: queue)
+        hangup.setEventHandler { [weak self, weak server] in
+            guard let self, let server else { return }
+            state.withLock { $0.refused = nil }
+            update(server)
+        }
+        let timer = DispatchSource.makeTimerSource(queue: queue)
+        timer.schedule(deadline: .now() + Self.pollInterval, repeating: Self.pollInterval)
+        timer.setEventHandler { [weak self, weak server] in
+            guard let self, let server else { return }
+            update(server)
+        }
+        hangup.resume()
+        timer.resume()
+        state.withLock { $0.sources = [hangup, timer] }
+    }
+
+    /// Takes up the version that the store names, where it is another than the one served. On the queue.
+    private func update(_ server: Server) {
+        let (served, refused) = state.withLock { ($0.table, $0.refused) }
+        var wanted: Int?
+        do throws(TableError) {
+            wanted = try store.servedVersion(of: name)
+            guard let wanted, String(wanted) != served?.table.version, wanted != refused else { return }
+            let table = try RelatedTable(store.open(name, version: wanted))
+            hand(table, to: server, instead: served)
+        } catch {
+            // What cannot even be named counts as version 0, which no table has.
+            guard refused != wanted ?? 0 else { return }
+            state.withLock { $0.refused = wanted ?? 0 }
+            let kept = served.map { "keeps version \($0.table.version)" } ?? "serves none"
+            logger.error("refused a version of table '\(name)' and \(kept): \(error)")
+        }
+    }
+
+    private func hand(_ table: RelatedTable, to server: Server, instead old: RelatedTable?) {
+        state.withLock {
+            $0.table = table
+            $0.refused = nil
+        }
+        server.onEachLoop { [slots] index in
+            slots[index].handler?.serve(table)
+        } completion: { [queue] in
+            // Unmapping takes a while: on the queue, not on a loop.
+            queue.async { withExtendedLifetime(old) {} }
+        }
+        log(table)
+        updateHealth(server)
+    }
+
+    private func updateHealth(_ server: Server) {
+        server.setHealth(RelatedProducts.name, state.withLock { $0.table } == nil ? .notServing : .serving)
+    }
+
+    private func log(_ table: RelatedTable?) {
+        guard let table else {
+            logger.warning("no version of table '\(name)' is published yet; calls are answered with UNAVAILABLE")
+            return
+        }
+        logger.info(
+            "serving table '\(name)'",
+            metadata: [
+                "version": "\(table.table.version)", "products": "\(table.count)", "dimension": "\(table.dimension)",
+                "list_length": "\(table.listLength)",
+            ])
+    }
+}
+
+/// The handler of one loop, touched on that loop's thread alone.
+private final class LoopSlot: @unchecked Sendable {
+    var handler: RelatedProductsHandler?
+}
+
+extension Store {
+    /// The version of `name` that is to be served; nil where none was published yet.
+    fileprivate func servedVersion(of name: String) throws(TableError) -> Int? {
+        try names().contains(name) ? currentVersion(of: name) : nil
+    }
+}

@@ -1,0 +1,67 @@
+internal import ArgumentParser
+internal import Foundation
+internal import Related
+
+struct Evaluate: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Measure on held-out data, beside baselines.", subcommands: [EvaluateRelated.self])
+}
+
+struct EvaluateRelated: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "related",
+        abstract: "Split the edges, train on one part, and measure on the other, beside six baselines.",
+        discussion: """
+            For each held-out edge all products are ranked but the source and what it leads to in the train part. Printed:
+            HitRate and MRR at 5, 10 and 20, the same on edges whose reverse is not in the train part and by the degree
+            of the source, and how often the direction of one-way edges is told right.
+            """)
+
+    @OptionGroup var input: EdgesArgument
+
+    @Option(help: "Share of the edges that are held out.")
+    var testFraction = EvaluationOptions().testFraction
+
+    @Option(help: ArgumentHelp("Also write every figure as JSON.", valueName: "file"))
+    var json: String?
+
+    @Option(help: ArgumentHelp("Also write every figure as CSV.", valueName: "file"))
+    var csv: String?
+
+    @Option(help: ArgumentHelp("Also draw the figures by degree of the source, as SVG.", valueName: "file"))
+    var plot: String?
+
+    @OptionGroup var training: TrainingArguments
+
+    func run() throws {
+        var options = EvaluationOptions()
+        options.testFraction = testFraction
+        options.seed = training.seed
+        options.training = try training.options()
+        let graph = try input.load()
+        let progress = TrainingProgressLine()
+        let evaluation = try training.naming { () throws(TrainingError) in
+            try Evaluation.run(graph, options: options) { step in
+                switch step {
+                case .training(let training): progress.show(training)
+                case .scoring(let method):
+                    progress.finish()
+                    log("scoring \(method)")
+                }
+            }
+        }
+        print(evaluation.table)
+        try write(evaluation.json, to: json)
+        try write(evaluation.csv, to: csv)
+        try write(evaluation.svg, to: plot)
+    }
+
+    private func write(_ text: @autoclosure () throws -> String, to path: String?) throws {
+        guard let path else { return }
+        do {
+            try Data(text().utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+        } catch {
+            throw CommandError("\(path): cannot be written; check that its directory exists and has room")
+        }
+    }
+}

@@ -1,0 +1,97 @@
+internal import ArgumentParser
+internal import Client
+internal import Foundation
+internal import RPC
+internal import Schema
+internal import ServiceSchema
+
+struct Query: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Ask a server.", subcommands: [QueryRelated.self])
+}
+
+struct QueryRelated: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "related",
+        abstract: "Ask what a product, a cart or a source vector leads to.",
+        discussion: """
+              fletch query related --product phone --limit 5
+              fletch query related --product phone --product tablet --exclude case-17
+            """)
+
+    @Option(help: ArgumentHelp("The server.", valueName: "host:port"))
+    var server = "127.0.0.1:50051"
+
+    @Option(help: ArgumentHelp("A product's id; given several times, they are a cart.", valueName: "id"))
+    var product: [String] = []
+
+    @Option(help: ArgumentHelp("A source vector instead: coordinates separated by commas.", valueName: "x,y,..."))
+    var vector: String?
+
+    @Option(help: "Items wanted; the server's default, 10, where not given.")
+    var limit: UInt32 = 0
+
+    @Option(help: ArgumentHelp("An id that must not be in the answer; may be repeated.", valueName: "id"))
+    var exclude: [String] = []
+
+    @Option(help: "Seconds to wait for the answer.")
+    var timeout = 10.0
+
+    @Flag(help: "Print the answer as JSON, with the field names of the proto3 mapping.")
+    var json = false
+
+    func validate() throws {
+        guard timeout > 0, timeout <= 86_400 else {
+            throw ValidationError("--timeout must be above 0 and at most 86400 seconds")
+        }
+    }
+
+    func run() throws {
+        let client = RelatedProductsClient(try Channel(target: server))
+        let response = try client.related(request(), options: CallOptions(timeout: .seconds(timeout)))
+        if json {
+            try printJSON(response)
+        } else {
+            printTable(response)
+        }
+    }
+
+    private func request() throws -> RelatedRequest {
+        var request = RelatedRequest(limit: limit, excludeProductIds: exclude)
+        if product.count == 1 {
+            request.productID = product[0]
+        } else {
+            request.productIds = product
+        }
+        if let vector {
+            request.sourceVector = try vector.split(separator: ",", omittingEmptySubsequences: false).map {
+                guard let coordinate = Float($0.trimmingCharacters(in: .whitespaces)) else {
+                    throw CommandError("--vector: '\($0)' is not a number; separate numbers by commas")
+                }
+                return coordinate
+            }
+        }
+        return request
+    }
+
+    private func printTable(_ response: RelatedResponse) {
+        let how = response.path == .list ? "from its list" : "by a scan"
+        let what = vector == nil ? product.joined(separator: ", ") : "the vector"
+        print("\(what) leads to (table version \(response.tableVersion), \(how)):")
+        for item in response.items {
+            print(String(format: "%10.4f  ", item.score) + item.productID)
+        }
+    }
+
+    private func printJSON(_ response: RelatedResponse) throws {
+        struct Item: Encodable { var productId: String, score: Float }
+        struct Answer: Encodable { var items: [Item], tableVersion: String, path: String }
+        let answer = Answer(
+            items: response.items.map { Item(productId: $0.productID, score: $0.score) },
+            tableVersion: response.tableVersion,
+            path: response.path == .list ? "RETRIEVAL_PATH_LIST" : "RETRIEVAL_PATH_SCAN")
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        print(String(decoding: try encoder.encode(answer), as: UTF8.self))
+    }
+}
