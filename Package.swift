@@ -96,5 +96,10 @@ let package = Package(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
             swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
+
+        // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
+        library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        tests("Wire", ["Quirks", "Schema"]),
+        tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )
