@@ -138,10 +138,10 @@ public final class ServerConnection: SessionDelegate {
             reject(stream, .responseMissing)
             return
         }
-        let prefix = start - MessageBuffer.prefixBytes
+        let prefix = start - UnaryCallStorage.prefixByteCount
         prefix.storeBytes(of: 0, as: UInt8.self)
         prefix.storeBytes(of: UInt32(truncatingIfNeeded: message.count).bigEndian, toByteOffset: 1, as: UInt32.self)
-        let framed = UnsafeRawBufferPointer(start: prefix, count: MessageBuffer.prefixBytes &+ message.count)
+        let framed = UnsafeRawBufferPointer(start: prefix, count: UnaryCallStorage.prefixByteCount &+ message.count)
         guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
             reject(stream, .responseTooLarge)
             return
