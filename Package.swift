@@ -88,7 +88,9 @@ let package = Package(
         // Benchmarks: the server's own cost, without a table.
         .executableTarget(
             name: "canned-server",
-            dependencies: ["EventLoop", "RPC", "Server", "Wire", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "EventLoop", "RPC", "Schema", "Server", "ServiceSchema", "Wire", .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
 
         // The generator: CodeGeneratorRequest -> model -> printer.

@@ -7,6 +7,16 @@ private typealias State = UnsafeMutablePointer<SessionState>
 
 private func state(_ user: UnsafeMutableRawPointer?) -> State { user!.assumingMemoryBound(to: SessionState.self) }
 
+// A frame is a C union: Swift copies all of it to read one member through `pointee`, so members are reached by pointer.
+
+private func header(_ frame: UnsafePointer<nghttp2_frame>?) -> UnsafePointer<nghttp2_frame_hd> {
+    UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_frame_hd.self)
+}
+
+private func headers(_ frame: UnsafePointer<nghttp2_frame>?) -> UnsafePointer<nghttp2_headers> {
+    UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_headers.self)
+}
+
 func makeCallbacks() -> OpaquePointer {
     var callbacks: OpaquePointer?
     guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks else {
@@ -39,11 +49,11 @@ private func onBeginHeaders(_: OpaquePointer?, frame: UnsafePointer<nghttp2_fram
     -> Int32
 {
     let state = state(user)
-    let frame = frame!
     state.pointee.isInsideHeaders = true
-    if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
-        let stream = state.pointee.open(id: frame.pointee.hd.stream_id)
-        nghttp2_session_set_stream_user_data(state.pointee.session, frame.pointee.hd.stream_id, stream)
+    if headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST {
+        let id = header(frame).pointee.stream_id
+        let stream = state.pointee.open(id: id)
+        nghttp2_session_set_stream_user_data(state.pointee.session, id, stream)
         state.pointee.current = stream
     }
     return 0
@@ -54,17 +64,16 @@ private func onHeader(
     value: UnsafePointer<UInt8>?, valueCount: Int, flags: UInt8, user: UnsafeMutableRawPointer?
 ) -> Int32 {
     let state = state(user)
-    guard let stream = state.pointee.stream(frame!.pointee.hd.stream_id) else { return 0 }
+    guard let stream = state.pointee.stream(header(frame).pointee.stream_id) else { return 0 }
     // What a field costs is RFC 9113's measure (6.5.2).
     stream.pointee.headerListBytes &+= nameCount &+ valueCount &+ 32
-    let limits = state.pointee.resources._withUnsafeGuaranteedRef { $0.limits }
-    if stream.pointee.headerListBytes > limits.maxHeaderListBytes {
+    if stream.pointee.headerListBytes > state.pointee.maxHeaderListBytes {
         stream.pointee.headersTooLarge = true
-        let abort = stream.pointee.headerListBytes > limits.maxHeaderListBytes &* limits.headerListAbortFactor
+        let abort = stream.pointee.headerListBytes > state.pointee.abortHeaderListBytes
         return abort ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue : 0
     }
     // Trailers of a request mean nothing in gRPC: they are counted and dropped.
-    guard frame!.pointee.headers.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
+    guard headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
     stream.pointee.log.append(
         name: UnsafeRawBufferPointer(start: name, count: nameCount),
         value: UnsafeRawBufferPointer(start: value, count: valueCount))
@@ -85,13 +94,13 @@ private func onDataChunk(
 
 private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?) -> Int32 {
     let state = state(user)
-    let header = frame!.pointee.hd
+    let header = header(frame).pointee
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue: receivedHeaders(state, frame!)
+    case NGHTTP2_HEADERS.rawValue: receivedHeaders(state, header, headers(frame).pointee.cat)
     case NGHTTP2_DATA.rawValue:
         if UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
             receivedEnd(state, id: header.stream_id)
-        } else if header.length <= frame!.pointee.data.padlen {
+        } else if header.length <= dataPadding(frame) {
             state.pointee.spendNoProgressFrame()
         }
     case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
@@ -102,13 +111,16 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
     return 0
 }
 
-private func receivedHeaders(_ state: State, _ frame: UnsafePointer<nghttp2_frame>) {
+private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
+    UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_data.self).pointee.padlen
+}
+
+private func receivedHeaders(_ state: State, _ header: nghttp2_frame_hd, _ category: nghttp2_headers_category) {
     state.pointee.isInsideHeaders = false
-    guard !state.pointee.isTerminated, let stream = state.pointee.stream(frame.pointee.hd.stream_id) else { return }
-    let ended = UInt32(frame.pointee.hd.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
-    if frame.pointee.headers.cat == NGHTTP2_HCAT_REQUEST {
-        state.pointee.noProgressFrames.earn(
-            state.pointee.resources._withUnsafeGuaranteedRef { $0.limits.noProgressFramesPerRequest })
+    guard !state.pointee.isTerminated, let stream = state.pointee.stream(header.stream_id) else { return }
+    let ended = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
+    if category == NGHTTP2_HCAT_REQUEST {
+        state.pointee.noProgressFrames.earn(state.pointee.noProgressFramesPerRequest)
         stream.pointee.requestEnded = ended
         state.pointee.delegate.session(receivedHeadersOn: stream)
     }
@@ -141,7 +153,7 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     -> Int32
 {
     let state = state(user)
-    let header = frame!.pointee.hd
+    let header = header(frame).pointee
     switch UInt32(header.type) {
     case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
         guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
@@ -174,9 +186,8 @@ func readBody(
     flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
     guard rest <= capacity else { return capacity }
     flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
-    let code = stream.pointee.trailers!._withUnsafeGuaranteedRef {
-        nghttp2_submit_trailer(session, id, $0.fields.baseAddress, $0.fields.count)
-    }
+    let trailers = stream.pointee.trailers!.fields
+    let code = nghttp2_submit_trailer(session, id, trailers.baseAddress, trailers.count)
     return code == 0 ? rest : Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
 }
 

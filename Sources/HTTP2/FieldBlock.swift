@@ -1,7 +1,9 @@
 internal import CNghttp2
 
 /// Header fields of an answer, sent without a copy: the block must outlive the stream that it answers.
-public final class FieldBlock {
+///
+/// A handle without reference counting: whoever makes a block ends it with ``destroy()``.
+public struct FieldBlock {
     /// One field of an answer.
     public struct Field {
         public var name: String
@@ -36,7 +38,8 @@ public final class FieldBlock {
         }
     }
 
-    deinit {
+    /// Releases the fields.
+    public func destroy() {
         for field in fields {
             field.name.deallocate()
             field.value.deallocate()

@@ -1,4 +1,4 @@
-/// Header fields as a log of bytes: for each field two 32-bit lengths, the name, the value.
+/// Header fields as a log of bytes: for each field the lengths of name (low half) and value in 64 bits, then both.
 ///
 /// The memory belongs to whoever made the log and is kept for the next request.
 struct HeaderLog {
@@ -28,8 +28,7 @@ struct HeaderLog {
         let size = 8 &+ name.count &+ value.count
         if size > capacity &- count { grow(by: size) }
         let entry = base + count
-        entry.storeBytes(of: UInt32(truncatingIfNeeded: name.count), as: UInt32.self)
-        entry.storeBytes(of: UInt32(truncatingIfNeeded: value.count), toByteOffset: 4, as: UInt32.self)
+        entry.storeBytes(of: UInt64(truncatingIfNeeded: name.count | value.count &<< 32), as: UInt64.self)
         if let bytes = name.baseAddress { (entry + 8).copyMemory(from: bytes, byteCount: name.count) }
         if let bytes = value.baseAddress { (entry + 8 + name.count).copyMemory(from: bytes, byteCount: value.count) }
         count &+= size
@@ -75,8 +74,9 @@ public struct HeaderFields: Sequence {
         @inlinable
         public mutating func next() -> Field? {
             guard let start = rest.baseAddress, rest.count >= 8 else { return nil }
-            let name = Int(start.loadUnaligned(as: UInt32.self))
-            let value = Int(start.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            let lengths = start.loadUnaligned(as: UInt64.self)
+            let name = Int(truncatingIfNeeded: lengths & 0xFFFF_FFFF)
+            let value = Int(truncatingIfNeeded: lengths &>> 32)
             let size = 8 &+ name &+ value
             rest = UnsafeRawBufferPointer(start: start + size, count: rest.count &- size)
             return Field(

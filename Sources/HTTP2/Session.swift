@@ -85,7 +85,7 @@ public final class Session {
         stream.pointee.hasResponse = true
         stream.pointee.body = body.baseAddress
         stream.pointee.bodyCount = body.count
-        stream.pointee.trailers = Unmanaged.passUnretained(trailers)
+        stream.pointee.trailers = trailers
         state.pointee.unsentAnswers &+= 1
         var provider = nghttp2_data_provider()
         provider.source.ptr = UnsafeMutableRawPointer(stream)

@@ -5,6 +5,7 @@ struct SessionState {
     /// nil once the session is closed.
     var session: OpaquePointer?
     let resources: Unmanaged<SessionResources>
+    /// Not retained: the delegate outlives the session.
     unowned(unsafe) let delegate: any SessionDelegate
     /// Where `send_data` puts frames, set during `fill`.
     var output: Unmanaged<OutputBuffer>?
@@ -23,12 +24,19 @@ struct SessionState {
     var refusesNewStreams = false
     var isTerminated = false
 
+    // The limits that every frame or field is held against, beside the counts.
+    let maxHeaderListBytes: Int
+    let abortHeaderListBytes: Int
+    let noProgressFramesPerRequest: Int
     var noProgressFrames: TokenBucket
     var ownResets: TokenBucket
 
     init(resources: SessionResources, delegate: any SessionDelegate) {
         self.resources = .passUnretained(resources)
         self.delegate = delegate
+        maxHeaderListBytes = resources.limits.maxHeaderListBytes
+        abortHeaderListBytes = maxHeaderListBytes * resources.limits.headerListAbortFactor
+        noProgressFramesPerRequest = resources.limits.noProgressFramesPerRequest
         noProgressFrames = TokenBucket(burst: resources.limits.noProgressFrameBurst)
         ownResets = TokenBucket(burst: resources.limits.ownResetBurst)
     }

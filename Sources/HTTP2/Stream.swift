@@ -21,7 +21,7 @@ public struct Stream {
     var body: UnsafeRawPointer?
     var bodyCount = 0
     var bodyOffset = 0
-    var trailers: Unmanaged<FieldBlock>?
+    var trailers: FieldBlock?
 
     /// Neighbours in the session's list of open streams; `next` also links the pool's free list.
     var previous: UnsafeMutablePointer<Stream>?

@@ -21,14 +21,27 @@ public final class Dispatcher {
 
     public let resources: SessionResources
     public let output = OutputBuffer()
-    public var counters = Counters()
+
+    /// What every call changes. Behind a pointer, since exclusivity checks of a class's properties cost more than
+    /// the changes themselves.
+    struct Shared {
+        var counters = Counters()
+        var budget: ByteBudget
+    }
+
+    /// What the loop has done so far.
+    public var counters: Counters {
+        get { shared.pointee.counters }
+        set { shared.pointee.counters = newValue }
+    }
 
     let methods: MethodTable
     let limits: CallLimits
     let clock: () -> UInt64
     let arena = Arena(capacity: Dispatcher.arenaCapacity)
+    let shared: UnsafeMutablePointer<Shared>
+    /// Handlers run one after the other, so one storage serves all calls.
     let storage: UnsafeMutablePointer<UnaryCallStorage>
-    var budget: ByteBudget
     let okHead = FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
@@ -43,15 +56,20 @@ public final class Dispatcher {
         self.limits = limits
         self.clock = clock
         resources = SessionResources(limits: connectionLimits, releaseContext: destroyCall)
-        budget = ByteBudget(bytes: limits.maxBytesInFlight)
+        shared = .allocate(capacity: 1)
+        shared.initialize(to: Shared(budget: ByteBudget(bytes: limits.maxBytesInFlight)))
         storage = .allocate(capacity: 1)
         storage.initialize(to: UnaryCallStorage())
     }
 
     deinit {
+        shared.deinitialize(count: 1)
+        shared.deallocate()
         storage.deinitialize(count: 1)
         storage.deallocate()
         arena.destroy()
+        okHead.destroy()
+        okTrailers.destroy()
     }
 }
 

@@ -16,8 +16,6 @@ struct ByteBudget {
 /// The request's message with its prefix while it comes in, then the response's: one buffer, since a unary handler
 /// no longer needs the request once it has responded. Kept with the pooled call.
 struct MessageBuffer {
-    /// Flag and 32-bit length before each message.
-    static let prefixBytes = 5
     /// What every pooled call holds without being charged; typical requests and answers fit.
     static let initialCapacity = 1 << 10
 
@@ -36,12 +34,12 @@ struct MessageBuffer {
     /// Appends what arrived; the prefix is judged as soon as it is complete, before its message takes memory.
     mutating func append(_ chunk: UnsafeRawBufferPointer, limit: Int, budget: inout ByteBudget) throws(Rejection) {
         var chunk = chunk
-        if count < Self.prefixBytes {
-            let taken = min(Self.prefixBytes &- count, chunk.count)
+        if count < UnaryCallStorage.prefixByteCount {
+            let taken = min(UnaryCallStorage.prefixByteCount &- count, chunk.count)
             copy(UnsafeRawBufferPointer(rebasing: chunk[..<taken]))
             chunk = UnsafeRawBufferPointer(rebasing: chunk[taken...])
-            guard count == Self.prefixBytes else { return }
-            expected = try Self.prefixBytes &+ messageLength(limit: limit)
+            guard count == UnaryCallStorage.prefixByteCount else { return }
+            expected = try UnaryCallStorage.prefixByteCount &+ messageLength(limit: limit)
         }
         guard chunk.count <= expected &- count else { throw .moreThanOneMessage }
         try reserve(count &+ chunk.count, atMost: expected, keeping: count, budget: &budget)
@@ -51,8 +49,8 @@ struct MessageBuffer {
     /// The request's message, once the request has ended.
     func message() throws(Rejection) -> UnsafeRawBufferPointer {
         guard count > 0 else { throw .noMessage }
-        guard count >= Self.prefixBytes, count == expected else { throw .truncatedMessage }
-        return UnsafeRawBufferPointer(rebasing: bytes[Self.prefixBytes...])
+        guard count >= UnaryCallStorage.prefixByteCount, count == expected else { throw .truncatedMessage }
+        return UnsafeRawBufferPointer(rebasing: bytes[UnaryCallStorage.prefixByteCount...])
     }
 
     /// Replaces what is here by a response, `bytes` with its prefix.

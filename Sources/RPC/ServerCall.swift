@@ -64,7 +64,9 @@ struct ServerCall {
         deadline = .max
         expiry = .max
         buffer.clear(budget: &budget)
-        if head != nil { head = nil }
-        if trailers != nil { trailers = nil }
+        head?.destroy()
+        head = nil
+        trailers?.destroy()
+        trailers = nil
     }
 }

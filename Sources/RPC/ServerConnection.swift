@@ -7,10 +7,10 @@ public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
     private var session: Session?
     private var now: UInt64 = 0
-    /// Calls whose request has not ended.
-    private var receivingCount = 0
+    /// Calls whose request has not ended. Unchecked, as the next: one thread, no call within an access.
+    @exclusivity(unchecked) private var receivingCount = 0
     /// Calls that the connection has begun so far.
-    public private(set) var startedCalls: UInt64 = 0
+    @exclusivity(unchecked) public private(set) var startedCalls: UInt64 = 0
 
     public init(dispatcher: Dispatcher) throws(HTTP2Error) {
         self.dispatcher = dispatcher
@@ -63,7 +63,7 @@ public final class ServerConnection: SessionDelegate {
     // MARK: SessionDelegate
 
     public func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        dispatcher.counters.callsStarted &+= 1
+        dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
         receivingCount &+= 1
         do throws(Rejection) {
@@ -80,7 +80,7 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
-            try call.pointee.receive(bytes, budget: &dispatcher.budget)
+            try call.pointee.receive(bytes, budget: &dispatcher.shared.pointee.budget)
         } catch {
             reject(stream, error)
         }
@@ -100,7 +100,7 @@ public final class ServerConnection: SessionDelegate {
     public func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
         if call.pointee.phase == .receiving { receivingCount &-= 1 }
-        call.pointee.clear(budget: &dispatcher.budget)
+        call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
     }
 
     // MARK: Answers
@@ -138,11 +138,11 @@ public final class ServerConnection: SessionDelegate {
             reject(stream, .responseMissing)
             return
         }
-        let prefix = start - MessageBuffer.prefixBytes
+        let prefix = start - UnaryCallStorage.prefixByteCount
         prefix.storeBytes(of: 0, as: UInt8.self)
         prefix.storeBytes(of: UInt32(truncatingIfNeeded: message.count).bigEndian, toByteOffset: 1, as: UInt32.self)
-        let framed = UnsafeRawBufferPointer(start: prefix, count: MessageBuffer.prefixBytes &+ message.count)
-        guard call.pointee.keep(framed, budget: &dispatcher.budget) else {
+        let framed = UnsafeRawBufferPointer(start: prefix, count: UnaryCallStorage.prefixByteCount &+ message.count)
+        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
             reject(stream, .responseTooLarge)
             return
         }
@@ -196,7 +196,7 @@ public final class ServerConnection: SessionDelegate {
     private func finish(_ call: UnsafeMutablePointer<ServerCall>, _ code: StatusCode) {
         if call.pointee.phase == .receiving { receivingCount &-= 1 }
         call.pointee.markAnswered()
-        dispatcher.counters.callsByStatus[Int(code.rawValue)] &+= 1
+        dispatcher.shared.pointee.counters.callsByStatus[Int(code.rawValue)] &+= 1
     }
 }
 

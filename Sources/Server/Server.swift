@@ -2,6 +2,7 @@ internal import Dispatch
 public import EventLoop
 public import Logging
 public import RPC
+internal import ServiceSchema
 internal import Synchronization
 
 /// A gRPC server: one loop per thread, each with its own listener (SO_REUSEPORT), connections and methods, sharing
@@ -89,7 +90,7 @@ public final class Server: Sendable {
     private func run(_ worker: LoopWorker) {
         let methods = makeMethods(worker.index)
         health.register(methods.compactMap { serviceName(ofPath: $0.path) })
-        let cutOff = worker.run(methods: methods + healthMethods(health))
+        let cutOff = worker.run(methods: methods + Health.methods(HealthChecks(registry: health)))
         state.withLock { state in
             state.finalCounters = state.finalCounters + worker.counters
             state.cutOffCalls += cutOff

@@ -1,4 +1,5 @@
-// A server whose answer is always the same ten items: what a call costs in the server itself, without a table.
+// A server whose answer is always the same ten items: what a call costs without a table. Requests are decoded and
+// answers built and encoded as the real service does.
 //
 //     canned-server [LISTEN [LOOPS]]
 
@@ -6,30 +7,39 @@ internal import EventLoop
 internal import Glibc
 internal import Logging
 internal import RPC
+internal import Schema
 internal import Server
+internal import ServiceSchema
 internal import Wire
 
-/// The encoded answer: ten items with an id of ten characters and a score, as `fletch.v1.RelatedResponse`.
-private func cannedResponse() -> [UInt8] {
-    var response: [UInt8] = []
-    for number in 0..<10 {
-        let id = Array("B\(100_000_000 + number)".utf8)
-        let score = (1 - 0.05 * Float(number)).bitPattern
-        response += [0x0A, UInt8(id.count + 7), 0x0A, UInt8(id.count)] + id
-        response += [0x15] + (0..<4).map { UInt8(truncatingIfNeeded: score >> (8 * $0)) }
-    }
-    return response
-}
+private struct CannedProducts: RelatedProductsService {
+    private let ids: [UnsafeMutableRawBufferPointer]
 
-private func cannedMethod() -> UnaryMethod {
-    let canned = cannedResponse()
-    return UnaryMethod(path: "/fletch.v1.RelatedProducts/Related") { call throws(RPCError) in
-        guard let memory = call.arena.allocate(byteCount: canned.count + 5) else {
-            throw RPCError(.resourceExhausted, "no memory for the response")
+    init() {
+        ids = (0..<10).map { number in
+            let text = "B\(100_000_000 + number)"
+            let id = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 1)
+            id.copyBytes(from: text.utf8)
+            return id
         }
-        let message = UnsafeMutableRawBufferPointer(start: memory + 5, count: canned.count)
-        message.copyBytes(from: canned)
-        call.respond(message)
+    }
+
+    func related(
+        _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        let count = min(ids.count, Int(request.limit))
+        var items = response.makeItems(capacity: count)
+        for number in 0..<count {
+            let item = items.append()
+            item.productID = WireBytes(start: ids[number].baseAddress!, count: ids[number].count)
+            item.score = 1 - 0.05 * Float(number)
+        }
+    }
+
+    func relatedBatch(
+        _ request: RelatedBatchRequest.View, _ response: RelatedBatchResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        throw RPCError(.unimplemented, "the canned server answers single requests only")
     }
 }
 
@@ -39,7 +49,7 @@ do {
     var configuration = ServerConfiguration(
         address: try ListenAddress(arguments.first ?? "127.0.0.1:50051", flag: "LISTEN"))
     configuration.loopCount = arguments.dropFirst().first.flatMap { Int($0) } ?? 1
-    let server = Server(configuration, logger: logger) { _ in [cannedMethod()] }
+    let server = Server(configuration, logger: logger) { _ in RelatedProducts.methods(CannedProducts()) }
     _ = try server.start()
     exit(server.wait() == 0 ? 0 : 1)
 } catch {

@@ -1,9 +1,9 @@
 internal import Synchronization
 
 /// What grpc.health.v1 says of a service.
-public enum HealthStatus: UInt8, Sendable {
-    case serving = 1
-    case notServing = 2
+public enum HealthStatus: Sendable, Hashable {
+    case serving
+    case notServing
 }
 
 /// The health of the server ("") and of each of its services, set by any thread.
