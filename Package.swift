@@ -81,7 +81,8 @@ let package = Package(
 
         // Tests, in the order of the layers.
         tests("LinearAlgebra"),
-        tests("Tables", ["Schema"]),
-        tests("Retrieval", ["CKernels", "LinearAlgebra", "Tables"]),
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        tests("Tables", ["Schema", "TestSupport"]),
+        tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
     ]
 )

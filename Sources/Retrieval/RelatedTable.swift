@@ -1,14 +1,6 @@
 internal import CKernels
 public import Tables
 
-/// Which way an answer was found.
-public enum RetrievalPath: Sendable {
-    /// Looked up in the exact list that was built when the table was published.
-    case list
-    /// Found by an exact scan over all target vectors.
-    case scan
-}
-
 /// Why a vector cannot be asked with.
 public enum VectorError: Error, Equatable, Sendable {
     /// It has not as many coordinates as the table's vectors, which have this many.
@@ -34,6 +26,15 @@ public enum VectorError: Error, Equatable, Sendable {
 public final class RelatedTable: @unchecked Sendable {
     /// The kind that the manifest of such a table states.
     public static let kind = "related-products"
+
+    /// Which way an answer was found.
+    public enum Path: Sendable {
+        /// Looked up in the exact list that was built when the table was published.
+        case list
+        /// Found by an exact scan over all target vectors.
+        case scan
+    }
+
     /// Fills the lists that are shorter than the others.
     public static let noRow = UInt32.max
 
@@ -153,7 +154,7 @@ extension RelatedTable {
     ///
     /// At most `limit` rows are in ``RelatedScratch/results`` then; fewer where the table has no more. The list answers
     /// where it reaches far enough, a scan otherwise, with the same rows and scores.
-    public func related(to row: UInt32, limit: Int, _ scratch: RelatedScratch) -> RetrievalPath {
+    public func related(to row: UInt32, limit: Int, _ scratch: RelatedScratch) -> Path {
         precondition(row < count, "row \(row) is beyond the table")
         // No answer is longer than the table, whatever was asked for.
         let limit = min(limit, count)
@@ -178,7 +179,7 @@ extension RelatedTable {
 
     /// The best products for a cart, ranked by the mean of the source vectors of the rows that were added to `scratch`,
     /// at least one; the cart's own products are left out. A cart of one product is asked like that product.
-    public func relatedToCart(limit: Int, _ scratch: RelatedScratch) -> RetrievalPath {
+    public func relatedToCart(limit: Int, _ scratch: RelatedScratch) -> Path {
         let cart = scratch.cart.members
         precondition(!cart.isEmpty, "the cart is empty")
         if cart.count == 1 { return related(to: cart[0], limit: limit, scratch) }
@@ -198,7 +199,7 @@ extension RelatedTable {
     /// The best products for a source vector of ``dimension`` coordinates, without what `scratch` excludes.
     public func related(
         toVector vector: UnsafeBufferPointer<Float>, limit: Int, _ scratch: RelatedScratch
-    ) throws(VectorError) -> RetrievalPath {
+    ) throws(VectorError) -> Path {
         guard vector.count == dimension else { throw .wrongDimension(expected: dimension) }
         guard vector.allSatisfy({ $0.isFinite }) else { throw .notFinite }
         let start = vector.baseAddress!
@@ -206,7 +207,7 @@ extension RelatedTable {
         return scan(start, limit: limit, scratch)
     }
 
-    private func scan(_ query: UnsafePointer<Float>, limit: Int, _ scratch: RelatedScratch) -> RetrievalPath {
+    private func scan(_ query: UnsafePointer<Float>, limit: Int, _ scratch: RelatedScratch) -> Path {
         // No answer is longer than the table, whatever was asked for.
         let limit = min(limit, count)
         var top = TopRows(scratch.room(for: limit), limit: limit)

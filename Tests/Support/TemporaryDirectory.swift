@@ -1,10 +1,12 @@
-import Glibc
+internal import Glibc
 
 /// A directory of a test's own, removed with all in it when the value goes.
-final class TemporaryDirectory {
-    let path: String
+public final class TemporaryDirectory {
+    /// Where it is.
+    public let path: String
 
-    init() {
+    /// Makes the directory.
+    public init() {
         var template = Array("/tmp/fletch-test-XXXXXX".utf8CString)
         path = String(cString: mkdtemp(&template)!)
     }
@@ -13,7 +15,8 @@ final class TemporaryDirectory {
         Self.remove(path)
     }
 
-    static func names(in path: String) -> [String] {
+    /// The names in a directory, sorted; none where it cannot be read.
+    public static func names(in path: String) -> [String] {
         guard let stream = opendir(path) else { return [] }
         defer { closedir(stream) }
         var names: [String] = []
@@ -33,7 +36,8 @@ final class TemporaryDirectory {
     }
 }
 
-func readBytes(_ path: String) -> [UInt8] {
+/// All bytes of a file.
+public func readBytes(_ path: String) -> [UInt8] {
     let file = fopen(path, "r")!
     defer { fclose(file) }
     var result: [UInt8] = []
@@ -42,7 +46,8 @@ func readBytes(_ path: String) -> [UInt8] {
     return result
 }
 
-func writeBytes(_ bytes: [UInt8], to path: String) {
+/// Replaces what is in a file, in place.
+public func writeBytes(_ bytes: [UInt8], to path: String) {
     let file = fopen(path, "w")!
     fwrite(bytes, 1, bytes.count, file)
     fclose(file)
