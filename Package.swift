@@ -18,7 +18,7 @@ func system(_ name: String, pkgConfig: String, apt package: String) -> Target {
     .systemLibrary(name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
 }
 
@@ -37,7 +37,7 @@ let package = Package(
         system("CNghttp2", pkgConfig: "libnghttp2", apt: "libnghttp2-dev"),
         system("CProtobufC", pkgConfig: "libprotobuf-c", apt: "libprotobuf-c-dev"),
         system("CUV", pkgConfig: "libuv", apt: "libuv1-dev"),
-        system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-serial-dev"),
+        system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-pthread-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
@@ -99,9 +99,14 @@ let package = Package(
             swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
 
+        // Tests, in the order of the layers.
+        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
         tests("Wire", ["Quirks", "Schema"]),
+        tests("LinearAlgebra"),
+        tests("Tables", ["Schema", "TestSupport"]),
+        tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )

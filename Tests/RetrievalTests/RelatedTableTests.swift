@@ -1,0 +1,274 @@
+import Glibc
+import LinearAlgebra
+import Schema
+import Tables
+import TestSupport
+import Testing
+
+@testable import Retrieval
+
+/// A published table of random vectors and the truth about it, computed the slow way.
+struct Fixture {
+    let directory = TemporaryDirectory()
+    let ids: [String]
+    let dimension: Int
+    let source: [Float]
+    let target: [Float]
+    let table: RelatedTable
+
+    /// `levels` makes coordinates whole numbers of that range, so that many scores are equal.
+    init(count: Int, dimension: Int, listLength: Int, levels: Int? = nil, seed: UInt64 = 1) throws {
+        var generator = SeededGenerator(seed: seed)
+        func vectors() -> [Float] {
+            (0..<count * dimension).map { _ in
+                levels.map { Float(generator.uniform(below: $0)) } ?? generator.normal()
+            }
+        }
+        ids = (0..<count).map { "product-\($0 * 7919)" }
+        self.dimension = dimension
+        source = vectors()
+        target = vectors()
+        let embeddings = try RelatedEmbeddings(ids: ids, dimension: dimension, source: source, target: target)
+        let store = Store(path: directory.path + "/store")
+        let builder = try RelatedTableBuilder(embeddings, listLength: listLength)
+        _ = try builder.publish(to: store, name: "related", buildID: "test")
+        table = try RelatedTable(store.open("related"))
+    }
+
+    func score(_ query: [Float], _ row: Int) -> Float {
+        let products = (0..<dimension).map { Double(query[$0]) * Double(target[row * dimension + $0]) }
+        // The order of summation that the library promises.
+        var lanes = [Double](repeating: 0, count: 8)
+        for (index, product) in products.enumerated() { lanes[index % 8] += product }
+        return Float(((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7])))
+    }
+
+    /// The best rows by sorting all of them.
+    func best(_ query: [Float], limit: Int, without excluded: Set<Int>) -> [ScoredRow] {
+        let all = (0..<ids.count).filter { !excluded.contains($0) }
+            .map { ScoredRow(row: UInt32($0), score: score(query, $0)) }
+        return Array(all.sorted { $0.score != $1.score ? $0.score > $1.score : $0.row < $1.row }.prefix(limit))
+    }
+
+    func sourceVector(_ row: Int) -> [Float] { Array(source[row * dimension..<(row + 1) * dimension]) }
+}
+
+@Suite struct RelatedTableTests {
+    @Test(arguments: [(1, 3, 10), (2, 1, 10), (40, 5, 100), (300, 17, 20), (700, 64, 40)])
+    func listsAreExact(count: Int, dimension: Int, listLength: Int) throws {
+        let fixture = try Fixture(count: count, dimension: dimension, listLength: listLength)
+        #expect(fixture.table.listLength == min(listLength, count - 1))
+        let scratch = RelatedScratch()
+        for row in 0..<count {
+            scratch.reset()
+            let path = fixture.table.related(to: UInt32(row), limit: listLength, scratch)
+            #expect(path == .list)
+            let truth = fixture.best(fixture.sourceVector(row), limit: listLength, without: [row])
+            #expect(Array(scratch.results) == truth)
+        }
+    }
+
+    @Test func tiesAreInTheOrderOfTheTable() throws {
+        let fixture = try Fixture(count: 600, dimension: 3, listLength: 50, levels: 2)
+        let scratch = RelatedScratch()
+        for row in stride(from: 0, to: 600, by: 37) {
+            let query = fixture.sourceVector(row)
+            scratch.reset()
+            _ = fixture.table.related(to: UInt32(row), limit: 50, scratch)
+            #expect(Array(scratch.results) == fixture.best(query, limit: 50, without: [row]))
+            scratch.reset()
+            let path = try query.withUnsafeBufferPointer {
+                try fixture.table.related(toVector: $0, limit: 333, scratch)
+            }
+            #expect(path == .scan)
+            #expect(Array(scratch.results) == fixture.best(query, limit: 333, without: []))
+        }
+    }
+
+    @Test func aScanTakesOverWhereTheListEnds() throws {
+        let fixture = try Fixture(count: 500, dimension: 9, listLength: 12)
+        let scratch = RelatedScratch()
+        let query = fixture.sourceVector(3)
+        for (limit, excluded, expected) in [
+            (12, 0, RelatedTable.Path.list), (13, 0, .scan), (9, 3, .list), (10, 3, .scan),
+        ] {
+            scratch.reset()
+            let best = fixture.best(query, limit: excluded, without: [3]).map(\.row)
+            best.forEach(scratch.exclude)
+            #expect(fixture.table.related(to: 3, limit: limit, scratch) == expected)
+            #expect(
+                Array(scratch.results) == fixture.best(query, limit: limit, without: Set(best.map { Int($0) } + [3])))
+        }
+    }
+
+    @Test func limitsBeyondTheTableGiveAllOfIt() throws {
+        let fixture = try Fixture(count: 30, dimension: 4, listLength: 5)
+        let scratch = RelatedScratch()
+        #expect(fixture.table.related(to: 2, limit: 1000, scratch) == .scan)
+        #expect(scratch.results.count == 29)
+        scratch.reset()
+        for row in 0..<30 where row != 7 { scratch.exclude(UInt32(row)) }
+        _ = fixture.table.related(to: 2, limit: 10, scratch)
+        #expect(scratch.results.map(\.row) == [7])
+        scratch.reset()
+        for row in 0..<30 { scratch.exclude(UInt32(row)) }
+        _ = fixture.table.related(to: 2, limit: 10, scratch)
+        #expect(scratch.results.isEmpty)
+        scratch.reset()
+        _ = fixture.table.related(to: 2, limit: 0, scratch)
+        #expect(scratch.results.isEmpty)
+    }
+
+    @Test func aCartIsRankedByItsMean() throws {
+        let fixture = try Fixture(count: 400, dimension: 6, listLength: 20)
+        let scratch = RelatedScratch()
+        let cart = [5, 399, 17]
+        cart.forEach { scratch.addToCart(UInt32($0)) }
+        scratch.addToCart(5)
+        scratch.exclude(17)
+        scratch.exclude(44)
+        #expect(fixture.table.relatedToCart(limit: 15, scratch) == .scan)
+        let mean = (0..<6).map { coordinate in
+            Float(cart.reduce(0.0) { $0 + Double(fixture.source[$1 * 6 + coordinate]) } / 3)
+        }
+        #expect(Array(scratch.results) == fixture.best(mean, limit: 15, without: [5, 399, 17, 44]))
+        scratch.reset()
+        scratch.addToCart(8)
+        scratch.addToCart(8)
+        #expect(fixture.table.relatedToCart(limit: 15, scratch) == .list)
+        #expect(Array(scratch.results) == fixture.best(fixture.sourceVector(8), limit: 15, without: [8]))
+    }
+
+    @Test func vectorsThatCannotBeAskedWithAreNamed() throws {
+        let fixture = try Fixture(count: 10, dimension: 4, listLength: 5)
+        func ask(_ vector: [Float]) throws(VectorError) {
+            let result = vector.withUnsafeBufferPointer { vector in
+                Result { () throws(VectorError) in
+                    try fixture.table.related(toVector: vector, limit: 3, RelatedScratch())
+                }
+            }
+            _ = try result.get()
+        }
+        #expect(throws: VectorError.wrongDimension(expected: 4)) { try ask([1, 2, 3]) }
+        #expect(throws: VectorError.wrongDimension(expected: 4)) { try ask([]) }
+        #expect(throws: VectorError.notFinite) { try ask([1, 2, .nan, 4]) }
+        #expect(throws: VectorError.notFinite) { try ask([1, 2, 3, -.infinity]) }
+        #expect(throws: VectorError.tooLong) { try ask([1e18, 1e18, 0, 0]) }
+        #expect(throws: Never.self) { try ask([1e17, 0, 0, -0.0]) }
+    }
+
+    /// A fast score may be far off where large terms cancel; the answer must not be.
+    @Test func cancellationDoesNotCostAnAnswer() throws {
+        let directory = TemporaryDirectory()
+        let count = 2000
+        var generator = SeededGenerator(seed: 3)
+        // Products of 1e6 cancel and leave what single precision cannot see.
+        let target = (0..<count).flatMap { _ -> [Float] in
+            let large = 1e3 * (1 + generator.uniform())
+            return [large, -large, generator.uniform() * 1e-2]
+        }
+        let source = (0..<count).flatMap { _ -> [Float] in [1e3, 1e3, 1] }
+        let store = Store(path: directory.path)
+        let embeddings = try RelatedEmbeddings(
+            ids: (0..<count).map { "p\($0)" }, dimension: 3, source: source, target: target)
+        _ = try RelatedTableBuilder(embeddings, listLength: 30).publish(to: store, name: "r", buildID: "test")
+        let table = try RelatedTable(store.open("r"))
+        let truth = (0..<count).map { ScoredRow(row: UInt32($0), score: target[$0 * 3 + 2]) }
+            .sorted { $0.precedes($1) }
+        let scratch = RelatedScratch()
+        _ = table.related(to: 0, limit: 30, scratch)
+        #expect(scratch.results.map(\.row) == Array(truth.map(\.row).filter { $0 != 0 }.prefix(30)))
+        scratch.reset()
+        _ = try [1e3, 1e3, 1].withUnsafeBufferPointer { try table.related(toVector: $0, limit: 30, scratch) }
+        #expect(scratch.results.map(\.row) == Array(truth.map(\.row).prefix(30)))
+    }
+
+    @Test func everyIDIsFoundAndNoOther() throws {
+        let fixture = try Fixture(count: 3000, dimension: 1, listLength: 1)
+        for (row, id) in fixture.ids.enumerated() {
+            #expect(Array(id.utf8).withUnsafeBytes { fixture.table.row(of: $0) } == UInt32(row))
+            #expect(fixture.table.id(of: UInt32(row)).elementsEqual(id.utf8))
+        }
+        for miss in ["", "product-", "product-1", "PRODUCT-0", "product-0 "] + (0..<3000).map({ "miss-\($0)" }) {
+            #expect(Array(miss.utf8).withUnsafeBytes { fixture.table.row(of: $0) } == nil)
+        }
+    }
+
+    @Test func theSameBytesOnAnyNumberOfThreads() throws {
+        defer { Parallelism.threads = 0 }
+        var files: [[UInt8]] = []
+        for threads in [1, 3] {
+            Parallelism.threads = threads
+            let fixture = try Fixture(count: 500, dimension: 8, listLength: 10)
+            files.append(readBytes(fixture.directory.path + "/store/related/1/table.safetensors"))
+        }
+        #expect(files[0] == files[1])
+    }
+}
+
+@Suite struct RelatedTableBuilderTests {
+    private func error(_ make: () throws -> RelatedTableBuilder) -> String {
+        do {
+            _ = try make()
+            return "accepted"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func embeddingsComeBackFromAFile() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/embeddings.safetensors"
+        let embeddings = try RelatedEmbeddings(
+            ids: ["a", "é", "c\0"], dimension: 2, source: [1, 2, 3, 4, 5, 6], target: [6, 5, 4, 3, 2, 1],
+            metadata: ["layers": "2"])
+        try embeddings.write(to: path)
+        let read = try RelatedEmbeddings(path: path)
+        #expect(read.idOffsets == embeddings.idOffsets && read.idBytes == embeddings.idBytes)
+        #expect(read.source == embeddings.source && read.target == embeddings.target)
+        #expect(read.dimension == 2 && read.metadata == ["layers": "2"])
+        try embeddings.write(to: path)
+        #expect(TemporaryDirectory.names(in: directory.path) == ["embeddings.safetensors"])
+        #expect(throws: TableError.self) { try embeddings.write(to: directory.path + "/none/e.safetensors") }
+    }
+
+    @Test func badEmbeddingsAreRefusedByTensor() {
+        func make(_ ids: [String], _ source: [Float], dimension: Int = 1) throws -> RelatedTableBuilder {
+            let target = [Float](repeating: 0, count: ids.count * dimension)
+            return try RelatedTableBuilder(
+                RelatedEmbeddings(ids: ids, dimension: dimension, source: source, target: target))
+        }
+        #expect(error { try make(["a", "b", "a"], [1, 2, 3]) }.contains("'ids.bytes' has the id 'a' in rows 0 and 2"))
+        #expect(error { try make(["a", ""], [1, 2]) }.contains("'ids.offsets' has the empty string 1"))
+        #expect(error { try make(["a", "b"], [1, .nan]) }.contains("'source' holds nan in row 1"))
+        #expect(error { try make(["a", "b"], [1, 2, 3]) }.contains("'source' has 3 coordinates, 2 x 1 are needed"))
+        #expect(error { try make(["a", "b"], [1, 2e18]) }.contains("'source' holds a vector longer than"))
+        #expect(error { try make([], []) }.contains("0 products"))
+        #expect(error { try make(["a"], [], dimension: 0) }.contains("0 coordinates"))
+        #expect(error { try make([String(repeating: "x", count: 1025)], [1]) }.contains("1025 bytes, more than 1024"))
+    }
+
+    @Test func progressReachesTheTotal() throws {
+        let directory = TemporaryDirectory()
+        let values = [Float](repeating: 1, count: 1000)
+        let embeddings = try RelatedEmbeddings(
+            ids: (0..<1000).map { "\($0)" }, dimension: 1, source: values, target: values)
+        let last = Last()
+        let version = try RelatedTableBuilder(embeddings, listLength: 2).publish(
+            to: Store(path: directory.path + "/s"), name: "r", buildID: "build", metrics: ["hitRate@10": 0.5],
+            attributes: ["edges": "9"]
+        ) { done, total in last.set(done, total) }
+        #expect(version == 1)
+        #expect(last.value == [1000, 1000])
+        let manifest = try Store(path: directory.path + "/s").manifest(of: "r")
+        #expect(manifest.buildID == "build" && manifest.kind == "related-products")
+        #expect(manifest.metrics.map(\.name) == ["hitRate@10"] && manifest.metrics.map(\.value) == [0.5])
+        #expect(manifest.attributes.map(\.key) == ["edges"] && manifest.attributes.map(\.value) == ["9"])
+    }
+}
+
+/// What a progress callback heard last; the builder calls it from one thread at a time.
+private final class Last: @unchecked Sendable {
+    private(set) var value: [Int] = []
+    func set(_ done: Int, _ total: Int) { value = [done, total] }
+}

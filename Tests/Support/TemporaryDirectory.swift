@@ -1,0 +1,54 @@
+internal import Glibc
+
+/// A directory of a test's own, removed with all in it when the value goes.
+public final class TemporaryDirectory {
+    /// Where it is.
+    public let path: String
+
+    /// Makes the directory.
+    public init() {
+        var template = Array("/tmp/fletch-test-XXXXXX".utf8CString)
+        path = String(cString: mkdtemp(&template)!)
+    }
+
+    deinit {
+        Self.remove(path)
+    }
+
+    /// The names in a directory, sorted; none where it cannot be read.
+    public static func names(in path: String) -> [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private static func remove(_ path: String) {
+        chmod(path, 0o755)
+        for name in names(in: path) where unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+        rmdir(path)
+    }
+}
+
+/// All bytes of a file.
+public func readBytes(_ path: String) -> [UInt8] {
+    let file = fopen(path, "r")!
+    defer { fclose(file) }
+    var result: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while case let count = fread(&chunk, 1, chunk.count, file), count > 0 { result += chunk[..<count] }
+    return result
+}
+
+/// Replaces what is in a file, in place.
+public func writeBytes(_ bytes: [UInt8], to path: String) {
+    let file = fopen(path, "w")!
+    fwrite(bytes, 1, bytes.count, file)
+    fclose(file)
+}
