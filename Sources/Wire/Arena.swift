@@ -3,84 +3,150 @@ internal import CProtobufC
 /// A bump allocator for the messages of one call: everything in it is released at once by ``reset()``.
 ///
 /// A handle (one pointer, no reference counting): whoever makes an arena destroys it with ``destroy()``.
-/// It keeps its first block for the next call, so a warm arena allocates nothing from the heap; what does not
-/// fit there goes into overflow blocks, up to the byte limit.
+/// What does not fit the first block goes into further blocks, up to the byte limit. A first block that proved too
+/// small is replaced by a larger one at ``reset()``, so a warm arena allocates nothing from the heap.
 public struct Arena {
     @usableFromInline
     struct State {
-        var block: UnsafeMutableRawPointer
+        /// Where the next allocation starts, and how many bytes follow it in the current block.
+        @usableFromInline var next: UnsafeMutableRawPointer
+        @usableFromInline var available: Int
+        /// The first block, kept across ``Arena/reset()``.
+        var first: UnsafeMutableRawPointer
         var capacity: Int
-        var used: Int
-        /// Bytes that overflow blocks may still take before an allocation fails.
-        var budget: Int
-        var limit: Int
-        /// Overflow blocks, newest first, each headed by the address of the next.
+        /// Blocks made since the last reset, newest first, each headed by the address of the one before it.
         var overflow: UnsafeMutableRawPointer?
+        /// Bytes in `overflow`, and how many there may be.
+        var overflowBytes: Int
+        var limit: Int
+        var isExhausted: Bool
         var allocator: ProtobufCAllocator
     }
+
+    /// A first block grows to what calls need, but no further than this: idle memory is held per arena.
+    static var maxRetainedCapacity: Int { 64 << 10 }
+    /// The alignment of every allocation, and the bytes that head an overflow block.
+    @usableFromInline static var alignment: Int { 16 }
 
     @usableFromInline let state: UnsafeMutablePointer<State>
 
     /// Makes an arena whose first block holds `capacity` bytes and that may grow by `limit` bytes beyond it.
     public init(capacity: Int = 4096, limit: Int = 64 << 20) {
+        let capacity = (max(capacity, Self.alignment) + Self.alignment - 1) & ~(Self.alignment - 1)
+        let first = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: Self.alignment)
         state = .allocate(capacity: 1)
         state.initialize(
             to: State(
-                block: .allocate(byteCount: capacity, alignment: 16), capacity: capacity, used: 0, budget: limit,
-                limit: limit, overflow: nil, allocator: ProtobufCAllocator()))
-        state.pointee.allocator = ProtobufCAllocator(
-            alloc: arenaAllocate, free: arenaFree, allocator_data: UnsafeMutableRawPointer(state))
+                next: first, available: capacity, first: first, capacity: capacity, overflow: nil, overflowBytes: 0,
+                limit: limit, isExhausted: false,
+                allocator: ProtobufCAllocator(
+                    alloc: arenaAllocate, free: arenaFree, allocator_data: UnsafeMutableRawPointer(state))))
     }
+
+    fileprivate init(state: UnsafeMutablePointer<State>) { self.state = state }
 
     /// Releases everything, the arena included.
     public func destroy() {
-        reset()
-        state.pointee.block.deallocate()
+        releaseOverflow()
+        state.pointee.first.deallocate()
         state.deinitialize(count: 1)
         state.deallocate()
     }
 
     /// Forgets everything allocated so far; pointers into the arena are dangling from here on.
     public func reset() {
-        state.pointee.used = 0
-        if state.pointee.overflow != nil { releaseOverflow() }
+        if state.pointee.overflow != nil { growFirstBlock() }
+        state.pointee.next = state.pointee.first
+        state.pointee.available = state.pointee.capacity
+        state.pointee.isExhausted = false
     }
 
-    /// Bytes aligned to 16, uninitialized, valid until ``reset()``; nil where the byte limit is reached.
+    /// Whether ``require(byteCount:)`` went beyond the byte limit since the last ``reset()``.
+    public var isExhausted: Bool { state.pointee.isExhausted }
+
+    /// Bytes aligned to 16, uninitialized, valid until ``reset()``; nil where the byte limit would be passed.
+    ///
+    /// For sizes that a peer decides.
+    @inlinable
     public func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
-        let size = (byteCount &+ 15) & ~15
-        let used = state.pointee.used
-        if size <= state.pointee.capacity &- used, byteCount >= 0 {
-            state.pointee.used = used &+ size
-            return state.pointee.block + used
-        }
-        return allocateOverflow(byteCount: byteCount)
+        bump(byteCount) ?? allocateOverflow(byteCount: byteCount, withinLimit: true)
+    }
+
+    /// Bytes aligned to 16, uninitialized, valid until ``reset()``. Past the byte limit the arena still serves them
+    /// and is ``isExhausted``.
+    ///
+    /// For sizes that our own code decides (builders): it need not handle a failure at every field, and whoever sends
+    /// the message refuses one from an exhausted arena.
+    @inlinable
+    public func require(byteCount: Int) -> UnsafeMutableRawPointer {
+        if let bytes = bump(byteCount) { return bytes }
+        return allocateOverflow(byteCount: byteCount, withinLimit: false)!
+    }
+
+    /// Makes sure that `byteCount` bytes, in pieces each rounded up to 16, come from one block.
+    ///
+    /// - Returns: false where the byte limit would be passed.
+    func prepare(byteCount: Int) -> Bool {
+        byteCount <= state.pointee.available || startBlock(byteCount: byteCount, withinLimit: true)
     }
 
     /// The arena as protobuf-c's allocator.
     var allocator: UnsafeMutablePointer<ProtobufCAllocator> {
-        UnsafeMutablePointer(
-            mutating: UnsafeRawPointer(state).advanced(by: MemoryLayout<State>.offset(of: \State.allocator)!)
-                .assumingMemoryBound(to: ProtobufCAllocator.self))
+        let offset = MemoryLayout<State>.offset(of: \State.allocator)!
+        return (UnsafeMutableRawPointer(state) + offset).assumingMemoryBound(to: ProtobufCAllocator.self)
     }
 
-    @inline(never)
-    private func allocateOverflow(byteCount: Int) -> UnsafeMutableRawPointer? {
-        guard byteCount >= 0, byteCount <= state.pointee.budget else { return nil }
-        state.pointee.budget -= byteCount
-        let block = UnsafeMutableRawPointer.allocate(byteCount: byteCount + 16, alignment: 16)
+    @inlinable
+    func bump(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+        // A negative count, or one that wraps here, is huge as UInt and fails the comparison.
+        let size = (byteCount &+ (Self.alignment - 1)) & ~(Self.alignment - 1)
+        guard UInt(bitPattern: size) <= UInt(bitPattern: state.pointee.available) else { return nil }
+        let bytes = state.pointee.next
+        state.pointee.next = bytes + size
+        state.pointee.available &-= size
+        return bytes
+    }
+
+    @usableFromInline @inline(never)
+    func allocateOverflow(byteCount: Int, withinLimit: Bool) -> UnsafeMutableRawPointer? {
+        precondition(byteCount >= 0, "a negative size was asked of an arena")
+        guard startBlock(byteCount: byteCount, withinLimit: withinLimit) else { return nil }
+        return bump(byteCount)
+    }
+
+    /// Goes on in a new block of at least `byteCount` bytes; blocks double, so that there are few of them.
+    private func startBlock(byteCount: Int, withinLimit: Bool) -> Bool {
+        let allowed = state.pointee.limit - state.pointee.overflowBytes
+        // No process holds half the address space: larger sizes are refused before they are rounded up.
+        guard byteCount <= (withinLimit ? allowed : Int.max / 2) else { return false }
+        if byteCount > allowed { state.pointee.isExhausted = true }
+        let doubled = min(state.pointee.capacity + state.pointee.overflowBytes, allowed)
+        let size = (max(byteCount, doubled) + Self.alignment - 1) & ~(Self.alignment - 1)
+        let block = UnsafeMutableRawPointer.allocate(byteCount: size + Self.alignment, alignment: Self.alignment)
         block.storeBytes(of: state.pointee.overflow, as: UnsafeMutableRawPointer?.self)
         state.pointee.overflow = block
-        return block + 16
+        state.pointee.overflowBytes += size
+        state.pointee.next = block + Self.alignment
+        state.pointee.available = size
+        return true
     }
 
     @inline(never)
+    private func growFirstBlock() {
+        let wanted = min(state.pointee.capacity + state.pointee.overflowBytes, Self.maxRetainedCapacity)
+        releaseOverflow()
+        guard wanted > state.pointee.capacity else { return }
+        state.pointee.first.deallocate()
+        state.pointee.first = .allocate(byteCount: wanted, alignment: Self.alignment)
+        state.pointee.capacity = wanted & ~(Self.alignment - 1)
+    }
+
     private func releaseOverflow() {
         while let block = state.pointee.overflow {
             state.pointee.overflow = block.load(as: UnsafeMutableRawPointer?.self)
             block.deallocate()
         }
-        state.pointee.budget = state.pointee.limit
+        state.pointee.overflowBytes = 0
     }
 }
 
@@ -90,7 +156,3 @@ private func arenaAllocate(data: UnsafeMutableRawPointer?, size: Int) -> UnsafeM
 
 /// protobuf-c frees piece by piece; an arena frees all at once.
 private func arenaFree(data: UnsafeMutableRawPointer?, pointer: UnsafeMutableRawPointer?) {}
-
-extension Arena {
-    fileprivate init(state: UnsafeMutablePointer<State>) { self.state = state }
-}

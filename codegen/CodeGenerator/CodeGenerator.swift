@@ -1,1 +1,58 @@
-// p
+internal import Wire
+
+/// The plugin: a request from protoc in, a response out.
+public enum CodeGenerator {
+    /// Schemas have no size limit in protoc; this one only stops runaway input.
+    private static let limits = DecodeLimits(memory: 1 << 30)
+
+    /// Answers an encoded `CodeGeneratorRequest` with an encoded `CodeGeneratorResponse`. What is wrong with the
+    /// schemas or the options is in the response, where protoc prints it.
+    public static func respond(to request: [UInt8]) -> [UInt8] {
+        var response = CodeGeneratorResponse(supportedFeatures: proto3Optional)
+        do throws(GeneratorError) {
+            response.file = try generate(decode(request))
+        } catch {
+            response.error = error.description
+        }
+        return response.encoded()
+    }
+
+    /// The feature bit for proto3 `optional`.
+    private static let proto3Optional: UInt64 = 1
+
+    private static func decode(_ bytes: [UInt8]) throws(GeneratorError) -> CodeGeneratorRequest {
+        do throws(WireError) {
+            return try CodeGeneratorRequest(decoding: bytes, limits: limits)
+        } catch {
+            throw GeneratorError("standard input is not a CodeGeneratorRequest (\(error)); run this program by protoc")
+        }
+    }
+
+    /// The output files of a request, in the order of its files.
+    static func generate(_ request: CodeGeneratorRequest) throws(GeneratorError) -> [CodeGeneratorResponse.File] {
+        let options = try GeneratorOptions(parameter: request.parameter)
+        let index = TypeIndex(request.protoFile)
+        // protoc lists a file after those that it imports.
+        var fingerprints: [String: String] = [:]
+        var output: [CodeGeneratorResponse.File] = []
+        for file in request.protoFile {
+            let imports = file.dependency.map { "\($0) \(fingerprints[$0] ?? "")" }
+            fingerprints[file.name] = Fingerprint.of(file, imports: imports)
+            guard request.fileToGenerate.contains(file.name) else { continue }
+            let model = try ModelBuilder.build(file, index: index, imports: imports)
+            output += files(FileGenerator(file: model, options: options))
+        }
+        return output
+    }
+
+    private static func files(_ generator: FileGenerator) -> [CodeGeneratorResponse.File] {
+        var files: [CodeGeneratorResponse.File] = []
+        if generator.options.messages {
+            files.append(.init(name: generator.outputName(".fletch.swift"), content: generator.messages()))
+        }
+        if generator.options.services, !generator.file.services.isEmpty {
+            files.append(.init(name: generator.outputName(".fletch.grpc.swift"), content: generator.services()))
+        }
+        return files
+    }
+}

@@ -1,0 +1,59 @@
+public import Wire
+
+// How generated code reads a call's request and answers it.
+
+extension UnaryCall {
+    /// The request, decoded into the call's arena.
+    ///
+    /// - Throws: `resourceExhausted` where it takes more memory than the limits allow; `internal` where the bytes
+    ///   are not a message of the type, as the gRPC specification wants it.
+    @inlinable
+    public func decode<View: MessageView>(_ type: View.Type, limits: DecodeLimits) throws(RPCError) -> View {
+        do throws(WireError) {
+            return try View(decoding: request, in: arena, limits: limits)
+        } catch {
+            throw RPCError(decoding: error)
+        }
+    }
+
+    /// Answers with a message: encodes it into the call's arena behind the gap for the length prefix.
+    ///
+    /// - Throws: `resourceExhausted` where the response is larger than the call's arena allows.
+    @inlinable
+    public func respond<Builder: MessageBuilder>(_ message: Builder) throws(RPCError) {
+        let size = message.encodedSize
+        guard !arena.isExhausted, let bytes = arena.allocate(byteCount: size + UnaryCallStorage.prefixByteCount) else {
+            throw RPCError(.resourceExhausted, "the response takes more memory than a call may have; ask for less")
+        }
+        let body = bytes + UnaryCallStorage.prefixByteCount
+        message.encode(into: body)
+        storage.pointee.response = UnsafeMutableRawBufferPointer(start: body, count: size)
+    }
+}
+
+extension UnaryCallStorage {
+    /// The gap in front of a response: gRPC's compressed flag and message length.
+    public static var prefixByteCount: Int { 5 }
+}
+
+extension ClientChannel {
+    /// One call with a request to encode and a response to decode.
+    public func call<Request: Message, Response: Message>(
+        _ path: String, _ request: Request, _ options: CallOptions
+    ) throws(RPCError) -> Response {
+        let response = try unary(path: path, request: request.encoded(), options: options)
+        do throws(WireError) {
+            return try Response(decoding: response)
+        } catch {
+            throw RPCError(decoding: error)
+        }
+    }
+}
+
+extension RPCError {
+    /// The status of a message that could not be decoded.
+    @usableFromInline
+    init(decoding error: WireError) {
+        self.init(error.code == .tooLarge ? .resourceExhausted : .internal, error.message)
+    }
+}

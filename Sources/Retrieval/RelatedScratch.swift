@@ -1,0 +1,65 @@
+/// The memory that one thread's queries work in, and their answer.
+///
+/// Say what belongs to a query with ``exclude(_:)`` and ``addToCart(_:)``, ask the table, read ``results``, and call
+/// ``reset()`` before the next. A warm scratch allocates nothing.
+public final class RelatedScratch {
+    var excluded = RowSet()
+    var cart = RowSet()
+    private var entries = UnsafeMutableBufferPointer<ScoredRow>(start: nil, count: 0)
+    private var vectorStorage = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+    private var resultCount = 0
+    /// Scores of one block of a scan, and which of them pass.
+    let scores = UnsafeMutablePointer<Float>.allocate(capacity: Scan.blockRows)
+    let hits = UnsafeMutablePointer<UInt32>.allocate(capacity: Scan.blockRows)
+
+    /// Makes a scratch that knows nothing and owns little memory.
+    public init() {}
+
+    deinit {
+        excluded.destroy()
+        cart.destroy()
+        entries.deallocate()
+        vectorStorage.deallocate()
+        scores.deallocate()
+        hits.deallocate()
+    }
+
+    /// Forgets everything about the last query.
+    public func reset() {
+        excluded.removeAll()
+        cart.removeAll()
+        resultCount = 0
+    }
+
+    /// Keeps a row out of the next answer.
+    public func exclude(_ row: UInt32) {
+        excluded.insert(row)
+    }
+
+    /// Adds a row to the cart; a row counts once.
+    public func addToCart(_ row: UInt32) {
+        cart.insert(row)
+    }
+
+    /// The last answer, best first; valid until the next query.
+    public var results: UnsafeBufferPointer<ScoredRow> {
+        UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<resultCount])
+    }
+
+    /// Room for an answer of `limit` rows.
+    func room(for limit: Int) -> UnsafeMutablePointer<ScoredRow> {
+        entries.grow(to: max(1, limit), filling: ScoredRow(row: 0, score: 0))
+        return entries.baseAddress!
+    }
+
+    /// Room for a vector.
+    func vector(dimension: Int) -> UnsafeMutablePointer<Float> {
+        vectorStorage.grow(to: dimension, filling: 0)
+        return vectorStorage.baseAddress!
+    }
+
+    /// Says that the first `count` rows of the room are the answer.
+    func finish(count: Int) {
+        resultCount = count
+    }
+}

@@ -1,0 +1,152 @@
+internal import Glibc
+public import Schema
+
+/// Versioned tables in a directory.
+///
+///     STORE/<name>/CURRENT                  the version that serves, in decimal
+///     STORE/<name>/<version>/manifest.binpb what the version is: fletch.tables.v1.Manifest
+///     STORE/<name>/<version>/*.safetensors  its tensors
+///
+/// A version is never changed once it is there. It appears by one rename, and serves by another, so whoever opens a
+/// table finds a whole version, whatever happened to a publisher. Names that start with `.tmp-` are unfinished work,
+/// which the next publisher removes unless its maker is still at it; writers take turns by `flock` on the directory of
+/// the table, so a store belongs on a local file system.
+public struct Store: Sendable {
+    /// The directory, which the first ``publish(_:version:_:fill:)`` makes.
+    public let path: String
+    /// Called after each step of publishing, for tests that stop there.
+    package var onStep: @Sendable (PublishStep) -> Void = { _ in }
+
+    static let currentName = "CURRENT"
+
+    /// Names the directory; nothing is opened yet.
+    public init(path: String) {
+        self.path = path
+    }
+}
+
+/// One version as the store lists it.
+public struct TableVersion: Sendable, Hashable {
+    /// The table's name.
+    public let name: String
+    /// The version.
+    public let version: Int
+    /// Whether this version serves.
+    public let isCurrent: Bool
+    /// The bytes of all its files.
+    public let size: Int
+}
+
+// MARK: - Reading
+
+extension Store {
+    /// The names of all tables that have a version, sorted.
+    public func names() throws(TableError) -> [String] {
+        let root = try Directory(path: path)
+        var names: [String] = []
+        for name in try root.names() where Self.isName(name) {
+            if let table = try? root.subdirectoryIfPresent(name), try !Self.versions(in: table).isEmpty {
+                names.append(name)
+            }
+        }
+        return names.sorted()
+    }
+
+    /// All versions of a table, oldest first; whether they are whole is not looked at.
+    public func versions(of name: String) throws(TableError) -> [TableVersion] {
+        let table = try directory(of: name)
+        let current = try Self.current(in: table)
+        var result: [TableVersion] = []
+        for version in try Self.versions(in: table) {
+            guard let directory = try table.subdirectoryIfPresent(String(version)) else { continue }
+            var size = 0
+            for file in try directory.names() {
+                size += try directory.fileIfPresent(file)?.size ?? 0
+            }
+            result.append(TableVersion(name: name, version: version, isCurrent: version == current, size: size))
+        }
+        return result
+    }
+
+    /// The version of a table that serves; nil where none was ever activated.
+    public func currentVersion(of name: String) throws(TableError) -> Int? {
+        try Self.current(in: directory(of: name))
+    }
+
+    /// The manifest of a version, by default the one that serves; of the version's files nothing is checked.
+    public func manifest(of name: String, version: Int? = nil) throws(TableError) -> Manifest {
+        try ManifestFile.read(in: directory(of: name, version: version).directory)
+    }
+
+    /// Maps a version of a table, by default the one that serves, after checking all of it.
+    public func open(_ name: String, version: Int? = nil) throws(TableError) -> Table {
+        let found = try directory(of: name, version: version)
+        return try Table(found.directory, name: name, version: found.version)
+    }
+
+    private func directory(of name: String) throws(TableError) -> Directory {
+        try checkName(name)
+        guard let directory = try Directory(path: path).subdirectoryIfPresent(name) else {
+            throw TableError(path: path, reason: "has no table '\(name)'", remedy: "publish it, or check the name")
+        }
+        return directory
+    }
+
+    /// The directory of a version, by default of the one that serves.
+    private func directory(
+        of name: String, version: Int?
+    ) throws(TableError) -> (directory: Directory, version: Int) {
+        let table = try directory(of: name)
+        guard let version = if let version { version } else { try Self.current(in: table) } else {
+            throw TableError(
+                path: table.path(of: Self.currentName), reason: "is missing: no version was activated",
+                remedy: "publish the table or activate a version")
+        }
+        guard let directory = try table.subdirectoryIfPresent(String(version)) else {
+            throw TableError(
+                path: table.path, reason: "has no version \(version)",
+                remedy: "choose one of: \(try Self.versions(in: table).map(String.init).joined(separator: ", "))")
+        }
+        return (directory, version)
+    }
+
+    /// The version that `CURRENT` names; nil without such a file.
+    static func current(in table: Directory) throws(TableError) -> Int? {
+        guard let file = try table.fileIfPresent(currentName) else { return nil }
+        let text = String(decoding: try file.contents(limit: 64), as: UTF8.self)
+        guard text.hasSuffix("\n"), let version = version(String(text.dropLast())) else {
+            throw TableError(path: file.path, reason: "does not hold a version", remedy: "activate a version")
+        }
+        return version
+    }
+
+    static func versions(in table: Directory) throws(TableError) -> [Int] {
+        try table.names().compactMap(version).sorted()
+    }
+
+    /// A version in decimal as it is written in paths: no sign, no leading zero.
+    private static func version(_ text: String) -> Int? {
+        guard let version = Int(text), version > 0, String(version) == text else { return nil }
+        return version
+    }
+
+    /// The longest name of a table: with room for what may be added to it, a file name of any system.
+    private static let longestName = 128
+
+    static func isName(_ name: String) -> Bool {
+        guard let first = name.utf8.first, name.utf8.count <= longestName else { return false }
+        func isAlphanumeric(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+        return isAlphanumeric(first)
+            && name.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-") }
+    }
+
+    func checkName(_ name: String) throws(TableError) {
+        guard Self.isName(name) else {
+            throw TableError(
+                path: path, reason: "cannot hold a table named '\(name)'",
+                remedy: "use up to \(Self.longestName) of a-z, 0-9, '_' and '-', with a letter or digit first")
+        }
+    }
+}

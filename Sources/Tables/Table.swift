@@ -1,0 +1,120 @@
+public import Schema
+
+/// One version of a table, mapped read-only, after every statement of its manifest was checked: the sizes and headers
+/// of its files, and the type, shape, place and hash of each tensor.
+public final class Table: Sendable {
+    /// The directory of the version.
+    public let path: String
+    /// What the table says of itself.
+    public let manifest: Manifest
+    private let files: [SafetensorsFile]
+
+    /// The table's name.
+    public var name: String { manifest.name }
+    /// The table's version, a decimal number.
+    public var version: String { manifest.version }
+    /// What the table holds.
+    public var kind: String { manifest.kind }
+
+    /// Opens and checks what a directory holds as version `version` of the table `name`.
+    init(_ directory: Directory, name: String, version: Int) throws(TableError) {
+        path = directory.path
+        manifest = try ManifestFile.read(in: directory)
+        guard manifest.name == name, manifest.version == String(version) else {
+            throw TableError(
+                path: path, reason: "holds version '\(manifest.version)' of the table '\(manifest.name)'",
+                remedy: "move it to its place or publish the table again")
+        }
+        var files: [SafetensorsFile] = []
+        for file in manifest.files {
+            files.append(try Self.open(file, in: directory))
+        }
+        self.files = files
+        try Self.check(manifest, files)
+    }
+
+    /// The tensor of a name, checked, in the mapped file.
+    public func tensor(named name: String) throws(TableError) -> TensorView {
+        for file in files {
+            if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
+        }
+        throw TableError(
+            path: path, reason: "has no tensor '\(name)', which tables of kind '\(kind)' need",
+            remedy: "publish the table again")
+    }
+}
+
+// MARK: - Checks
+
+extension Table {
+    private static func open(_ stated: File, in directory: Directory) throws(TableError) -> SafetensorsFile {
+        guard isPlain(stated.name) else {
+            throw TableError(
+                path: directory.path(of: ManifestFile.name), reason: "names the impossible file '\(stated.name)'",
+                remedy: "publish the table again")
+        }
+        guard let opened = try directory.fileIfPresent(stated.name) else {
+            throw damaged(directory.path(of: stated.name), "is missing")
+        }
+        guard UInt64(opened.size) == stated.size else {
+            throw damaged(opened.path, "has \(opened.size) bytes, the manifest says \(stated.size)")
+        }
+        let file = try SafetensorsFile(opened)
+        guard file.headerHash == stated.headerXxh3 else {
+            throw damaged(file.path, "is damaged: its header has another hash than the manifest says")
+        }
+        return file
+    }
+
+    /// Every tensor of the manifest is in its file as stated, and every tensor of a file is in the manifest.
+    private static func check(_ manifest: Manifest, _ files: [SafetensorsFile]) throws(TableError) {
+        var unstated: [String: [String: SafetensorsHeader.Entry]] = [:]
+        for (stated, file) in zip(manifest.files, files) {
+            let entries = Dictionary(file.header.entries.map { ($0.name, $0) }) { first, _ in first }
+            guard unstated.updateValue(entries, forKey: stated.name) == nil else {
+                throw damaged(file.path, "is named twice in the manifest")
+            }
+        }
+        let byName = Dictionary(zip(manifest.files.map(\.name), files)) { first, _ in first }
+        var names: Set<String> = []
+        for tensor in manifest.tensors {
+            guard let file = byName[tensor.file], names.insert(tensor.name).inserted,
+                let entry = unstated[tensor.file]?.removeValue(forKey: tensor.name)
+            else {
+                throw damaged(
+                    byName[tensor.file]?.path ?? tensor.file,
+                    "has no tensor '\(tensor.name)', or has it twice, which the manifest lists")
+            }
+            try check(tensor, entry, in: file)
+        }
+        for (stated, file) in zip(manifest.files, files) {
+            if let name = unstated[stated.name]?.keys.first {
+                throw damaged(file.path, "has the tensor '\(name)', which the manifest does not list")
+            }
+        }
+    }
+
+    private static func check(
+        _ stated: Tensor, _ entry: SafetensorsHeader.Entry, in file: SafetensorsFile
+    ) throws(TableError) {
+        let offset = UInt64(file.header.size + entry.range.lowerBound)
+        guard stated.dtype == entry.dataType.rawValue, stated.shape == entry.shape.map({ UInt64($0) }),
+            stated.offset == offset, stated.size == UInt64(entry.range.count)
+        else {
+            throw damaged(file.path, "has the tensor '\(entry.name)' otherwise than the manifest says")
+        }
+        guard xxh3(file.view(entry).bytes) == stated.xxh3 else {
+            throw damaged(file.path, "is damaged: tensor '\(entry.name)' has another hash than the manifest says")
+        }
+    }
+
+    private static func damaged(_ path: String, _ reason: String) -> TableError {
+        TableError(path: path, reason: reason, remedy: "publish the table again or activate another version")
+    }
+
+    /// Whether a file name stays within its directory and is not one of the store's own.
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 255 && name.first != "." && name != ManifestFile.name
+            && !name.utf8.contains(UInt8(ascii: "/")) && !name.utf8.contains(0)
+    }
+}

@@ -1,0 +1,64 @@
+internal import CProtobufC
+
+/// Decodes `bytes` into `arena` as a message of the type: the C struct's address.
+///
+/// - Throws: `malformed`, `invalidUTF8`, `tooDeep`, or `tooLarge` beyond the limits or the arena's own.
+@usableFromInline
+func decode(
+    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
+) throws(WireError) -> UnsafeRawPointer {
+    let scanner = try Scanner.scan(bytes, as: type, limits: limits)
+    guard scanner.needsMerge else {
+        return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
+    }
+    let merged = try Merger.merge(bytes, as: type, limits: limits)
+    return try merged.withUnsafeBufferPointer { (merged) throws(WireError) in
+        let merged = UnsafeRawBufferPointer(merged)
+        // Fields gathered in one message can take more records than they did in two.
+        let scanner = try Scanner.scan(merged, as: type, limits: limits)
+        return try unpack(merged, as: type, in: arena, memory: scanner.memory)
+    }
+}
+
+private func unpack(
+    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, memory: Int
+) throws(WireError) -> UnsafeRawPointer {
+    guard arena.prepare(byteCount: memory) else {
+        throw WireError(.tooLarge, "the decoded message takes \(memory) bytes, more than the arena may hold")
+    }
+    let descriptor = type.handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self)
+    let message = protobuf_c_message_unpack(
+        descriptor, arena.allocator, bytes.count, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    guard let message else { throw WireError(.malformed, "protobuf-c could not decode the message") }
+    return UnsafeRawPointer(message)
+}
+
+/// The bytes that a message takes when encoded.
+@usableFromInline
+func encodedSize(_ message: UnsafeRawPointer) -> Int {
+    protobuf_c_message_get_packed_size(message.assumingMemoryBound(to: ProtobufCMessage.self))
+}
+
+/// Encodes a message into memory of at least its encoded size; the bytes written.
+@usableFromInline
+func encode(_ message: UnsafeRawPointer, into output: UnsafeMutableRawPointer) -> Int {
+    protobuf_c_message_pack(
+        message.assumingMemoryBound(to: ProtobufCMessage.self), output.assumingMemoryBound(to: UInt8.self))
+}
+
+extension Arena {
+    /// A message with every field at its default.
+    @inlinable
+    func makeMessage(_ type: MessageDescriptor) -> UnsafeMutableRawPointer {
+        let message = require(byteCount: type.size)
+        initializeMessage(message, type)
+        return message
+    }
+}
+
+/// Makes `type.size` bytes a message with every field at its default.
+@inlinable
+func initializeMessage(_ message: UnsafeMutableRawPointer, _ type: MessageDescriptor) {
+    message.initializeMemory(as: UInt8.self, repeating: 0, count: type.size)
+    message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
+}

@@ -1,0 +1,132 @@
+internal import CProtobufC
+
+/// What the scanner needs to know of a field, in one cache line's half.
+struct TableField {
+    let number: UInt32
+    /// The wire type of one value.
+    let wireType: WireType
+    let isRepeated: Bool
+    /// Repeated, and its values may also come packed into one length-prefixed run.
+    let isPackable: Bool
+    let isUTF8: Bool
+    /// Bytes that each element takes in a repeated field's array; 0 where the field is not repeated.
+    let elementSize: UInt8
+    /// Tells the singular message fields of a type apart; all from the 64th on share the last bit.
+    let mergeBit: UInt64
+    /// Tells the oneofs of a type apart; 0 where the field is in none.
+    let oneof: UInt32
+    let message: UnsafePointer<MessageTable>?
+    let name: UnsafePointer<CChar>
+}
+
+/// A message type as the scanner reads it.
+struct MessageTable {
+    let name: UnsafePointer<CChar>
+    /// What one message takes in the arena, whatever fields it has.
+    let baseMemory: Int
+    let fields: UnsafeBufferPointer<TableField>
+    /// For each field number below ``denseCount``, one more than the field's index; 0 where there is none.
+    private let dense: UnsafePointer<UInt16>
+
+    /// Fields with numbers below this are found by one load, others by binary search.
+    private static let denseCount: UInt32 = 128
+
+    /// The field of a number; nil where the type has none.
+    @inline(__always)
+    func field(_ number: UInt32) -> UnsafePointer<TableField>? {
+        if number < Self.denseCount {
+            let entry = Int(dense[Int(number)])
+            return entry == 0 ? nil : fields.baseAddress! + (entry &- 1)
+        }
+        return search(number)
+    }
+
+    @inline(never)
+    private func search(_ number: UInt32) -> UnsafePointer<TableField>? {
+        var low = 0
+        var high = fields.count
+        while low < high {
+            let middle = (low + high) / 2
+            if fields[middle].number < number { low = middle + 1 } else { high = middle }
+        }
+        guard low < fields.count, fields[low].number == number else { return nil }
+        return fields.baseAddress! + low
+    }
+}
+
+extension MessageTable {
+    init(_ definition: MessageDefinition, _ resolved: [ResolvedField]) {
+        var mergeable = 0
+        let fields = resolved.map { field in
+            let isMergeable = field.message != nil && !field.isRepeated
+            defer { if isMergeable { mergeable += 1 } }
+            return TableField(field, mergeBit: isMergeable ? 1 << UInt64(min(mergeable, 63)) : 0)
+        }
+        var dense = [UInt16](repeating: 0, count: Int(Self.denseCount))
+        for (index, field) in fields.enumerated() where field.number < Self.denseCount {
+            dense[Int(field.number)] = UInt16(index + 1)
+        }
+        self.init(
+            name: UnsafeRawPointer(definition.name.utf8Start).assumingMemoryBound(to: CChar.self),
+            baseMemory: Self.baseMemory(size: definition.size, fields: fields),
+            fields: UnsafeBufferPointer(start: immortal(fields), count: fields.count), dense: immortal(dense))
+    }
+
+    /// The message itself, the rounding of each array, and the bitmap that protobuf-c keeps of required fields.
+    private static func baseMemory(size: Int, fields: [TableField]) -> Int {
+        let bitmap = (fields.count + 7) / 8
+        return roundedToArena(size) + fields.count(where: \.isRepeated) * Arena.alignment + roundedToArena(bitmap)
+    }
+}
+
+extension TableField {
+    fileprivate init(_ field: ResolvedField, mergeBit: UInt64) {
+        let wireType = WireType(of: field.type)
+        number = field.number
+        self.wireType = wireType
+        isRepeated = field.isRepeated
+        isPackable = field.isRepeated && wireType != .lengthPrefixed
+        if case .string = field.definition.kind { isUTF8 = true } else { isUTF8 = false }
+        elementSize = field.isRepeated ? UInt8(memorySize(of: field.type)) : 0
+        self.mergeBit = mergeBit
+        if case .oneof(let selector) = field.definition.label { oneof = UInt32(selector) } else { oneof = 0 }
+        message = field.message?.table
+        name = field.name
+    }
+}
+
+/// How a value is delimited on the wire.
+enum WireType: UInt8 {
+    case varint = 0
+    case fixed64 = 1
+    case lengthPrefixed = 2
+    case startGroup = 3
+    case endGroup = 4
+    case fixed32 = 5
+
+    init(of type: ProtobufCType) {
+        switch type {
+        case PROTOBUF_C_TYPE_FIXED32, PROTOBUF_C_TYPE_SFIXED32: self = .fixed32
+        case PROTOBUF_C_TYPE_FIXED64, PROTOBUF_C_TYPE_SFIXED64: self = .fixed64
+        case PROTOBUF_C_TYPE_BYTES, PROTOBUF_C_TYPE_MESSAGE: self = .lengthPrefixed
+        default: self = .varint
+        }
+    }
+}
+
+/// Bytes of one element in a repeated field's array.
+private func memorySize(of type: ProtobufCType) -> Int {
+    switch type {
+    case PROTOBUF_C_TYPE_BYTES: 16
+    case PROTOBUF_C_TYPE_INT64, PROTOBUF_C_TYPE_SINT64, PROTOBUF_C_TYPE_SFIXED64, PROTOBUF_C_TYPE_UINT64,
+        PROTOBUF_C_TYPE_FIXED64, PROTOBUF_C_TYPE_MESSAGE:
+        8
+    default: 4
+    }
+}
+
+/// The bytes that an allocation of `byteCount` takes in an arena.
+@inline(__always)
+func roundedToArena(_ byteCount: Int) -> Int {
+    (byteCount &+ (Arena.alignment &- 1)) & ~(Arena.alignment &- 1)
+}

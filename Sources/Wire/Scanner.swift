@@ -1,0 +1,254 @@
+/// Checks encoded bytes against a message type before protobuf-c sees them, and adds up the memory that protobuf-c
+/// will ask for: one pass, no allocation.
+///
+/// What protobuf-c 1.4.1 does not check itself, and this does: nesting, UTF-8, the wire type of bool, memory. Bytes
+/// accepted here are decoded by protobuf-c without a failure and within ``memory``.
+struct Scanner {
+    private let memoryLimit: Int
+    /// Bytes that decoding takes in an arena.
+    private(set) var memory = 0
+    /// Whether some singular message field occurs more than once, so that its occurrences must be merged.
+    private(set) var needsMerge = false
+    private var failure: Failure?
+
+    /// protobuf-c holds every field it meets in a record of 32 bytes: 16 on the stack, then in slabs that double.
+    private static let recordSize = 32
+    private static let recordsOnStack = 16
+    /// Every unknown field takes a record as well as its bytes.
+    private static let unknownRecordSize = 32
+    /// protobuf-c's lengths are ints.
+    private static let maxByteCount = Int(Int32.max)
+
+    private struct Failure {
+        let code: WireError.Code
+        let reason: StaticString
+        let message: UnsafePointer<MessageTable>
+        let field: UnsafePointer<TableField>?
+    }
+
+    private init(memoryLimit: Int) { self.memoryLimit = memoryLimit }
+
+    /// Checks `bytes` as one message of the type.
+    static func scan(
+        _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, limits: DecodeLimits
+    ) throws(WireError) -> Scanner {
+        var scanner = Scanner(memoryLimit: limits.memory)
+        guard bytes.count <= maxByteCount else {
+            throw WireError(.tooLarge, "the encoded message is larger than 2 GiB; send less")
+        }
+        let isValid: Bool
+        if let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self) {
+            isValid = scanner.scan(type.table, start, start + bytes.count, depth: limits.depth)
+        } else {
+            isValid = scanner.charge(type.table.pointee.baseMemory, type.table)
+        }
+        guard isValid else { throw scanner.error(limits) }
+        return scanner
+    }
+
+    /// One message, in `[start, end)`; `depth` is how many more levels there may be within it.
+    private mutating func scan(
+        _ type: UnsafePointer<MessageTable>, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, depth: Int
+    ) -> Bool {
+        guard charge(type.pointee.baseMemory, type) else { return false }
+        var cursor = start
+        var fieldCount = 0
+        var seen: UInt64 = 0
+        while cursor < end {
+            guard let tag = readTag(&cursor, end), let wireType = WireType(rawValue: UInt8(truncatingIfNeeded: tag & 7))
+            else { return fail(.malformed, "has a broken field tag", type) }
+            fieldCount &+= 1
+            guard let field = type.pointee.field(tag >> 3) else {
+                guard skipUnknown(wireType, &cursor, end, type) else { return false }
+                continue
+            }
+            guard wireType == field.pointee.wireType else {
+                guard wireType == .lengthPrefixed, field.pointee.isPackable else {
+                    return fail(.malformed, "has another wire type than the schema says", type, field)
+                }
+                guard scanPacked(field, &cursor, end, type) else { return false }
+                continue
+            }
+            switch wireType {
+            case .varint:
+                guard skipVarint(&cursor, end) else { return fail(.malformed, "is a broken varint", type, field) }
+            case .fixed64, .fixed32:
+                guard skip(wireType == .fixed64 ? 8 : 4, &cursor, end) else {
+                    return fail(.malformed, "is cut short", type, field)
+                }
+            default:
+                guard let length = readLength(&cursor, end) else {
+                    return fail(.malformed, "is cut short or has a broken length", type, field)
+                }
+                let value = cursor
+                cursor += length
+                if let inner = field.pointee.message {
+                    guard depth > 0 else { return fail(.tooDeep, "is nested too deep", type, field) }
+                    needsMerge = needsMerge || seen & field.pointee.mergeBit != 0
+                    seen |= field.pointee.mergeBit
+                    guard scan(inner, value, cursor, depth: depth &- 1) else { return false }
+                } else {
+                    memory &+= roundedToArena(length)
+                    guard !field.pointee.isUTF8 || isValidUTF8(value, cursor) else {
+                        return fail(.invalidUTF8, "is not valid UTF-8", type, field)
+                    }
+                }
+            }
+            memory &+= Int(field.pointee.elementSize)
+        }
+        return charge(Self.recordMemory(fieldCount), type)
+    }
+
+    /// A run of packed values; `cursor` is at its length.
+    private mutating func scanPacked(
+        _ field: UnsafePointer<TableField>, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ type: UnsafePointer<MessageTable>
+    ) -> Bool {
+        guard let length = readLength(&cursor, end) else {
+            return fail(.malformed, "is cut short or has a broken length", type, field)
+        }
+        let runEnd = cursor + length
+        switch field.pointee.wireType {
+        case .fixed32, .fixed64:
+            guard length % Int(field.pointee.elementSize) == 0 else {
+                return fail(.malformed, "is packed, but its length is no multiple of its element's", type, field)
+            }
+            memory &+= length
+            cursor = runEnd
+        default:
+            while cursor < runEnd {
+                guard skipVarint(&cursor, runEnd) else { return fail(.malformed, "is a broken varint", type, field) }
+            }
+            // At most one element a byte; for bool protobuf-c allocates just that.
+            memory &+= length &* Int(field.pointee.elementSize)
+        }
+        return true
+    }
+
+    private mutating func skipUnknown(
+        _ wireType: WireType, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ type: UnsafePointer<MessageTable>
+    ) -> Bool {
+        let start = cursor
+        let isWhole: Bool
+        switch wireType {
+        case .varint: isWhole = skipVarint(&cursor, end)
+        case .fixed64: isWhole = skip(8, &cursor, end)
+        case .fixed32: isWhole = skip(4, &cursor, end)
+        case .lengthPrefixed:
+            let length = readLength(&cursor, end)
+            cursor += length ?? 0
+            isWhole = length != nil
+        case .startGroup, .endGroup: return fail(.malformed, "has a group, which proto3 does not have", type)
+        }
+        guard isWhole else { return fail(.malformed, "has an unknown field that is cut short", type) }
+        memory &+= Self.unknownRecordSize &+ roundedToArena(cursor - start) &+ Arena.alignment
+        return true
+    }
+
+    /// What the records of `fieldCount` fields take beyond those on the stack.
+    private static func recordMemory(_ fieldCount: Int) -> Int {
+        var memory = 0
+        var slab = recordsOnStack
+        var capacity = recordsOnStack
+        while capacity < fieldCount {
+            slab &*= 2
+            capacity &+= slab
+            memory &+= slab &* recordSize
+        }
+        return memory
+    }
+
+    @inline(__always)
+    private mutating func charge(_ byteCount: Int, _ type: UnsafePointer<MessageTable>) -> Bool {
+        memory &+= byteCount
+        return memory <= memoryLimit || fail(.tooLarge, "takes too much memory when decoded", type)
+    }
+
+    @inline(never)
+    private mutating func fail(
+        _ code: WireError.Code, _ reason: StaticString, _ message: UnsafePointer<MessageTable>,
+        _ field: UnsafePointer<TableField>? = nil
+    ) -> Bool {
+        failure = Failure(code: code, reason: reason, message: message, field: field)
+        return false
+    }
+
+    private func error(_ limits: DecodeLimits) -> WireError {
+        guard let failure else { return WireError(.malformed, "the message could not be decoded") }
+        var place = String(cString: failure.message.pointee.name)
+        if let field = failure.field { place += "." + String(cString: field.pointee.name) }
+        let limit =
+            switch failure.code {
+            case .tooDeep: " (limit: \(limits.depth) levels)"
+            case .tooLarge: " (limit: \(limits.memory) bytes)"
+            default: ""
+            }
+        return WireError(failure.code, "\(place) \(failure.reason)\(limit)")
+    }
+}
+
+// MARK: - Reading the wire
+
+/// The next tag; nil where it is cut short, longer than 32 bits, or of field number 0.
+@inline(__always)
+func readTag(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UInt32? {
+    let first = cursor.pointee
+    if first < 0x80 {
+        cursor += 1
+        return first >= 8 ? UInt32(first) : nil
+    }
+    guard let tag = readVarint32(&cursor, end), tag >= 8 else { return nil }
+    return tag
+}
+
+/// The next length, which is known to end within the input; nil where it is broken or does not.
+@inline(__always)
+func readLength(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Int? {
+    guard cursor < end else { return nil }
+    var length = Int(cursor.pointee)
+    if length < 0x80 {
+        cursor += 1
+    } else {
+        guard let long = readVarint32(&cursor, end) else { return nil }
+        length = Int(long)
+    }
+    return length <= end - cursor ? length : nil
+}
+
+/// A varint of at most five bytes and 32 bits, as tags and lengths are.
+@inline(never)
+private func readVarint32(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UInt32? {
+    var value: UInt64 = 0
+    for index in 0..<min(5, end - cursor) {
+        let byte = cursor[index]
+        value |= UInt64(byte & 0x7f) << UInt64(7 &* index)
+        if byte < 0x80 {
+            cursor += index + 1
+            return UInt32(exactly: value)
+        }
+    }
+    return nil
+}
+
+/// Goes past a varint of at most ten bytes.
+@inline(__always)
+func skipVarint(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+    let last = min(10, end - cursor)
+    var index = 0
+    while index < last {
+        if cursor[index] < 0x80 {
+            cursor += index &+ 1
+            return true
+        }
+        index &+= 1
+    }
+    return false
+}
+
+@inline(__always)
+private func skip(_ count: Int, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
+    guard count <= end - cursor else { return false }
+    cursor += count
+    return true
+}

@@ -1,0 +1,40 @@
+internal import CProtobufC
+
+/// Fields that a message carried and its schema does not name, in their encoded form: kept so that a program with an
+/// older schema passes them on.
+public struct UnknownFields: Sendable, Hashable {
+    /// The fields, tags included, as they follow the known fields of an encoded message.
+    public private(set) var bytes: [UInt8]
+
+    public init() { bytes = [] }
+
+    /// Copies the unknown fields of a message in an arena.
+    public init<View: MessageView>(_ view: View) {
+        let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self).pointee
+        bytes = []
+        for field in UnsafeBufferPointer(start: message.unknown_fields, count: Int(message.n_unknown_fields)) {
+            bytes.appendVarint(UInt64(field.tag) << 3 | UInt64(field.wire_type.rawValue))
+            bytes += UnsafeBufferPointer(start: field.data, count: field.len)
+        }
+    }
+
+    /// Copies the fields into a message in an arena.
+    public func copy<Builder: MessageBuilder>(into builder: Builder) {
+        guard !bytes.isEmpty else { return }
+        let copy = builder._arena.copy(bytes)
+        var cursor = copy.baseAddress!.assumingMemoryBound(to: UInt8.self)
+        let end = cursor + copy.count
+        guard let tag = readTag(&cursor, end) else { return }
+        // protobuf-c writes a field's tag and then its data as they are: with all further fields in the first one's
+        // data, one record does for any number of them.
+        let record = builder._arena.require(byteCount: MemoryLayout<ProtobufCMessageUnknownField>.size)
+            .bindMemory(to: ProtobufCMessageUnknownField.self, capacity: 1)
+        record.initialize(
+            to: ProtobufCMessageUnknownField(
+                tag: tag >> 3, wire_type: ProtobufCWireType(rawValue: tag & 7), len: end - cursor,
+                data: UnsafeMutablePointer(mutating: cursor)))
+        let message = builder._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
+        message.pointee.n_unknown_fields = 1
+        message.pointee.unknown_fields = record
+    }
+}

@@ -1,0 +1,112 @@
+/// Writes a message: the plain value, the view and the builder.
+struct MessageGenerator {
+    private let model: MessageModel
+    private let options: GeneratorOptions
+    private let schemaName: String
+    private let access: String
+    private let attributes: String
+
+    init(_ model: MessageModel, _ options: GeneratorOptions, schemaName: String) {
+        self.model = model
+        self.options = options
+        self.schemaName = schemaName
+        access = options.visibility.rawValue
+        attributes = options.inlinable + access
+    }
+
+    private var oneofs: [OneofGenerator] { model.oneofs.map { OneofGenerator($0, options) } }
+    private var fields: [FieldGenerator] { model.plainFields.map { FieldGenerator($0) } }
+
+    // MARK: - Value
+
+    /// The value, with the types nested in it.
+    func printDeclaration(_ printer: inout Printer) {
+        printer.print("")
+        printer.document(model.comment)
+        printer.block("\(access) struct \(model.swiftName): Message {") { printer in
+            printer.print("\(access) static let descriptor = \(schemaName).descriptors[\(model.index)]")
+            for field in fields { field.printValueProperty(access, &printer) }
+            for oneof in oneofs { oneof.printValueProperty(&printer) }
+            printer.print("")
+            printer.document("Fields of a decoded message that this schema does not name.")
+            printer.print("\(access) var unknownFields = UnknownFields()", "", "\(access) init() {}")
+            printMemberwiseInitializer(&printer)
+            for enumeration in model.nestedEnums { EnumGenerator(enumeration, options).print(&printer) }
+            for nested in model.nestedMessages {
+                MessageGenerator(nested, options, schemaName: schemaName).printDeclaration(&printer)
+            }
+        }
+    }
+
+    private func printMemberwiseInitializer(_ printer: inout Printer) {
+        var parameters = zip(model.plainFields, fields).map { field, generator in
+            let (type, initial) = generator.valueType
+            return (name: field.swiftName, type: type, initial: initial)
+        }
+        parameters += zip(model.oneofs, oneofs).map { ($0.swiftName, $1.type, "nil") }
+        guard !parameters.isEmpty else { return }
+        printer.print("")
+        printer.print("\(access) init(")
+        printer.indent { printer in
+            for (index, parameter) in parameters.enumerated() {
+                let separator = index + 1 < parameters.count ? "," : ""
+                printer.print("\(parameter.name): \(parameter.type) = \(parameter.initial)\(separator)")
+            }
+        }
+        printer.block(") {") { printer in
+            for parameter in parameters { printer.print("self.\(parameter.name) = \(parameter.name)") }
+        }
+    }
+
+    // MARK: - Faces
+
+    /// View, builder, and the copies between them and the value.
+    func printFaces(_ printer: inout Printer) {
+        printer.print("")
+        printer.block("extension \(model.qualifiedName) {") { printer in
+            printView(&printer)
+            printer.print("")
+            printBuilder(&printer)
+            printCopies(&printer)
+        }
+    }
+
+    private func printView(_ printer: inout Printer) {
+        printer.document("``\(model.qualifiedName)`` in an arena, read in place.")
+        printer.block("\(access) struct View: MessageView {") { printer in
+            printer.print("\(access) typealias Value = \(model.qualifiedName)")
+            printer.print("\(access) let _pointer: UnsafeRawPointer")
+            printer.print("\(attributes) init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }")
+            for field in fields { field.printViewProperty(attributes, &printer) }
+            for oneof in oneofs { oneof.printViewProperty(&printer) }
+        }
+    }
+
+    private func printBuilder(_ printer: inout Printer) {
+        printer.document("``\(model.qualifiedName)`` being made in an arena.")
+        printer.block("\(access) struct Builder: MessageBuilder {") { printer in
+            printer.print("\(access) typealias Value = \(model.qualifiedName)")
+            printer.print("\(access) let _pointer: UnsafeMutableRawPointer", "\(access) let _arena: Arena")
+            printer.block("\(attributes) init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {") { printer in
+                printer.print("self._pointer = _pointer", "self._arena = _arena")
+            }
+            for field in fields { field.printBuilderProperty(attributes, &printer) }
+            for oneof in oneofs { oneof.printBuilderProperty(&printer) }
+        }
+    }
+
+    private func printCopies(_ printer: inout Printer) {
+        printer.print("")
+        printer.block("\(access) init(_ view: View) {") { printer in
+            for field in fields { field.printCopyFromView(&printer) }
+            for oneof in oneofs { oneof.printCopyFromView(&printer) }
+            printer.print("unknownFields = UnknownFields(view)")
+        }
+        printer.print("")
+        printer.block("\(access) func copy(into builder: Builder) {") { printer in
+            for field in fields { field.printCopyToBuilder(&printer) }
+            for oneof in oneofs { oneof.printCopyToBuilder(&printer) }
+            printer.print("unknownFields.copy(into: builder)")
+        }
+    }
+}

@@ -1,0 +1,108 @@
+/// Swift names for names in a `.proto` file, by the rules that users of protoc-gen-swift know.
+enum Naming {
+    /// `product_id` becomes `productID`; escaped where Swift reserves the word.
+    static func property(_ name: String) -> String {
+        let camel = lowerCamelCase(name)
+        if reservedProperties.contains(camel) { return camel + "_p" }
+        return escaped(camel)
+    }
+
+    /// A message's, enum's or service's name; with `suffix` where Swift or the generated code needs the name itself.
+    static func type(_ name: String, suffix: String) -> String {
+        reservedTypes.contains(name) || keywords.contains(name) ? name + suffix : name
+    }
+
+    /// `RETRIEVAL_PATH_LIST` of `RetrievalPath` becomes `list`.
+    static func enumValue(_ name: String, of enumName: String, siblings: [String]) -> String {
+        let prefix = words(enumName).map { $0.uppercased() }.joined(separator: "_") + "_"
+        func stripped(_ name: String) -> String {
+            let rest = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : ""
+            return lowerCamelCase(isIdentifier(rest) ? rest : name)
+        }
+        let areDistinct = Set(siblings.map(stripped)).count == siblings.count
+        let camel = areDistinct ? stripped(name) : lowerCamelCase(name)
+        if reservedEnumValues.contains(camel) { return camel + "_" }
+        return escaped(camel)
+    }
+
+    /// `fletch.v1` becomes `Fletch_V1_`.
+    static func prefix(package: String) -> String {
+        package.split(separator: ".").map { upperCamelCase(String($0)) + "_" }.joined()
+    }
+
+    /// `product_id` becomes `productID`.
+    static func lowerCamelCase(_ name: String) -> String { camelCase(name, upper: false) }
+
+    /// `product_id` becomes `ProductID`.
+    static func upperCamelCase(_ name: String) -> String { camelCase(name, upper: true) }
+
+    static func escaped(_ name: String) -> String { keywords.contains(name) ? "`\(name)`" : name }
+
+    static func isIdentifier(_ name: String) -> Bool {
+        guard let first = name.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9") ~= first) else { return false }
+        return name.unicodeScalars.allSatisfy { $0 == "_" || ($0.isASCII && $0.properties.isAlphabetic) || isDigit($0) }
+    }
+
+    private static func camelCase(_ name: String, upper: Bool) -> String {
+        let leading = String(name.prefix { $0 == "_" })
+        let parts = words(name).enumerated().map { index, word in
+            if index == 0 && !upper { return word.lowercased() }
+            return acronyms.contains(word.lowercased())
+                ? word.uppercased() : word.prefix(1).uppercased() + word.dropFirst().lowercased()
+        }
+        return leading + parts.joined()
+    }
+
+    /// The words of a name: ended by underscores and digits, begun by a capital after a small letter. Digits belong
+    /// to the word before them.
+    static func words(_ name: String) -> [String] {
+        var words: [String] = []
+        var word = ""
+        var previous: Unicode.Scalar = "_"
+        for scalar in name.unicodeScalars {
+            let startsWord =
+                (isDigit(previous) && !isDigit(scalar))
+                || (scalar.properties.isUppercase && previous.properties.isLowercase)
+            if (scalar == "_" || startsWord) && !word.isEmpty {
+                words.append(word)
+                word = ""
+            }
+            if scalar != "_" { word.unicodeScalars.append(scalar) }
+            previous = scalar
+        }
+        return word.isEmpty ? words : words + [word]
+    }
+
+    private static func isDigit(_ scalar: Unicode.Scalar) -> Bool { ("0"..."9").contains(scalar) }
+
+    private static let acronyms: Set<String> = ["id", "url", "http", "https"]
+
+    /// Words that Swift takes as names only in backticks.
+    private static let keywords: Set<String> = [
+        "Any", "Self", "actor", "as", "associatedtype", "await", "borrowing", "break", "case", "catch", "class",
+        "consuming", "continue", "default", "defer", "deinit", "do", "else", "enum", "extension", "fallthrough",
+        "false", "fileprivate", "for", "func", "guard", "if", "import", "in", "init", "inout", "internal", "is", "let",
+        "nil", "nonisolated", "operator", "precedencegroup", "private", "protocol", "public", "repeat", "rethrows",
+        "return", "self", "static", "struct", "subscript", "super", "switch", "throw", "throws", "true", "try",
+        "typealias", "var", "where", "while",
+    ]
+
+    /// Members that generated messages have beside their fields.
+    private static let reservedProperties: Set<String> = [
+        "_arena", "_pointer", "_stride", "descriptor", "encodedSize", "hashValue", "unknownFields", "view", "init",
+        "self", "Type",
+    ]
+
+    /// Members that generated enums have beside their values.
+    private static let reservedEnumValues: Set<String> = ["_stride", "allCases", "init", "self", "Type"]
+
+    /// Types that generated code names.
+    private static let reservedTypes: Set<String> = [
+        "Arena", "Array", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel", "DecodeLimits", "Double",
+        "Enumeration", "FieldDefinition", "Float", "Hashable", "Indirect", "Int32", "Int64", "Message",
+        "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Protocol",
+        "RPC", "RPCError", "RepeatedView", "Sendable", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
+        "UInt8", "UnaryCall", "UnaryMethod", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer",
+        "ValueAppender", "View", "Wire", "WireBytes",
+    ]
+}
