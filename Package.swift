@@ -81,5 +81,7 @@ let package = Package(
 
         // Tests, in the order of the layers.
         tests("LinearAlgebra"),
+        tests("Tables", ["Schema"]),
+        tests("Retrieval", ["CKernels", "LinearAlgebra", "Tables"]),
     ]
 )

@@ -40,7 +40,9 @@ struct IDIndex {
         while slots[slot] != 0 {
             let row = slots[slot] - 1
             let candidate = ids[Int(row)]
-            if candidate.count == id.count, memcmp(candidate.baseAddress!, id.baseAddress!, id.count) == 0 { return row }
+            if candidate.count == id.count, memcmp(candidate.baseAddress!, id.baseAddress!, id.count) == 0 {
+                return row
+            }
             slot = (slot + 1) & mask
         }
         return nil

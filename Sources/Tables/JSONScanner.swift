@@ -75,7 +75,9 @@ struct JSONScanner {
         skipSpaces()
         let start = position
         var value: UInt64 = 0
-        while position < bytes.count, case let byte = bytes[position], byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") {
+        while position < bytes.count, case let byte = bytes[position], byte >= UInt8(ascii: "0"),
+            byte <= UInt8(ascii: "9")
+        {
             let (scaled, scaleOverflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, sumOverflow) = scaled.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
             guard !scaleOverflow, !sumOverflow else { throw fault("holds a number that does not fit 64 bits") }
@@ -143,7 +145,12 @@ struct JSONScanner {
     }
 
     private mutating func skipSpaces() {
-        while position < bytes.count, case 0x20 | 0x09 | 0x0a | 0x0d = bytes[position] { position += 1 }
+        while position < bytes.count {
+            switch bytes[position] {
+            case 0x20, 0x09, 0x0a, 0x0d: position += 1
+            default: return
+            }
+        }
     }
 
     private func fault(_ reason: String) -> JSONFault {

@@ -134,6 +134,7 @@ public struct RelatedEmbeddings: Sendable {
 
     /// An error about one of the tensors.
     public func error(_ tensor: String, _ reason: String) -> TableError {
-        TableError(path: path, reason: "tensor '\(tensor)' \(reason)", remedy: "correct the embeddings and write them again")
+        TableError(
+            path: path, reason: "tensor '\(tensor)' \(reason)", remedy: "correct the embeddings and write them again")
     }
 }

@@ -101,7 +101,8 @@ private final class Mapping: @unchecked Sendable {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
-        guard let address = mmap(nil, file.size, PROT_READ, MAP_SHARED, file.descriptor, 0), address != MAP_FAILED else {
+        guard let address = mmap(nil, file.size, PROT_READ, MAP_SHARED, file.descriptor, 0), address != MAP_FAILED
+        else {
             throw .system(file.path, "map the file")
         }
         // Whoever opens a table reads all of it next, to check it.

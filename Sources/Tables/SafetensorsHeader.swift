@@ -153,7 +153,8 @@ extension SafetensorsHeader {
         for entry in entries {
             guard entry.range.lowerBound == end else {
                 throw JSONFault(
-                    reason: "tensor '\(entry.name)' starts at byte \(entry.range.lowerBound) of the data, not at \(end)")
+                    reason: "tensor '\(entry.name)' starts at byte \(entry.range.lowerBound) of the data, not at \(end)"
+                )
             }
             end = entry.range.upperBound
         }

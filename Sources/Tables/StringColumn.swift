@@ -29,7 +29,9 @@ public struct StringColumn: @unchecked Sendable {
         guard offsets.first == 0, offsets.last == UInt64(bytes.count) else {
             throw error("does not run from 0 to \(bytes.count), the number of bytes")
         }
-        guard String(validating: bytes, as: UTF8.self) != nil else { throw error("delimits strings that are not UTF-8") }
+        guard String(validating: bytes, as: UTF8.self) != nil else {
+            throw error("delimits strings that are not UTF-8")
+        }
         for index in 0..<count {
             let (start, end) = (offsets[index], offsets[index + 1])
             guard start < end else { throw error(start == end ? "has the empty string \(index)" : "falls at \(index)") }

@@ -25,7 +25,8 @@ public struct TableError: Error, Hashable, Sendable, CustomStringConvertible {
 extension TableError {
     /// A system call on `path` failed and left `code` in `errno`.
     static func system(_ path: String, _ action: String, _ code: Int32 = errno) -> TableError {
-        TableError(path: path, reason: "cannot \(action): \(String(cString: strerror(code)))", remedy: remedy(for: code))
+        TableError(
+            path: path, reason: "cannot \(action): \(String(cString: strerror(code)))", remedy: remedy(for: code))
     }
 
     /// What to do about a failed system call.

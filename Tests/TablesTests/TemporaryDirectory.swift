@@ -1,0 +1,49 @@
+import Glibc
+
+/// A directory of a test's own, removed with all in it when the value goes.
+final class TemporaryDirectory {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/fletch-test-XXXXXX".utf8CString)
+        path = String(cString: mkdtemp(&template)!)
+    }
+
+    deinit {
+        Self.remove(path)
+    }
+
+    static func names(in path: String) -> [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    private static func remove(_ path: String) {
+        chmod(path, 0o755)
+        for name in names(in: path) where unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+        rmdir(path)
+    }
+}
+
+func readBytes(_ path: String) -> [UInt8] {
+    let file = fopen(path, "r")!
+    defer { fclose(file) }
+    var result: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 65_536)
+    while case let count = fread(&chunk, 1, chunk.count, file), count > 0 { result += chunk[..<count] }
+    return result
+}
+
+func writeBytes(_ bytes: [UInt8], to path: String) {
+    let file = fopen(path, "w")!
+    fwrite(bytes, 1, bytes.count, file)
+    fclose(file)
+}
