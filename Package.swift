@@ -54,7 +54,7 @@ let package = Package(
         library("RPC", ["HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
-        library("Graph", ["CZlib", "CZstd"]),
+        library("Graph", ["LinearAlgebra", "CZlib", "CZstd"]),
         library("Learning", ["LinearAlgebra"]),
 
         // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.

@@ -1,0 +1,316 @@
+internal import Glibc
+public import LinearAlgebra
+
+/// Pairs that should score high, grouped by source row.
+public struct PairBatch: Sendable {
+    /// The source rows, ascending and each once.
+    public var sources: [UInt32]
+    /// Where the pairs of each source begin; one more entry than sources.
+    public var offsets: [Int]
+    /// The target row of each pair.
+    public var targets: [UInt32]
+    /// The weight of each pair in the loss.
+    public var weights: [Float]
+    /// The weight of the direction term of each pair; 0 where the pair has no direction.
+    public var directionWeights: [Float]
+
+    /// An empty batch.
+    public init() {
+        sources = []
+        offsets = [0]
+        targets = []
+        weights = []
+        directionWeights = []
+    }
+
+    /// Adds a pair; pairs must come by ascending source.
+    public mutating func append(source: UInt32, target: UInt32, weight: Float, directionWeight: Float) {
+        if sources.last != source {
+            precondition(sources.last.map { $0 < source } ?? true, "pairs must come by ascending source")
+            sources.append(source)
+            offsets.append(targets.count)
+        }
+        targets.append(target)
+        weights.append(weight)
+        directionWeights.append(directionWeight)
+        offsets[offsets.count - 1] = targets.count
+    }
+}
+
+/// Targets drawn once for a whole batch, against which every pair of it competes.
+public struct SharedNegatives: Sendable {
+    /// The drawn rows; a row may occur several times.
+    public var rows: [UInt32]
+    /// The logarithm of how often each drawn row is expected among them: log(count * probability).
+    public var logExpectedCounts: [Float]
+
+    /// Negatives with their expected counts.
+    public init(rows: [UInt32], logExpectedCounts: [Float]) {
+        precondition(rows.count == logExpectedCounts.count, "one expected count for each negative")
+        self.rows = rows
+        self.logExpectedCounts = logExpectedCounts
+    }
+}
+
+/// The rows, temperature and biases that make up a score, and where their gradients go:
+/// `score(u, v) = exp(logTemperature) * (source[u] . target[v]) + bias[v]`.
+public struct PairScorer: Sendable {
+    /// Source rows, one for each node.
+    public let source: Matrix
+    /// Target rows, one for each node.
+    public let target: Matrix
+    /// Gradient of ``source``; overwritten.
+    public let sourceGradient: Matrix
+    /// Gradient of ``target``; overwritten.
+    public let targetGradient: Matrix
+    /// One bias for each node as a target (nodes x 1).
+    public let bias: Parameter
+    /// The logarithm of the temperature (1 x 1).
+    public let logTemperature: Parameter
+
+    /// A scorer over rows owned by the caller.
+    public init(
+        source: Matrix, target: Matrix, sourceGradient: Matrix, targetGradient: Matrix, bias: Parameter,
+        logTemperature: Parameter
+    ) {
+        self.source = source
+        self.target = target
+        self.sourceGradient = sourceGradient
+        self.targetGradient = targetGradient
+        self.bias = bias
+        self.logTemperature = logTemperature
+    }
+
+    var temperature: Float { exp(logTemperature.value[0, 0]) }
+
+    func score(_ u: Int, _ v: Int, temperature: Float) -> Float {
+        temperature * Rows.dot(source[row: u], target[row: v], source.columns) + bias.value[v, 0]
+    }
+}
+
+/// The loss of a batch of directed pairs: a softmax of each pair against shared negatives, with the correction for
+/// their sampling (Bengio and Senecal 2008), plus a logistic loss on the score of a pair less that of its reverse.
+///
+///     sum_i w_i [ -f(u,v) + log(exp f(u,v) + sum_j exp(f(u,j) - log expectedCount_j)) ] / sum w
+///     + sum_i d_i softplus(f(v,u) - f(u,v)) / sum w
+///
+/// A negative that is a known target of the source, or the source itself, takes no part.
+public struct SampledSoftmax {
+    private let batch: PairBatch
+    private let negatives: SharedNegatives
+    private let scorer: PairScorer
+    private let known: SparseMatrix
+    private let temperature: Float
+    private let perWeight: Float
+
+    /// Sources for one call of BLAS: its block of logits stays in the second-level cache.
+    private static let sourcesPerChunk = 128
+    /// Far below any score, yet finite, so that no difference is undefined.
+    private static let excluded: Float = -1e30
+
+    /// - Parameters:
+    ///   - known: by source row, the targets that must not count as negatives; the values are not read.
+    public init(_ batch: PairBatch, negatives: SharedNegatives, scorer: PairScorer, known: SparseMatrix) {
+        self.batch = batch
+        self.negatives = negatives
+        self.scorer = scorer
+        self.known = known
+        temperature = scorer.temperature
+        let total = batch.weights.reduce(0, +)
+        perWeight = total > 0 ? 1 / total : 0
+    }
+
+    /// Computes the loss and writes all gradients of the scorer.
+    public func backward() -> Float {
+        for gradient in [scorer.sourceGradient, scorer.targetGradient, scorer.bias.gradient] { gradient.fill(0) }
+        let width = scorer.source.columns
+        let chunks = (batch.sources.count + Self.sourcesPerChunk - 1) / Self.sourcesPerChunk
+        let drawn = Drawn(negatives, scorer: scorer)
+        let partials = Matrix(rows: chunks, columns: negatives.rows.count * (width + 1) + 1)
+        var slopes = PairSlopes(count: batch.targets.count)
+        slopes.withPointers { existence, direction in
+            parallelFor(count: batch.sources.count, grain: Self.sourcesPerChunk) { range in
+                chunk(
+                    range, drawn: drawn, partial: partials[row: range.lowerBound / Self.sourcesPerChunk],
+                    existence: existence, direction: direction)
+            }
+        }
+        let loss = reduce(partials)
+        addPairGradients(slopes)
+        let product = zip(0..<scorer.source.rows, repeatElement(width, count: scorer.source.rows))
+            .reduce(Float(0)) { $0 + Rows.dot(scorer.source[row: $1.0], scorer.sourceGradient[row: $1.0], $1.1) }
+        // The score is linear in the temperature and in the source rows alike.
+        scorer.logTemperature.gradient[0, 0] = product
+        return loss
+    }
+
+    /// The negatives' rows and what their scores are corrected by.
+    private struct Drawn {
+        let targets: Matrix
+        let corrections: [Float]
+        /// By row of the graph, its places among the negatives.
+        let places: [UInt32: [Int]]
+
+        init(_ negatives: SharedNegatives, scorer: PairScorer) {
+            let width = scorer.target.columns
+            targets = Matrix(rows: negatives.rows.count, columns: width)
+            var corrections: [Float] = []
+            var places: [UInt32: [Int]] = [:]
+            for (place, row) in negatives.rows.enumerated() {
+                targets[row: place].update(from: scorer.target[row: Int(row)], count: width)
+                corrections.append(scorer.bias.value[Int(row), 0] - negatives.logExpectedCounts[place])
+                places[row, default: []].append(place)
+            }
+            self.corrections = corrections
+            self.places = places
+        }
+    }
+
+    /// The loss and gradients of some sources. Partial sums are kept for each chunk: gradients of the negatives' rows,
+    /// of their biases, and the loss.
+    private func chunk(
+        _ range: Range<Int>, drawn: Drawn, partial: UnsafeMutablePointer<Float>,
+        existence: UnsafeMutablePointer<Float>, direction: UnsafeMutablePointer<Float>
+    ) {
+        let width = scorer.source.columns
+        let count = negatives.rows.count
+        let sources = Matrix(rows: range.count, columns: width)
+        let logits = Matrix(rows: range.count, columns: count)
+        let gradients = Matrix(rows: range.count, columns: width)
+        for (row, index) in range.enumerated() {
+            sources[row: row].update(from: scorer.source[row: Int(batch.sources[index])], count: width)
+        }
+        gemm(
+            transposeB: true, rows: range.count, columns: count, inner: width, alpha: temperature, sources.elements,
+            lda: width, drawn.targets.elements, ldb: width, logits.elements, ldc: count)
+        let biasSum = partial + count * width
+        let lossSum = biasSum + count
+        for (row, index) in range.enumerated() {
+            lossSum.pointee += softmax(
+                logits[row: row], index: index, drawn: drawn, existence: existence, direction: direction)
+            Rows.add(1, logits[row: row], to: biasSum, count)
+        }
+        gemm(
+            rows: range.count, columns: width, inner: count, alpha: temperature, logits.elements, lda: count,
+            drawn.targets.elements, ldb: width, gradients.elements, ldc: width)
+        gemm(
+            transposeA: true, rows: count, columns: width, inner: range.count, alpha: temperature, logits.elements,
+            lda: count, sources.elements, ldb: width, partial, ldc: width)
+        for (row, index) in range.enumerated() {
+            scorer.sourceGradient[row: Int(batch.sources[index])].update(from: gradients[row: row], count: width)
+        }
+    }
+
+    /// The loss of one source's pairs. Its row of inner products with the negatives becomes the gradient of their
+    /// scores; the slopes of the pairs go where their numbers say.
+    private func softmax(
+        _ logits: UnsafeMutablePointer<Float>, index: Int, drawn: Drawn, existence: UnsafeMutablePointer<Float>,
+        direction: UnsafeMutablePointer<Float>
+    ) -> Float {
+        let count = negatives.rows.count
+        let source = Int(batch.sources[index])
+        let pairs = batch.offsets[index]..<batch.offsets[index + 1]
+        for place in 0..<count { logits[place] += drawn.corrections[place] }
+        exclude(source, from: logits, drawn: drawn)
+        var maximum = Self.excluded
+        for place in 0..<count { maximum = max(maximum, logits[place]) }
+        for pair in pairs {
+            existence[pair] = scorer.score(source, Int(batch.targets[pair]), temperature: temperature)
+            maximum = max(maximum, existence[pair])
+        }
+        let sum = Rows.exponentials(logits, count, less: maximum)
+        var loss: Float = 0
+        var negativeScale: Float = 0
+        for pair in pairs {
+            let weight = batch.weights[pair] * perWeight
+            let score = existence[pair]
+            let denominator = exp(score - maximum) + sum
+            loss += weight * (log(denominator) - (score - maximum))
+            negativeScale += weight / denominator
+            existence[pair] = -weight * sum / denominator
+            loss += directionLoss(pair, source: source, score: score, slope: direction)
+        }
+        for place in 0..<count { logits[place] *= negativeScale }
+        return loss
+    }
+
+    private func exclude(_ source: Int, from logits: UnsafeMutablePointer<Float>, drawn: Drawn) {
+        for entry in known.offsets[source]..<known.offsets[source + 1] {
+            for place in drawn.places[known.indices[entry]] ?? [] { logits[place] = Self.excluded }
+        }
+        for place in drawn.places[UInt32(source)] ?? [] { logits[place] = Self.excluded }
+    }
+
+    private func directionLoss(
+        _ pair: Int, source: Int, score: Float, slope: UnsafeMutablePointer<Float>
+    ) -> Float {
+        let weight = batch.directionWeights[pair] * perWeight
+        guard weight > 0 else {
+            slope[pair] = 0
+            return 0
+        }
+        let lead = score - scorer.score(Int(batch.targets[pair]), source, temperature: temperature)
+        slope[pair] = -weight / (1 + exp(lead))
+        return weight * (max(-lead, 0) + log1p(exp(-abs(lead))))
+    }
+
+    /// Adds the chunks' partial sums in order to the negatives' gradients; returns the loss.
+    private func reduce(_ partials: Matrix) -> Float {
+        let width = scorer.source.columns
+        let count = negatives.rows.count
+        let sum = Matrix(rows: 1, columns: partials.columns)
+        parallelFor(count: partials.columns, grain: 4096) { range in
+            for chunk in 0..<partials.rows {
+                Rows.add(1, partials[row: chunk] + range.lowerBound, to: sum.elements + range.lowerBound, range.count)
+            }
+        }
+        for (place, row) in negatives.rows.enumerated() {
+            Rows.add(1, sum.elements + place * width, to: scorer.targetGradient[row: Int(row)], width)
+            scorer.bias.gradient[Int(row), 0] += sum.elements[count * width + place]
+        }
+        return sum.elements[count * (width + 1)]
+    }
+
+    /// Adds the gradients of the pairs themselves and of their reverses.
+    private func addPairGradients(_ slopes: PairSlopes) {
+        var offsets = [Int](repeating: 0, count: scorer.source.rows + 1)
+        for (index, source) in batch.sources.enumerated() {
+            offsets[Int(source) + 1] = batch.offsets[index + 1] - batch.offsets[index]
+            for pair in batch.offsets[index]..<batch.offsets[index + 1] {
+                scorer.bias.gradient[Int(batch.targets[pair]), 0] += slopes.existence[pair] + slopes.direction[pair]
+                scorer.bias.gradient[Int(source), 0] -= slopes.direction[pair]
+            }
+        }
+        for row in 0..<scorer.source.rows { offsets[row + 1] += offsets[row] }
+        let forward = SparseMatrix(
+            columns: scorer.source.rows, offsets: offsets, indices: batch.targets,
+            values: zip(slopes.existence, slopes.direction).map { $0 + $1 })
+        forward.multiply(scorer.target, scale: temperature, adding: true, into: scorer.sourceGradient)
+        forward.transposed().multiply(scorer.source, scale: temperature, adding: true, into: scorer.targetGradient)
+        guard slopes.direction.contains(where: { $0 != 0 }) else { return }
+        var reverse = forward
+        reverse.values = slopes.direction
+        reverse.multiply(scorer.source, scale: -temperature, adding: true, into: scorer.targetGradient)
+        reverse.transposed().multiply(scorer.target, scale: -temperature, adding: true, into: scorer.sourceGradient)
+    }
+}
+
+/// The derivative of the loss by the score of each pair: of its softmax, and of its lead over the reverse.
+private struct PairSlopes {
+    var existence: [Float]
+    var direction: [Float]
+
+    init(count: Int) {
+        existence = [Float](repeating: 0, count: count)
+        direction = existence
+    }
+
+    mutating func withPointers(_ body: (UnsafeMutablePointer<Float>, UnsafeMutablePointer<Float>) -> Void) {
+        existence.withUnsafeMutableBufferPointer { existence in
+            direction.withUnsafeMutableBufferPointer { direction in
+                guard let first = existence.baseAddress, let second = direction.baseAddress else { return }
+                body(first, second)
+            }
+        }
+    }
+}

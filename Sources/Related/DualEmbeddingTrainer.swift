@@ -1,0 +1,271 @@
+internal import Foundation
+public import Graph
+internal import Learning
+internal import LinearAlgebra
+
+/// Learns dual embeddings of a directed graph.
+///
+/// The setting and the loss on directions follow DAEMON (ECML-PKDD 2022) and BLADE (WSDM 2023); the encoder without
+/// ReLU, the sampled softmax with a learned temperature and the target biases are our choices, made by measurement.
+public final class DualEmbeddingTrainer {
+    private let graph: DirectedGraph
+    private let options: TrainingOptions
+    private let parameters: TrainingParameters
+    /// What supervises and passes messages during training.
+    private let train: DirectedGraph
+    private let heldOut: DirectedGraph
+    private let isOneWay: [Bool]
+    private let known: SparseMatrix
+    private let meanWeight: Float
+    private let encoder: DualEncoder
+    private let scorer: PairScorer
+    private let negatives: NegativeSampler
+    private var adam = Adam()
+
+    /// The temperature at the start.
+    private static let initialTemperature: Float = 10
+    /// Draws whose messages are averaged when a sampled neighbourhood makes the published vectors.
+    private static let inferenceDraws = 8
+
+    /// Prepares a training.
+    ///
+    /// - Throws: ``TrainingError`` when an option is out of its range.
+    public init(_ graph: DirectedGraph, options: TrainingOptions) throws(TrainingError) {
+        parameters = try TrainingParameters(options, graph: graph)
+        guard graph.edgeCount > 0 else {
+            throw TrainingError(description: "the graph has no edges; give a graph with at least one")
+        }
+        self.graph = graph
+        self.options = options
+        let split = EdgeSplit(graph, fraction: options.validFraction, seed: options.seed)
+        train = split.train
+        heldOut = DirectedGraph(ids: graph.ids, edges: split.heldOut)
+        isOneWay = train.oneWay
+        known = SparseMatrix(
+            columns: train.nodeCount, offsets: train.outOffsets, indices: train.outTargets, values: train.weights)
+        meanWeight = train.meanWeight
+        encoder = DualEncoder(
+            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers, seed: options.seed)
+        negatives = NegativeSampler(train, count: parameters.negatives, exponent: Double(parameters.negativesExponent))
+        let temperature = Matrix(rows: 1, columns: 1)
+        temperature[0, 0] = log(Self.initialTemperature)
+        scorer = PairScorer(
+            source: encoder.source, target: encoder.target,
+            sourceGradient: Matrix(rows: graph.nodeCount, columns: parameters.dimension),
+            targetGradient: Matrix(rows: graph.nodeCount, columns: parameters.dimension),
+            bias: Parameter(Matrix(rows: graph.nodeCount, columns: 1)), logTemperature: Parameter(temperature))
+    }
+
+    /// Trains and returns the vectors of the epoch that ranks the held-out edges best, or of the last epoch where
+    /// nothing is held out.
+    ///
+    /// - Parameter progress: called after every step, on this thread.
+    public func run(progress: (TrainingProgress) -> Void = { _ in }) -> DualEmbedding {
+        let start = ContinuousClock.now
+        let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
+        var report = TrainingReport(
+            parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [], bestEpoch: 0, seconds: 0)
+        var best: [Matrix] = []
+        for epoch in 0..<parameters.epochs {
+            report.losses.append(runEpoch(epoch, learned: learned, start: start, progress: progress))
+            if heldOut.edgeCount > 0 { report.valid.append(validate()) }
+            if heldOut.edgeCount == 0 || isBest(report.valid) {
+                report.bestEpoch = epoch + 1
+                if heldOut.edgeCount > 0 { best = learned.map { $0.value.copy() } }
+            }
+        }
+        for (parameter, value) in zip(learned, best) {
+            parameter.value.elements.update(from: value.elements, count: value.count)
+        }
+        let (source, target) = publish()
+        report.seconds = start.duration(to: .now).seconds
+        return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
+    }
+
+    private func isBest(_ valid: [[String: Double]]) -> Bool {
+        let last = valid[valid.count - 1]["mrr"]!
+        return valid.dropLast().allSatisfy { $0["mrr"]! < last }
+    }
+
+    // MARK: Steps
+
+    private func runEpoch(
+        _ epoch: Int, learned: [Parameter], start: ContinuousClock.Instant, progress: (TrainingProgress) -> Void
+    ) -> Float {
+        let steps = parameters.stepsPerEpoch
+        let fold = folds(epoch: epoch)
+        var sum: Float = 0
+        for step in 0..<steps {
+            let done = epoch * steps + step
+            let all = parameters.epochs * steps
+            let rate = parameters.learningRate * Float(all - done) / Float(all)
+            let loss = runStep(number: done, isSupervised: fold.map { $0 == UInt32(step) }, learned: learned, rate: rate)
+            sum += loss
+            let elapsed = start.duration(to: .now).seconds
+            progress(
+                TrainingProgress(
+                    epoch: epoch + 1, epochs: parameters.epochs, step: step + 1, steps: steps, loss: loss,
+                    learningRate: rate, secondsElapsed: elapsed,
+                    secondsLeft: elapsed / Double(done + 1) * Double(all - done - 1)))
+        }
+        return sum / Float(steps)
+    }
+
+    /// The step of the epoch that supervises each edge.
+    private func folds(epoch: Int) -> [UInt32] {
+        var generator = SeededGenerator(seed: options.seed, stream: Stream.folds.rawValue + UInt64(epoch) << 8)
+        var order = Array(0..<train.edgeCount)
+        order.shuffle(using: &generator)
+        var folds = [UInt32](repeating: 0, count: train.edgeCount)
+        for (place, edge) in order.enumerated() { folds[edge] = UInt32(place % parameters.stepsPerEpoch) }
+        return folds
+    }
+
+    private func runStep(number: Int, isSupervised: [Bool], learned: [Parameter], rate: Float) -> Float {
+        var generator = SeededGenerator(seed: options.seed, stream: Stream.steps.rawValue + UInt64(number) << 8)
+        let batch = batch(isSupervised)
+        guard !batch.targets.isEmpty else { return 0 }
+        let messages = MessagePassing(
+            train, sampler: options.sampler, isMasked: isSupervised, seed: generator.next())
+        let dropout = Dropout(probability: parameters.dropout, seed: generator.next())
+        encoder.forward(messages, dropout: dropout)
+        let loss = SampledSoftmax(batch, negatives: negatives.draw(using: &generator), scorer: scorer, known: known)
+            .backward()
+        encoder.backward(source: scorer.sourceGradient, target: scorer.targetGradient, messages, dropout)
+        adam.update(learned, rate: rate)
+        return loss
+    }
+
+    private func batch(_ isSupervised: [Bool]) -> PairBatch {
+        var batch = PairBatch()
+        for row in 0..<train.nodeCount {
+            for edge in train.outRange(row) where isSupervised[edge] {
+                let weight = train.weights[edge] / meanWeight
+                batch.append(
+                    source: UInt32(row), target: train.outTargets[edge], weight: weight,
+                    directionWeight: isOneWay[edge] ? weight * parameters.directionWeight : 0)
+            }
+        }
+        return batch
+    }
+
+    // MARK: Results
+
+    private func validate() -> [String: Double] {
+        encoder.forward(inferenceMessages(train), dropout: nil)
+        let (source, target) = folded(offset: nil)
+        let sample = validSample()
+        let scores = HeldOutScores(
+            sample, train: train, scorer: InnerProductScorer(source: source, target: target), withReverse: false)
+        let ranks = scores.ranks
+        let count = Double(ranks.count)
+        return [
+            "mrr": ranks.reduce(0) { $0 + 1 / Double($1) } / count,
+            "hitRate@10": Double(ranks.count { $0 <= 10 }) / count,
+        ]
+    }
+
+    /// Held-out edges enough to compare epochs by.
+    private func validSample() -> DirectedGraph {
+        let most = 2000
+        guard heldOut.edgeCount > most else { return heldOut }
+        let stride = heldOut.edgeCount / most
+        let edges = heldOut.edges.enumerated().filter { $0.offset % stride == 0 }.map(\.element)
+        return DirectedGraph(ids: graph.ids, edges: edges)
+    }
+
+    private func inferenceMessages(_ graph: DirectedGraph) -> MessagePassing {
+        MessagePassing(
+            graph, sampler: options.sampler, draws: Self.inferenceDraws, seed: options.seed &+ Stream.inference.rawValue)
+    }
+
+    /// The vectors by the messages of the whole graph, with the direction offset that held-out edges ask for.
+    private func publish() -> (source: Matrix, target: Matrix) {
+        var offset: DirectionOffset?
+        if heldOut.edgeCount > 0 {
+            encoder.forward(inferenceMessages(train), dropout: nil)
+            let (source, target) = folded(offset: nil)
+            offset = DirectionOffset(
+                leads: Self.leads(heldOut, source: source, target: target), of: heldOut, train: train)
+        }
+        encoder.forward(inferenceMessages(graph), dropout: nil)
+        return folded(offset: offset)
+    }
+
+    private static func leads(_ edges: DirectedGraph, source: Matrix, target: Matrix) -> [Float] {
+        func score(_ u: UInt32, _ v: UInt32) -> Float {
+            let (s, t) = (source[row: Int(u)], target[row: Int(v)])
+            return (0..<source.columns).reduce(Float(0)) { $0 + s[$1] * t[$1] }
+        }
+        return edges.edges.map { score($0.source, $0.target) - score($0.target, $0.source) }
+    }
+
+    /// The published form of the encoder's last output: source (temperature * s, 1, a), target (t, b, 1).
+    private func folded(offset: DirectionOffset?) -> (source: Matrix, target: Matrix) {
+        let source = encoder.source.copy()
+        let target = encoder.target.copy()
+        let temperature = exp(scorer.logTemperature.value[0, 0])
+        let last = parameters.dimension - DualEncoder.reservedCoordinates
+        for row in 0..<graph.nodeCount {
+            for column in 0..<last { source[row, column] *= temperature }
+            source[row, last] = 1
+            source[row, last + 1] = offset?.value(row, in: graph) ?? 0
+            target[row, last] = scorer.bias.value[row, 0]
+            target[row, last + 1] = 1
+        }
+        return (source, target)
+    }
+
+    /// Keeps the uses of one seed apart.
+    private enum Stream: UInt64 {
+        case folds = 1
+        case steps
+        case inference
+    }
+}
+
+/// Draws the shared negatives of a step: rows with probability proportional to (in-degree + 1) to some power, or, where
+/// the graph has no more nodes than negatives are wanted, each node once.
+struct NegativeSampler {
+    private let count: Int
+    private let cumulative: [Double]
+
+    init(_ graph: DirectedGraph, count: Int, exponent: Double) {
+        self.count = count
+        var sum = 0.0
+        cumulative = (0..<graph.nodeCount).map { row in
+            sum += pow(Double(graph.inDegree(row) + 1), exponent)
+            return sum
+        }
+    }
+
+    func draw(using generator: inout SeededGenerator) -> SharedNegatives {
+        let nodes = cumulative.count
+        guard nodes > count else {
+            return SharedNegatives(
+                rows: (0..<UInt32(nodes)).map { $0 }, logExpectedCounts: [Float](repeating: 0, count: nodes))
+        }
+        let rows = (0..<count).map { _ in row(at: Double(generator.uniform()) * cumulative[nodes - 1]) }
+        return SharedNegatives(rows: rows.map { UInt32($0) }, logExpectedCounts: rows.map(logExpectedCount))
+    }
+
+    private func logExpectedCount(_ row: Int) -> Float {
+        let share = cumulative[row] - (row > 0 ? cumulative[row - 1] : 0)
+        return Float(log(Double(count) * share / cumulative[cumulative.count - 1]))
+    }
+
+    /// The first row whose running sum exceeds a value.
+    private func row(at value: Double) -> Int {
+        var low = 0
+        var high = cumulative.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if cumulative[middle] > value { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
+
+extension Duration {
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}

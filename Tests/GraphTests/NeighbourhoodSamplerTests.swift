@@ -1,0 +1,106 @@
+import Foundation
+import Testing
+
+@testable import Graph
+
+@Suite struct NeighbourhoodSamplerTests {
+    private let graph = randomGraph(nodes: 40, edges: 300, seed: 11)
+
+    @Test(arguments: [EdgeDirection.out, .in])
+    func fullTakesEveryNeighbour(direction: EdgeDirection) {
+        let sample = NeighbourhoodSampler.full.sample(graph, direction, seed: 1)
+        for row in 0..<graph.nodeCount {
+            let expected =
+                direction == .out ? Array(graph.outTargets[graph.outRange(row)]) : Array(graph.inSources[graph.inRange(row)])
+            #expect(Array(sample.nodes[sample.offsets[row]..<sample.offsets[row + 1]]) == expected)
+        }
+        #expect(sample.weights.sorted() == graph.weights.sorted())
+    }
+
+    @Test(arguments: [
+        NeighbourhoodSampler.full, .uniform(fanout: 3), .degreeBiased(minimum: 2, maximum: 16),
+    ])
+    func neverUsesAMaskedEdge(sampler: NeighbourhoodSampler) {
+        // Two nodes: every path from 0 is along masked edges.
+        let ids = IdentifierTable(["a", "b", "c"])
+        let small = DirectedGraph(
+            ids: ids, edges: [Edge(source: 0, target: 1), Edge(source: 1, target: 2), Edge(source: 0, target: 2)])
+        let masked = [true, false, true]
+        for seed in 0..<50 as Range<UInt64> {
+            let out = sampler.sample(small, .out, masking: masked, seed: seed)
+            #expect(out.offsets[1] == 0)
+            #expect(Set(out.nodes[out.offsets[1]..<out.offsets[2]]) == [2])
+            let into = sampler.sample(small, .in, masking: masked, seed: seed)
+            #expect(Set(into.nodes[into.offsets[2]..<into.offsets[3]]) == [1])
+            #expect(into.offsets[2] == 0)
+        }
+    }
+
+    @Test func uniformDrawsEvenlyWithoutReplacement() {
+        let row = (0..<graph.nodeCount).max { graph.outDegree($0) < graph.outDegree($1) }!
+        var counts: [UInt32: Int] = [:]
+        let draws = 6000
+        for seed in 0..<UInt64(draws) {
+            let sample = NeighbourhoodSampler.uniform(fanout: 3).sample(graph, .out, seed: seed)
+            let nodes = sample.nodes[sample.offsets[row]..<sample.offsets[row + 1]]
+            #expect(nodes.count == 3 && Set(nodes).count == 3)
+            for node in nodes { counts[node, default: 0] += 1 }
+        }
+        let expected = Double(3 * draws) / Double(graph.outDegree(row))
+        #expect(counts.count == graph.outDegree(row))
+        #expect(counts.values.allSatisfy { abs(Double($0) - expected) < 5 * expected.squareRoot() })
+    }
+
+    @Test func biasedDrawsByDegree() {
+        let row = (0..<graph.nodeCount).max { graph.outDegree($0) < graph.outDegree($1) }!
+        let neighbours = graph.outTargets[graph.outRange(row)]
+        let total = neighbours.reduce(0) { $0 + graph.degree(Int($1)) }
+        var counts: [UInt32: Int] = [:]
+        let draws = 6000
+        for seed in 0..<UInt64(draws) {
+            let sample = NeighbourhoodSampler.degreeBiased(minimum: 2, maximum: 2).sample(graph, .out, seed: seed)
+            let nodes = sample.nodes[sample.offsets[row]..<sample.offsets[row + 1]]
+            #expect(nodes.count == 2)
+            for node in nodes { counts[node, default: 0] += 1 }
+        }
+        for node in neighbours {
+            let expected = Double(2 * draws) * Double(graph.degree(Int(node))) / Double(total)
+            #expect(abs(Double(counts[node, default: 0]) - expected) < 5 * expected.squareRoot())
+        }
+    }
+
+    @Test func biasedSizeFollowsThePowerLaw() {
+        let bias = DegreeBias(graph, .in, minimum: 4, maximum: 32)
+        let logarithms = (0..<graph.nodeCount).reduce(0.0) { $0 + log(Double(max(graph.inDegree($1), 1))) }
+        #expect(abs(bias.exponent - (1 + Double(graph.nodeCount) / logarithms)) < 1e-12)
+        #expect(bias.size(degree: 0) == 32)
+        #expect(bias.size(degree: 1) == 32)
+        for degree in 1...200 {
+            let formula = (32 * pow(Double(degree), -(bias.exponent - 1))).rounded()
+            #expect(bias.size(degree: degree) == min(32, max(4, Int(formula))))
+            #expect(bias.size(degree: degree + 1) <= bias.size(degree: degree))
+        }
+    }
+
+    @Test func extendsSmallNeighbourhoodsToTwoAndThreeHops() {
+        // A path a > b > c > d: from a, b is a neighbour, c two and d three edges away.
+        let path = DirectedGraph(
+            ids: IdentifierTable(["a", "b", "c", "d", "e"]),
+            edges: [Edge(source: 0, target: 1), Edge(source: 1, target: 2), Edge(source: 2, target: 3)])
+        let sample = NeighbourhoodSampler.degreeBiased(minimum: 30, maximum: 30).sample(path, .out, seed: 2)
+        let first = sample.nodes[sample.offsets[0]..<sample.offsets[1]]
+        #expect(first.count == 30)
+        #expect(first.first == 1)
+        #expect(first.count { $0 == 1 } == 1)
+        #expect(Set(first) == [1, 2, 3])
+        // From c all walks end in the dead end d.
+        #expect(Array(sample.nodes[sample.offsets[2]..<sample.offsets[3]]) == [3])
+        #expect(sample.offsets[5] == sample.offsets[3])
+    }
+
+    @Test func aSampleIsAFunctionOfItsSeed() {
+        let sampler = NeighbourhoodSampler.degreeBiased(minimum: 2, maximum: 8)
+        #expect(sampler.sample(graph, .in, seed: 5).nodes == sampler.sample(graph, .in, seed: 5).nodes)
+        #expect(sampler.sample(graph, .in, seed: 5).nodes != sampler.sample(graph, .in, seed: 6).nodes)
+    }
+}
