@@ -1,7 +1,8 @@
-internal import RPC
+public import RPC
 public import Retrieval
 public import Schema
 public import ServiceSchema
+internal import Tables
 internal import Wire
 
 /// Answers `fletch.v1.RelatedProducts` from one table. Belongs to one event loop: every loop has its own.
@@ -99,7 +100,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func find(
         _ request: RelatedRequest.View, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> Retrieval.RetrievalPath {
+    ) throws(RPCError) -> RelatedTable.Path {
         let isProduct = !request.productID.isEmpty
         let isCart = !request.productIds.isEmpty
         let isVector = !request.sourceVector.isEmpty
@@ -121,7 +122,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func findCart(
         _ ids: RepeatedView<WireBytes>, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> Retrieval.RetrievalPath {
+    ) throws(RPCError) -> RelatedTable.Path {
         guard ids.count <= Self.maxCart else {
             throw RPCError(.invalidArgument, "product_ids: \(ids.count) products; ask with at most \(Self.maxCart)")
         }
@@ -134,7 +135,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func findVector(
         _ vector: UnsafeBufferPointer<Float>, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> Retrieval.RetrievalPath {
+    ) throws(RPCError) -> RelatedTable.Path {
         do throws(VectorError) {
             return try table.related(toVector: vector, limit: limit, scratch)
         } catch {

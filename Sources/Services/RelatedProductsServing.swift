@@ -1,7 +1,8 @@
 internal import Dispatch
+internal import Glibc
 public import Logging
 public import RPC
-public import Retrieval
+internal import Retrieval
 public import Server
 internal import ServiceSchema
 internal import Synchronization
@@ -27,7 +28,7 @@ public final class RelatedProductsServing: Sendable {
         var table: RelatedTable?
         /// The version that was refused last: it is not tried again until the store names another.
         var refused: Int?
-        var sources: [any DispatchSourceProtocol] = []
+        var sources: KeptSources?
     }
 
     /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE.
@@ -71,7 +72,8 @@ public final class RelatedProductsServing: Sendable {
         }
         hangup.resume()
         timer.resume()
-        state.withLock { $0.sources = [hangup, timer] }
+        let kept = KeptSources(sources: [hangup, timer])
+        state.withLock { $0.sources = kept }
     }
 
     /// Takes up the version that the store names, where it is another than the one served. On the queue.
@@ -123,6 +125,11 @@ public final class RelatedProductsServing: Sendable {
                 "list_length": "\(table.listLength)",
             ])
     }
+}
+
+/// Event sources that live as long as this does; nobody touches them again.
+private struct KeptSources: @unchecked Sendable {
+    let sources: [any DispatchSourceProtocol]
 }
 
 /// The handler of one loop, touched on that loop's thread alone.
