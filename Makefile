@@ -51,7 +51,7 @@ test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
 test-end-to-end: build ## A real server process, stock clients, real tables.
-	$(PYTHON) -m pytest Tests/EndToEnd clients/python/tests
+	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 
 generate: setup ## Regenerate all generated code.
 	codegen/generate.sh

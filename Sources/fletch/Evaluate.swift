@@ -37,7 +37,7 @@ struct EvaluateRelated: ParsableCommand {
         var options = EvaluationOptions()
         options.testFraction = testFraction
         options.seed = training.seed
-        options.training = try training.options()
+        options.training = training.options()
         let graph = try input.load()
         let progress = TrainingProgressLine()
         let evaluation = try training.naming { () throws(TrainingError) in
@@ -50,16 +50,15 @@ struct EvaluateRelated: ParsableCommand {
                 }
             }
         }
-        print(evaluation.table)
-        try write(evaluation.json, to: json)
-        try write(evaluation.csv, to: csv)
-        try write(evaluation.svg, to: plot)
+        print(evaluation.table())
+        if let json { try write(evaluation.json(), to: json) }
+        if let csv { try write(evaluation.csv(), to: csv) }
+        if let plot { try write(evaluation.svg(), to: plot) }
     }
 
-    private func write(_ text: @autoclosure () throws -> String, to path: String?) throws {
-        guard let path else { return }
+    private func write(_ text: String, to path: String) throws {
         do {
-            try Data(text().utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
             throw CommandError("\(path): cannot be written; check that its directory exists and has room")
         }

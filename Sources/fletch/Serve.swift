@@ -43,14 +43,13 @@ struct Serve: ParsableCommand {
         var configuration = ServerConfiguration(address: try ListenAddress(listen, flag: "--listen"))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
         configuration.drainTimeout = .seconds(drainTimeout)
-        let logger = Logger(label: "fletch", factory: StreamLogHandler.standardError)
+        let logger = Logger(label: "fletch", factory: { StreamLogHandler.standardError(label: $0) })
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         let address = try server.start()
         serving.follow(with: server)
-        print("listening on \(address)")
-        fflush(stdout)
+        FileHandle.standardOutput.write(Data("listening on \(address)\n".utf8))
         guard server.wait() == 0 else { throw ExitCode(1) }
     }
 }

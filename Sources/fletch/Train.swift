@@ -26,14 +26,15 @@ struct TrainRelated: ParsableCommand {
     @OptionGroup var training: TrainingArguments
 
     func run() throws {
-        let options = try training.options()
+        let options = training.options()
+        let directory = try TrainingOutput(directory: output)
         let graph = try input.load()
         let progress = TrainingProgressLine()
         let embedding = try training.naming { () throws(TrainingError) in
             try DualEmbeddingTrainer(graph, options: options).run(progress: progress.show)
         }
         progress.finish()
-        try embedding.write(to: output)
+        try directory.write(embedding)
         print("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
         for (name, value) in embedding.report.valid.last?.sorted(by: { $0.key < $1.key }) ?? [] {
             print("  held out: \(name) \(formatted(value))")

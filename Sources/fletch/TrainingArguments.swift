@@ -51,14 +51,21 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Weight of the direction term beside the existence term.")
     var directionWeight: Float?
 
-    @Option(help: "Neighbours that pass messages: all (full), as many drawn evenly (uniform), or by degree (biased).")
+    @Option(help: "Neighbours that pass messages: full (all), uniform (drawn evenly), or biased (more for low degrees).")
     var sampler = SamplerArgument.full
+
+    @Option(help: "The most neighbours that a sampler draws for a product; the biased one draws a quarter of it at least.")
+    var fanout = 20
 
     @Option(help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
     var validFraction = TrainingOptions().validFraction
 
+    func validate() throws {
+        guard (1...10_000).contains(fanout) else { throw ValidationError("--fanout must be between 1 and 10000") }
+    }
+
     /// What the flags say.
-    func options() throws -> TrainingOptions {
+    func options() -> TrainingOptions {
         var options = TrainingOptions()
         options.dimension = dimension
         options.layers = layers
@@ -68,7 +75,12 @@ struct TrainingArguments: ParsableArguments {
         options.negatives = negatives
         options.dropout = dropout
         options.directionWeight = directionWeight
-        options.sampler = sampler.sampler
+        options.sampler =
+            switch sampler {
+            case .full: .full
+            case .uniform: .uniform(fanout: fanout)
+            case .biased: .degreeBiased(minimum: max(1, fanout / 4), maximum: fanout)
+            }
         options.validFraction = validFraction
         return options
     }

@@ -15,7 +15,7 @@ def edges_file(path, content):
     return path
 
 
-SMALL = "source,target\n" + "".join(f"p{i},p{(i * 7 + j) % 50}\n" for i in range(50) for j in (1, 3, 8))
+SMALL = "source,target\n" + "".join(f"p{i},p{(i + 1 + (i * 7 + j) % 49) % 50}\n" for i in range(50) for j in (1, 3, 8))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_unwritable_or_full_output_is_refused_and_leaves_nothing(tmp_path):
 
 
 def test_self_loops_and_repeats_are_counted(tmp_path):
-    path = edges_file(tmp_path / "edges.csv", SMALL + "p1,p1\np2,p2\np3,p3\n" + "p0,p1\n")
+    path = edges_file(tmp_path / "edges.csv", SMALL + "p1,p1\np2,p2\np3,p3\n" + "p0,p2\n")
     result = harness.fletch("train", "related", "--edges", path, "--output", tmp_path / "out", "--epochs", 2)
     assert "3 self-loops" in result.stdout + result.stderr and "1 repeat" in result.stdout + result.stderr
 
