@@ -110,3 +110,15 @@ let package = Package(
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )
+
+// Fuzzers, built by Tests/Fuzz/run.sh with the flags that they need.
+if Context.environment["FLETCH_FUZZ"] != nil {
+    func fuzzer(_ name: String, _ dependencies: [Target.Dependency], path: String) {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: dependencies + ["CLibFuzzer"], path: path, swiftSettings: strict))
+        package.products.append(.executable(name: name, targets: [name]))
+    }
+    package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
+    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+}
