@@ -82,7 +82,8 @@ let package = Package(
         // Tests, in the order of the layers.
         tests("LinearAlgebra"),
         .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
-        tests("Tables", ["Schema", "TestSupport"]),
+        .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
+        tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
     ]
 )
