@@ -79,11 +79,28 @@ let package = Package(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch", swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
 
-        // Tests, in the order of the layers.
+        // Tests of the tables and what they stand on, and what the tests share.
+        library("TestSupport", path: "Tests/Support"),
         tests("LinearAlgebra"),
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
+
+        // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
+        library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        tests("Wire", ["Quirks", "Schema"]),
+        tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )
+
+// Fuzzers, built by Tests/Fuzz/run.sh with the flags that they need.
+if Context.environment["FLETCH_FUZZ"] != nil {
+    func fuzzer(_ name: String, _ dependencies: [Target.Dependency], path: String) {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: dependencies + ["CLibFuzzer"], path: path, swiftSettings: strict))
+        package.products.append(.executable(name: name, targets: [name]))
+    }
+    package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
+    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+}
