@@ -103,4 +103,5 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }
