@@ -99,14 +99,19 @@ let package = Package(
             swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
 
-        // Tests, in the order of the layers.
-        .target(name: "TestSupport", path: "Tests/Support", swiftSettings: strict),
+        // Tests, in the order of the layers, and what they share.
+        library("TestSupport", path: "Tests/Support"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        // Publishes a table, to be killed while it does.
+        .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["Quirks", "Schema"]),
         tests("LinearAlgebra"),
-        tests("Tables", ["Schema", "TestSupport"]),
+        tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
+        tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
+        tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
+        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )
@@ -121,4 +126,6 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

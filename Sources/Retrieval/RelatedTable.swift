@@ -40,6 +40,8 @@ public final class RelatedTable: @unchecked Sendable {
 
     /// The mapped table.
     public let table: Table
+    /// The table's version, a decimal number.
+    public let version: String
     /// The number of products.
     public let count: Int
     /// The coordinates of a vector.
@@ -83,6 +85,7 @@ public final class RelatedTable: @unchecked Sendable {
         try Self.checkLists(rowsTensor, rows, scores, count: count)
 
         self.table = table
+        version = table.version
         source = sources.baseAddress!
         self.targets = Scan(
             rows: targets.baseAddress!, count: count, dimension: dimension, largestNorm: largestNorm)

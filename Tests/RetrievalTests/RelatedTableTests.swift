@@ -206,6 +206,96 @@ struct Fixture {
     }
 }
 
+/// The tensors of a small table, to be spoiled one at a time.
+private struct Parts {
+    var kind = RelatedTable.kind
+    var offsets: [UInt64] = [0, 1, 3, 5]
+    var bytes = Array("abbé".utf8)
+    var slots: [UInt32]
+    var source: [Float] = [1, 0, 0, 1, 1, 1]
+    var target: [Float] = [2, 0, 0, 2, 1, 1]
+    var rows: [UInt32] = [2, 1, 2, 0, 0, 1]
+    var scores: [Float] = [1, 0, 1, 0, 2, 2]
+    var listLength = 2
+    var targetRows = 3
+
+    init() throws {
+        let embeddings = try RelatedEmbeddings(
+            ids: ["a", "bb", "é"], dimension: 2, source: source, target: target)
+        slots = try embeddings.withIDs { ids in Result { try IDIndex.build(ids) } }.get()
+    }
+
+    /// The error of opening a table of these parts.
+    func error() throws -> String {
+        let directory = TemporaryDirectory()
+        let store = Store(path: directory.path)
+        let specs = [
+            TensorSpec("ids.offsets", .uint64, shape: [offsets.count]),
+            TensorSpec("ids.bytes", .uint8, shape: [bytes.count]),
+            TensorSpec("ids.slots", .uint32, shape: [slots.count]),
+            TensorSpec("source", .float32, shape: [3, 2]),
+            TensorSpec("target", .float32, shape: [targetRows, target.count / targetRows]),
+            TensorSpec("lists.rows", .uint32, shape: [3, listLength]),
+            TensorSpec("lists.scores", .float32, shape: [3, listLength]),
+        ]
+        let contents = TableContents(kind: kind, tensors: specs, buildID: "test")
+        _ = try store.publish("t", contents) { writer throws(TableError) in
+            try writer.write(offsets, to: "ids.offsets")
+            try writer.write(bytes, to: "ids.bytes")
+            try writer.write(slots, to: "ids.slots")
+            try writer.write(source, to: "source")
+            try writer.write(target, to: "target")
+            try writer.write(rows, to: "lists.rows")
+            try writer.write(scores, to: "lists.scores")
+        }
+        do {
+            _ = try RelatedTable(store.open("t"))
+            return "accepted"
+        } catch {
+            return "\(error)"
+        }
+    }
+}
+
+@Suite struct RelatedTableCheckTests {
+    private func refusal(_ spoil: (inout Parts) -> Void) throws -> String {
+        var parts = try Parts()
+        spoil(&parts)
+        return try parts.error()
+    }
+
+    @Test func whatAQueryTrustsIsChecked() throws {
+        #expect(try refusal { _ in } == "accepted")
+        #expect(try refusal { $0.kind = "clicks" }.contains("of kind 'clicks', 'related-products' is needed"))
+        #expect(try refusal { $0.offsets[0] = 1 }.contains("'ids.offsets' does not run from 0 to 5"))
+        #expect(try refusal { $0.offsets[3] = 4 }.contains("'ids.offsets' does not run from 0 to 5"))
+        #expect(try refusal { $0.offsets[1] = 4 }.contains("'ids.offsets' falls at 1"))
+        #expect(try refusal { $0.offsets[1] = .max }.contains("'ids.offsets'"))
+        #expect(try refusal { $0.offsets[2] = 1 }.contains("the empty string 1"))
+        #expect(try refusal { $0.offsets[2] = 4 }.contains("cuts a character in two at string 2"))
+        #expect(try refusal { $0.offsets.remove(at: 1) }.contains("is of 2 ids for 3 products"))
+        #expect(try refusal { $0.bytes[0] = 0xff }.contains("not UTF-8"))
+        #expect(try refusal { $0.slots.removeLast() }.contains("not a power of two"))
+        #expect(try refusal { $0.slots = [1, 2, 3, 4] }.contains("does not hold each of the 3 rows once"))
+        #expect(try refusal { $0.slots = $0.slots.map { $0 == 1 ? 9 : $0 } }.contains("each of the 3 rows once"))
+        #expect(try refusal { $0.slots = $0.slots.map { $0 == 1 ? 0 : $0 } }.contains("each of the 3 rows once"))
+        #expect(try refusal { $0.slots = $0.slots.map { $0 == 1 ? 2 : $0 } }.contains("does not find the id of row 0"))
+        #expect(try refusal { $0.source[3] = .nan }.contains("'source' holds a vector that is not finite"))
+        #expect(try refusal { $0.target[3] = .infinity }.contains("'target' holds a vector that is not finite"))
+        #expect(try refusal { $0.target[3] = 2e18 }.contains("'target' holds a vector"))
+        #expect(try refusal { $0.targetRows = 2 }.contains("'target' has the shape [2, 3], [3, 2] is needed"))
+        #expect(try refusal { $0.rows[0] = RelatedTable.noRow }.contains("not in order, that of row 0"))
+        #expect(try refusal { $0.rows[1] = RelatedTable.noRow } == "accepted")
+        #expect(try refusal { $0.rows[0] = 3 }.contains("not in order, that of row 0"))
+        #expect(try refusal { $0.rows[2] = 1 }.contains("not in order, that of row 1"))
+        #expect(try refusal { $0.rows[4] = 1 }.contains("not in order, that of row 2"))
+        #expect(try refusal { $0.rows[0] = 1 }.contains("not in order, that of row 0"))
+        #expect(try refusal { $0.scores[1] = 1.5 }.contains("not in order, that of row 0"))
+        #expect(try refusal { $0.scores[5] = .nan }.contains("not in order, that of row 2"))
+        #expect(try refusal { $0.rows.swapAt(4, 5) }.contains("not in order, that of row 2"))
+    }
+}
+
 @Suite struct RelatedTableBuilderTests {
     private func error(_ make: () throws -> RelatedTableBuilder) -> String {
         do {

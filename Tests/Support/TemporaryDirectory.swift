@@ -52,3 +52,11 @@ public func writeBytes(_ bytes: [UInt8], to path: String) {
     fwrite(bytes, 1, bytes.count, file)
     fclose(file)
 }
+
+/// Replaces one byte of a file, in place.
+public func writeByte(_ byte: UInt8, at offset: Int, of path: String) {
+    let descriptor = open(path, O_WRONLY)
+    defer { close(descriptor) }
+    var byte = byte
+    precondition(pwrite(descriptor, &byte, 1, offset) == 1)
+}

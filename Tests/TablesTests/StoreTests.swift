@@ -1,0 +1,357 @@
+import Glibc
+import LinearAlgebra
+import Schema
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Tables
+
+private let contents = TableContents(
+    kind: "test", tensors: [TensorSpec("x", .uint32, shape: [3]), TensorSpec("y", .uint8, shape: [5])], buildID: "b",
+    metrics: ["m": 0.5], attributes: ["k": "v"])
+
+extension Store {
+    /// Publishes a small table whose tensor `x` holds `value` three times.
+    @discardableResult
+    fileprivate func publish(_ value: UInt32, version: Int? = nil) throws -> Int {
+        try publish("t", version: version, contents) { writer throws(TableError) in
+            try writer.write([value, value, value], to: "x")
+            try writer.write([UInt8](1...5), to: "y")
+        }
+    }
+
+    /// What the table that serves holds.
+    fileprivate func value() throws -> UInt32 {
+        let table = try open("t")
+        defer { withExtendedLifetime(table) {} }
+        return try table.tensor(named: "x").elements(as: UInt32.self, shape: [nil])[0]
+    }
+}
+
+private func errorText(_ body: () throws -> Void) -> String {
+    do {
+        try body()
+        return "accepted"
+    } catch {
+        return "\(error)"
+    }
+}
+
+@Suite struct StoreTests {
+    private let directory = TemporaryDirectory()
+    private var store: Store { Store(path: directory.path + "/store") }
+
+    @Test func versionsFollowOneAnother() throws {
+        #expect(try store.publish(10) == 1)
+        #expect(try store.publish(20) == 2)
+        #expect(try store.publish(70, version: 7) == 7)
+        #expect(try store.publish(80) == 8)
+        #expect(try store.names() == ["t"])
+        #expect(try store.versions(of: "t").map(\.version) == [1, 2, 7, 8])
+        #expect(try store.versions(of: "t").map(\.isCurrent) == [false, false, false, true])
+        #expect(try store.versions(of: "t").allSatisfy { $0.size > 4096 + 17 })
+        #expect(try store.value() == 80)
+        try store.activate("t", version: 2)
+        #expect(try store.currentVersion(of: "t") == 2)
+        #expect(try store.value() == 20)
+        #expect(TemporaryDirectory.names(in: store.path + "/t") == ["1", "2", "7", "8", "CURRENT"])
+    }
+
+    @Test func aTableSaysWhatItIs() throws {
+        try store.publish(1)
+        let table = try store.open("t")
+        #expect(table.name == "t" && table.version == "1" && table.kind == "test")
+        #expect(table.manifest.metrics.map(\.value) == [0.5])
+        #expect(table.manifest.schemaFingerprint == ManifestSchema.fingerprint)
+        #expect(Array(try table.tensor(named: "y").elements(as: UInt8.self, shape: [5])) == [1, 2, 3, 4, 5])
+        #expect(errorText { _ = try table.tensor(named: "z") }.contains("has no tensor 'z'"))
+    }
+
+    @Test func anOpenTableOutlivesWhatReplacesIt() throws {
+        try store.publish(1)
+        let table = try store.open("t")
+        try store.publish(2)
+        #expect(try table.tensor(named: "x").elements(as: UInt32.self, shape: [3])[2] == 1)
+    }
+
+    @Test func mistakesAreNamed() throws {
+        #expect(errorText { _ = try store.names() }.contains("store: cannot open the directory: No such file"))
+        try store.publish(1)
+        #expect(errorText { _ = try store.open("u") }.contains("has no table 'u'; publish it"))
+        #expect(errorText { _ = try store.open("t", version: 3) }.contains("has no version 3; choose one of: 1"))
+        #expect(errorText { try store.activate("t", version: 3) }.contains("has no version 3"))
+        #expect(errorText { try store.publish(2, version: 1) }.contains("is there already"))
+        #expect(errorText { try store.publish(2, version: 0) }.contains("versions start at 1"))
+        for name in ["", ".", "..", "../t", "T", "-t", "a/b", "t ", "t\0", ".t", String(repeating: "t", count: 129)] {
+            #expect(errorText { _ = try store.open(name) }.contains("cannot hold a table named"))
+            #expect(errorText { _ = try store.publish(name, contents) { _ in } }.contains("cannot hold a table named"))
+        }
+        unlink(store.path + "/t/CURRENT")
+        #expect(errorText { _ = try store.open("t") }.contains("CURRENT: is missing"))
+        #expect(try store.open("t", version: 1).version == "1")
+        for text in ["", "1", "x\n", "01\n", "-1\n", "0\n", "1\n\n", "99999999999999999999\n"] {
+            writeBytes(Array(text.utf8), to: store.path + "/t/CURRENT")
+            #expect(errorText { _ = try store.open("t") }.contains("CURRENT: does not hold a version"), "\(text)")
+        }
+    }
+
+    @Test func foreignThingsInAStoreAreIgnored() throws {
+        try store.publish(1)
+        writeBytes([1], to: store.path + "/t/README")
+        writeBytes([1], to: store.path + "/notes")
+        mkdir(store.path + "/empty", 0o755)
+        mkdir(store.path + "/t/x1", 0o755)
+        #expect(try store.names() == ["t"])
+        #expect(try store.versions(of: "t").map(\.version) == [1])
+        #expect(try store.publish(2) == 2)
+    }
+
+    @Test func symbolicLinksAreNotFollowed() throws {
+        try store.publish(1)
+        rename(store.path + "/t/1", directory.path + "/elsewhere")
+        symlink(directory.path + "/elsewhere", store.path + "/t/1")
+        #expect(errorText { _ = try store.open("t") }.contains("/t/1: cannot open the directory"))
+        unlink(store.path + "/t/1")
+        rename(directory.path + "/elsewhere", store.path + "/t/1")
+        rename(store.path + "/t/1/table.safetensors", directory.path + "/file")
+        symlink(directory.path + "/file", store.path + "/t/1/table.safetensors")
+        #expect(errorText { _ = try store.open("t") }.contains("symbolic link"))
+        symlink(store.path + "/t", store.path + "/u")
+        #expect(errorText { _ = try store.open("u") }.contains("/u: cannot open the directory"))
+    }
+}
+
+// MARK: - Damage
+
+@Suite struct DamageTests {
+    private let directory = TemporaryDirectory()
+    private let store: Store
+    private let version: String
+    private var data: String { version + "/table.safetensors" }
+    private var manifest: String { version + "/manifest.binpb" }
+
+    init() throws {
+        store = Store(path: directory.path)
+        try store.publish(1)
+        version = directory.path + "/t/1"
+    }
+
+    /// The error of opening the table while a file holds other bytes.
+    private func error(with bytes: [UInt8], in path: String) -> String {
+        let before = readBytes(path)
+        defer { writeBytes(before, to: path) }
+        writeBytes(bytes, to: path)
+        return errorText { _ = try store.open("t") }
+    }
+
+    /// Every bit but those of the spaces that pad the header, of which some are tried.
+    @Test func anyFlippedBitIsRefused() throws {
+        for path in [manifest, data] {
+            let bytes = readBytes(path)
+            let padding = path == data ? 600..<4000 : 0..<0
+            for byte in bytes.indices where !padding.contains(byte) || byte % 97 == 0 {
+                for bit in 0..<8 {
+                    writeByte(bytes[byte] ^ 1 << UInt8(bit), at: byte, of: path)
+                    let text = errorText { _ = try store.open("t") }
+                    #expect(text.hasPrefix(path), "byte \(byte) bit \(bit): \(text)")
+                }
+                writeByte(bytes[byte], at: byte, of: path)
+            }
+        }
+        #expect(try store.value() == 1)
+    }
+
+    @Test func anyOtherLengthIsRefused() throws {
+        for path in [manifest, data] {
+            let bytes = readBytes(path)
+            for length in bytes.indices.reversed() {
+                truncate(path, length)
+                #expect(errorText { _ = try store.open("t") }.hasPrefix(path))
+            }
+            writeBytes(bytes, to: path)
+            #expect(error(with: bytes + [0], in: path).hasPrefix(path))
+            #expect(error(with: bytes + bytes, in: path).hasPrefix(path))
+        }
+    }
+
+    @Test func foreignFilesAreRefused() throws {
+        for foreign in [Array("PK\u{3}\u{4} not a table".utf8), [UInt8](repeating: 0, count: 9), Array("{}".utf8)] {
+            #expect(error(with: foreign, in: manifest).contains("is damaged or not a manifest"))
+            #expect(error(with: foreign, in: data).contains("the manifest says"))
+        }
+        unlink(data)
+        #expect(errorText { _ = try store.open("t") }.contains("table.safetensors: is missing"))
+        unlink(manifest)
+        #expect(errorText { _ = try store.open("t") }.contains("is not a version of a table: it has no manifest.binpb"))
+    }
+
+    @Test func aTableOfAnotherPlaceIsRefused() throws {
+        rename(directory.path + "/t", directory.path + "/u")
+        #expect(errorText { _ = try store.open("u") }.contains("holds version '1' of the table 't'"))
+        rename(directory.path + "/u/1", directory.path + "/u/2")
+        #expect(errorText { _ = try store.open("u", version: 2) }.contains("holds version '1'"))
+    }
+
+    /// A manifest that is whole but says something untrue is refused whatever it is.
+    @Test func everyUntrueStatementIsRefused() throws {
+        let truth = try ManifestFile.decode(readBytes(manifest), path: "m")
+        func refusal(_ change: (inout Manifest) -> Void) -> String {
+            var lie = truth
+            change(&lie)
+            #expect(lie != truth)
+            return error(with: ManifestFile.encode(lie), in: manifest)
+        }
+        #expect(refusal { $0.attributes = [] } == "accepted")
+        #expect(refusal { $0.formatVersion = 2 }.contains("format 2, this program reads format 1; update Fletch"))
+        #expect(refusal { $0.formatVersion = 0 }.contains("format 0"))
+        #expect(refusal { $0.name = "u" }.contains("holds version"))
+        #expect(refusal { $0.version = "01" }.contains("holds version"))
+        #expect(refusal { $0.files = [] }.contains("has no tensor"))
+        #expect(refusal { $0.files.append($0.files[0]) }.contains("named twice"))
+        #expect(refusal { $0.files[0].size += 1 }.contains("the manifest says"))
+        #expect(refusal { $0.files[0].headerXxh3 += 1 }.contains("its header has another hash"))
+        for name in ["", "../t", "/etc/passwd", ".", "..", "a/b", "manifest.binpb", "x\0"] {
+            #expect(refusal { $0.files[0].name = name }.contains("impossible file"))
+        }
+        #expect(refusal { $0.files[0].name = "gone.safetensors" }.contains("is missing"))
+        #expect(refusal { $0.tensors.removeLast() }.contains("which the manifest does not list"))
+        #expect(refusal { $0.tensors.append($0.tensors[0]) }.contains("or has it twice"))
+        #expect(refusal { $0.tensors[0].name = "z" }.contains("has no tensor 'z'"))
+        #expect(refusal { $0.tensors[0].file = "other" }.contains("has no tensor"))
+        #expect(refusal { $0.tensors[0].dtype = "I32" }.contains("otherwise"))
+        #expect(refusal { $0.tensors[0].shape = [1, 3] }.contains("otherwise"))
+        #expect(refusal { $0.tensors[0].offset += 4 }.contains("otherwise"))
+        #expect(refusal { $0.tensors[0].size = .max }.contains("otherwise"))
+        #expect(refusal { $0.tensors[1].xxh3 ^= 1 }.contains("tensor 'y' has another hash"))
+    }
+}
+
+// MARK: - Publishers that fail or are stopped
+
+@Suite struct PublishTests {
+    private let directory = TemporaryDirectory()
+    private var store: Store { Store(path: directory.path + "/store") }
+
+    @Test func aPublisherThatFailsLeavesNothing() throws {
+        let failure = TableError(path: "p", reason: "r", remedy: "s")
+        func fail() -> String {
+            errorText { _ = try store.publish("t", contents) { _ throws(TableError) in throw failure } }
+        }
+        #expect(fail() == "p: r; s")
+        #expect(TemporaryDirectory.names(in: store.path) == [])
+        try store.publish(1)
+        #expect(fail() == "p: r; s")
+        #expect(TemporaryDirectory.names(in: store.path + "/t") == ["1", "CURRENT"])
+        #expect(try store.value() == 1)
+    }
+
+    @Test func aStoreThatIsNoDirectoryIsNamed() throws {
+        writeBytes([1], to: directory.path + "/file")
+        #expect(
+            errorText { try Store(path: directory.path + "/file").publish(1) }
+                == directory.path + "/file: cannot open the directory: Not a directory; give the path of a directory")
+        #expect(errorText { try Store(path: directory.path + "/file/s").publish(1) }.contains("make the directory"))
+        #expect(errorText { try Store(path: directory.path + "/none/s").publish(1) }.contains("make the directory"))
+        #expect(readBytes(directory.path + "/file") == [1])
+    }
+
+    @Test func publishersAtOnceGetVersionsOfTheirOwn() throws {
+        let store = store
+        let versions = Mutex<[Int]>([])
+        parallelFor(count: 8, grain: 1) { range in
+            let version = try? store.publish(UInt32(range.lowerBound))
+            versions.withLock { $0.append(version ?? 0) }
+        }
+        #expect(versions.withLock { $0.sorted() } == Array(1...8))
+        #expect(TemporaryDirectory.names(in: store.path + "/t").count == 9)
+        for version in 1...8 { #expect(throws: Never.self) { try store.open("t", version: version) } }
+    }
+
+    /// Neither does a publisher at work keep others waiting, nor do they take its unfinished work for a leftover.
+    @Test func aLongPublisherIsLeftAlone() throws {
+        let store = store
+        let version = try store.publish("t", contents) { writer throws(TableError) in
+            try writer.write([7, 7, 7] as [UInt32], to: "x")
+            #expect((try? store.publish(8)) == 1)
+            try writer.write([UInt8](1...5), to: "y")
+        }
+        #expect(version == 2)
+        #expect(try store.value() == 7)
+    }
+
+    @Test(arguments: PublishStep.allCases)
+    func aKilledPublisherLeavesAVersionThatServes(step: PublishStep) throws {
+        try store.publish(1)
+        #expect(Publisher.run([store.path, "kill", step.rawValue]) == .signal(SIGKILL))
+        #expect(try store.currentVersion(of: "t") == (step == .activated ? 2 : 1))
+        _ = try store.open("t")
+        let next = try store.publish(3)
+        #expect(next == ([.madeVersion, .wroteCurrent, .activated].contains(step) ? 3 : 2))
+        #expect(try store.value() == 3)
+        #expect(!TemporaryDirectory.names(in: store.path + "/t").contains { $0.hasPrefix(".") })
+        for version in try store.versions(of: "t") { _ = try store.open("t", version: version.version) }
+    }
+
+    @Test func aPublisherKilledAtAnyTimeLeavesAVersionThatServes() throws {
+        try store.publish(1)
+        var generator = SeededGenerator(seed: 1)
+        var current = 1
+        for _ in 0..<12 {
+            let publisher = Publisher([store.path, "loop"])
+            usleep(UInt32(20_000 + generator.uniform(below: 40_000)))
+            publisher.kill()
+            #expect(publisher.wait() == .signal(SIGKILL))
+            let version = try #require(try store.currentVersion(of: "t"))
+            #expect(version >= current)
+            current = version
+            _ = try store.open("t")
+        }
+        #expect(current > 1, "no publisher ever got to the end")
+    }
+
+    @Test(arguments: [100, 5000, 20_500])
+    func aFullDiskLeavesNothing(limit: Int) throws {
+        #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(limit > 20_480 ? 0 : 1))
+        if limit < 20_480 {
+            #expect(TemporaryDirectory.names(in: store.path) == [])
+            try store.publish(1)
+            #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(1))
+            #expect(TemporaryDirectory.names(in: store.path + "/t") == ["1", "CURRENT"])
+        }
+    }
+}
+
+/// The program `publisher` of this package, running.
+private struct Publisher {
+    enum End: Equatable {
+        case exit(Int32)
+        case signal(Int32)
+    }
+
+    private let process: pid_t
+
+    init(_ arguments: [String]) {
+        var link = [CChar](repeating: 0, count: 4096)
+        readlink("/proc/self/exe", &link, link.count - 1)
+        let own = link.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        let path = own[..<own.lastIndex(of: "/")!] + "/publisher"
+        var argv = ([String(path)] + arguments).map { strdup($0) }
+        argv.append(nil)
+        var process: pid_t = 0
+        let code = posix_spawn(&process, String(path), nil, nil, argv, environ)
+        argv.forEach { free($0) }
+        precondition(code == 0, "cannot start \(path)")
+        self.process = process
+    }
+
+    static func run(_ arguments: [String]) -> End { Publisher(arguments).wait() }
+
+    func kill() { Glibc.kill(process, SIGKILL) }
+
+    func wait() -> End {
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0 && errno == EINTR {}
+        return status & 0x7f == 0 ? .exit(status >> 8 & 0xff) : .signal(status & 0x7f)
+    }
+}
