@@ -86,5 +86,10 @@ let package = Package(
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch", swiftSettings: strict),
         library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
+
+        // Tests of the server's layers, and the peer they talk to.
+        library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
+        tests("HTTP2", ["ScriptedPeer"]),
+        tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
     ]
 )
