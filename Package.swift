@@ -91,5 +91,6 @@ let package = Package(
         library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
         tests("HTTP2", ["ScriptedPeer"]),
         tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
+        tests("Server", ["EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log")]),
     ]
 )

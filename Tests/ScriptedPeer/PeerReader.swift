@@ -31,6 +31,8 @@ public final class PeerReader {
     public private(set) var goAways: [(code: UInt32, lastStream: UInt32)] = []
     public private(set) var pings: [[UInt8]] = []
     public private(set) var frameTypes: [UInt8] = []
+    /// Bytes that WINDOW_UPDATE frames have granted for streams.
+    public private(set) var windowGranted = 0
 
     private var pending: [UInt8] = []
     private var headerBlock: [UInt8] = []
@@ -68,6 +70,7 @@ public final class PeerReader {
             responses[stream, default: Response()].fields += inflate()
         case .reset: responses[stream, default: Response()].resetCode = number(payload[0..<4])
         case .goAway: goAways.append((number(payload[4..<8]), number(payload[0..<4])))
+        case .windowUpdate where stream > 0: windowGranted += Int(number(payload[0..<4]))
         case .ping where flags & Flag.acknowledgement == 0: pings.append(payload)
         default: break
         }
