@@ -92,5 +92,22 @@ let package = Package(
         tests("HTTP2", ["ScriptedPeer"]),
         tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
         tests("Server", ["EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log")]),
+        // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
+        library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        tests("Wire", ["Quirks", "Schema"]),
+        tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )
+
+// Fuzzers, built by Tests/Fuzz/run.sh with the flags that they need.
+if Context.environment["FLETCH_FUZZ"] != nil {
+    func fuzzer(_ name: String, _ dependencies: [Target.Dependency], path: String) {
+        package.targets.append(
+            .executableTarget(
+                name: name, dependencies: dependencies + ["CLibFuzzer"], path: path, swiftSettings: strict))
+        package.products.append(.executable(name: name, targets: [name]))
+    }
+    package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
+    fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+}

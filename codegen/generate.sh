@@ -53,10 +53,11 @@ generate proto Sources/Schema services=false,visibility=public $protos
 # shellcheck disable=SC2086
 generate proto Sources/ServiceSchema messages=false,visibility=public,module=Schema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
-generate Tests/CodeGeneratorTests/Protos Tests/CodeGeneratorTests/Golden module=RPC quirks.proto quirks_imported.proto
+generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
+
 # Files that no .proto accounts for any more.
 stale() {
-    find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/CodeGeneratorTests/Golden \
+    find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
         -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
@@ -65,7 +66,7 @@ stale() {
 if $check; then
     differences=$(
         stale | sed 's/^/stale: /'
-        (cd "$output" && find . -type f | sed 's|^\./||') | LC_ALL=C sort | while read -r file; do
+        (cd "$output" && find . -type f -name '*.swift' | sed 's|^\./||') | LC_ALL=C sort | while read -r file; do
             diff -u "$file" "$output/$file" 2>&1 || true
         done
     )
@@ -77,11 +78,11 @@ if $check; then
 else
     stale | while read -r file; do rm "$file"; done
     cp -R "$output/." "$root/"
-    requests=$root/Tests/CodeGeneratorTests/Requests
+    requests=$root/Tests/Quirks/Requests
     mkdir -p "$requests"
     record codegen/bootstrap compiler services=false compiler.proto
-    record Tests/CodeGeneratorTests/Protos quirks module=RPC quirks.proto quirks_imported.proto
-    for proto in "$root"/Tests/CodeGeneratorTests/Protos/refused/*.proto; do
-        record Tests/CodeGeneratorTests/Protos/refused "$(basename "$proto" .proto)" "" "$(basename "$proto")"
+    record Tests/Quirks/Protos quirks visibility=public quirks.proto quirks_imported.proto
+    for proto in "$root"/Tests/Quirks/Protos/refused/*.proto; do
+        record Tests/Quirks/Protos/refused "$(basename "$proto" .proto)" "" "$(basename "$proto")"
     done
 fi

@@ -55,42 +55,44 @@ struct FieldGenerator {
     /// Sets the value's property from a view's.
     func printCopyFromView(_ printer: inout Printer) {
         let source = "view.\(field.swiftName)"
+        let target = "self.\(field.swiftName)"
         switch field.cardinality {
         case .implicit where !field.value.isMessage:
-            printer.print("\(field.swiftName) = \(field.value.toValue(source))")
+            printer.print("\(target) = \(field.value.toValue(source))")
         case .implicit, .explicit:
             let isPlain = field.value.toValue("$0") == "$0"
-            printer.print("\(field.swiftName) = \(source)" + (isPlain ? "" : ".map { \(field.value.toValue("$0")) }"))
+            printer.print("\(target) = \(source)" + (isPlain ? "" : ".map { \(field.value.toValue("$0")) }"))
         case .repeated where field.value.isPlainElement:
-            printer.print("\(field.swiftName) = Array(\(source))")
+            printer.print("\(target) = Array(\(source))")
         case .repeated:
-            printer.print("\(field.swiftName) = \(source).map { \(field.value.toValue("$0")) }")
+            printer.print("\(target) = \(source).map { \(field.value.toValue("$0")) }")
         case .map(let key, let value):
-            let mapped = value.isMessage
+            let mapped =
+                value.isMessage
                 ? "entry.value.map { \(value.toValue("$0")) } ?? \(value.valueType)()" : value.toValue("entry.value")
-            printer.print("for entry in \(source) { \(field.swiftName)[\(key.toValue("entry.key"))] = \(mapped) }")
+            printer.print("for entry in \(source) { \(target)[\(key.toValue("entry.key"))] = \(mapped) }")
         }
     }
 
     /// Sets the builder's field from the value's property.
     func printCopyToBuilder(_ printer: inout Printer) {
+        let source = "self.\(field.swiftName)"
         switch field.cardinality {
         case .implicit where field.value.isMessage:
-            printer.print(
-                "if let \(field.swiftName) { \(field.swiftName).copy(into: builder.make\(field.upperName)()) }")
+            printer.print("if let message = \(source) { message.copy(into: builder.make\(field.upperName)()) }")
         case .implicit:
-            printer.print("builder.\(field.swiftName) = \(field.value.toWire(field.swiftName))")
+            printer.print("builder.\(field.swiftName) = \(field.value.toWire(source))")
         case .explicit:
             let isPlain = field.value.toWire("$0") == "$0"
             printer.print(
-                "builder.\(field.swiftName) = \(field.swiftName)"
+                "builder.\(field.swiftName) = \(source)"
                     + (isPlain ? "" : ".map { \(field.value.toWire("$0")) }"))
         case .repeated, .map: printCopyElements(&printer)
         }
     }
 
     private func printCopyElements(_ printer: inout Printer) {
-        let name = field.swiftName
+        let name = "self.\(field.swiftName)"
         printer.block("if !\(name).isEmpty {") { printer in
             printer.print("var appender = builder.make\(field.upperName)(capacity: \(name).count)")
             switch field.cardinality {
@@ -167,7 +169,8 @@ struct FieldGenerator {
         switch field.cardinality {
         case .explicit:
             printer.print(
-                "_pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: \(field.presenceOffset), as: Int32.self)")
+                "_pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: \(field.presenceOffset), as: Int32.self)"
+            )
             printer.print(store("newValue ?? \(field.value.viewInitial)"))
         default: printer.print(store("newValue"))
         }
@@ -194,7 +197,8 @@ struct FieldGenerator {
     func printMake(_ attributes: String, _ printer: inout Printer) {
         switch field.cardinality {
         case .repeated, .map:
-            let appender = field.value.isMessage ? "MessageAppender<\(elementType).Builder>" : "ValueAppender<\(elementType)>"
+            let appender =
+                field.value.isMessage ? "MessageAppender<\(elementType).Builder>" : "ValueAppender<\(elementType)>"
             printer.print("")
             printer.document("Appends to `\(field.name)`, with room for `capacity` more.")
             printer.block("\(attributes) func make\(field.upperName)(capacity: Int) -> \(appender) {") { printer in
@@ -204,7 +208,8 @@ struct FieldGenerator {
             guard field.value.isMessage else { return }
             printer.print("")
             printer.document("Sets `\(field.name)` to a message that is to be filled in.")
-            printer.block("\(attributes) func make\(field.upperName)() -> \(field.value.valueType).Builder {") { printer in
+            printer.block("\(attributes) func make\(field.upperName)() -> \(field.value.valueType).Builder {") {
+                printer in
                 printer.print("let message = \(field.value.valueType).Builder(in: _arena)")
                 if field.oneof != nil { printer.print(storeSelector) }
                 printer.print(store("message.view"), "return message")

@@ -100,13 +100,13 @@ struct MessageGenerator {
         printer.block("\(access) init(_ view: View) {") { printer in
             for field in fields { field.printCopyFromView(&printer) }
             for oneof in oneofs { oneof.printCopyFromView(&printer) }
-            printer.print("unknownFields = UnknownFields(view)")
+            printer.print("self.unknownFields = UnknownFields(view)")
         }
         printer.print("")
         printer.block("\(access) func copy(into builder: Builder) {") { printer in
             for field in fields { field.printCopyToBuilder(&printer) }
             for oneof in oneofs { oneof.printCopyToBuilder(&printer) }
-            printer.print("unknownFields.copy(into: builder)")
+            printer.print("self.unknownFields.copy(into: builder)")
         }
     }
 }

@@ -46,7 +46,9 @@ struct ModelBuilder {
 
     // MARK: - Messages
 
-    private func message(_ message: DescriptorProto, scope: String, path: [Int32]) throws(GeneratorError) -> MessageModel {
+    private func message(_ message: DescriptorProto, scope: String, path: [Int32]) throws(GeneratorError)
+        -> MessageModel
+    {
         let fullName = "\(scope).\(message.name)"
         let entry = try type(fullName, at: fullName)
         var layout = Layout()
@@ -209,7 +211,8 @@ struct ModelBuilder {
 
     private func type(_ fullName: String, at place: String) throws(GeneratorError) -> TypeIndex.Entry {
         guard let entry = index[fullName] else {
-            throw GeneratorError("\(file.name): \(place) has the type \(fullName), which no file of the request defines")
+            throw GeneratorError(
+                "\(file.name): \(place) has the type \(fullName), which no file of the request defines")
         }
         return entry
     }

@@ -28,13 +28,14 @@ struct OneofGenerator {
         printer.print("switch view.\(oneof.swiftName) {")
         for field in oneof.fields {
             let value = field.value.toValue("value")
-            printer.print("case .\(field.swiftName)(let value): \(oneof.swiftName) = .\(field.swiftName)(\(value))")
+            printer.print(
+                "case .\(field.swiftName)(let value): self.\(oneof.swiftName) = .\(field.swiftName)(\(value))")
         }
-        printer.print("case nil: \(oneof.swiftName) = nil", "}")
+        printer.print("case nil: self.\(oneof.swiftName) = nil", "}")
     }
 
     func printCopyToBuilder(_ printer: inout Printer) {
-        printer.print("switch \(oneof.swiftName) {")
+        printer.print("switch self.\(oneof.swiftName) {")
         for field in oneof.fields {
             let copy =
                 field.value.isMessage
@@ -58,7 +59,8 @@ struct OneofGenerator {
             for field in oneof.fields {
                 let value = FieldGenerator(field).loadValue
                 // A member message has memory as long as its selector is set.
-                let load = field.value.isMessage ? "\(value).map { .\(field.swiftName)($0) }" : ".\(field.swiftName)(\(value))"
+                let load =
+                    field.value.isMessage ? "\(value).map { .\(field.swiftName)($0) }" : ".\(field.swiftName)(\(value))"
                 printer.print("case \(field.number): \(load)")
             }
             printer.print("default: nil", "}")

@@ -44,7 +44,9 @@ struct ServiceGenerator {
         ) { printer in
             printer.block("[", closing: "]") { printer in
                 for method in model.methods {
-                    printer.block("UnaryMethod(path: Path.\(method.swiftName)) { (call) throws(RPCError) in", closing: "},") {
+                    printer.block(
+                        "UnaryMethod(path: Path.\(method.swiftName)) { (call) throws(RPCError) in", closing: "},"
+                    ) {
                         printer in
                         printer.print("let request = try call.decode(\(method.input).View.self, limits: limits)")
                         printer.print("let response = \(method.output).Builder(in: call.arena)")
@@ -119,7 +121,8 @@ struct ServiceGenerator {
         printer.print("")
         printer.document("Calls `\(model.fullName)` over a channel.")
         printer.block("\(access) struct \(model.swiftName)Client<Channel: ClientChannel> {") { printer in
-            printer.print("private let channel: Channel", "", "\(access) init(_ channel: Channel) { self.channel = channel }")
+            printer.print(
+                "private let channel: Channel", "", "\(access) init(_ channel: Channel) { self.channel = channel }")
             for method in model.methods {
                 printer.print("")
                 printer.document(method.comment)

@@ -759,23 +759,23 @@ extension CodeGeneratorRequest {
     }
 
     internal init(_ view: View) {
-        fileToGenerate = view.fileToGenerate.map { String($0) }
-        parameter = String(view.parameter)
-        protoFile = view.protoFile.map { FileDescriptorProto($0) }
-        unknownFields = UnknownFields(view)
+        self.fileToGenerate = view.fileToGenerate.map { String($0) }
+        self.parameter = String(view.parameter)
+        self.protoFile = view.protoFile.map { FileDescriptorProto($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        if !fileToGenerate.isEmpty {
-            var appender = builder.makeFileToGenerate(capacity: fileToGenerate.count)
-            for element in fileToGenerate { appender.append(builder._arena.copy(element)) }
+        if !self.fileToGenerate.isEmpty {
+            var appender = builder.makeFileToGenerate(capacity: self.fileToGenerate.count)
+            for element in self.fileToGenerate { appender.append(builder._arena.copy(element)) }
         }
-        builder.parameter = builder._arena.copy(parameter)
-        if !protoFile.isEmpty {
-            var appender = builder.makeProtoFile(capacity: protoFile.count)
-            for element in protoFile { element.copy(into: appender.append()) }
+        builder.parameter = builder._arena.copy(self.parameter)
+        if !self.protoFile.isEmpty {
+            var appender = builder.makeProtoFile(capacity: self.protoFile.count)
+            for element in self.protoFile { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -838,20 +838,20 @@ extension CodeGeneratorResponse {
     }
 
     internal init(_ view: View) {
-        error = view.error.map { String($0) }
-        supportedFeatures = view.supportedFeatures
-        file = view.file.map { CodeGeneratorResponse.File($0) }
-        unknownFields = UnknownFields(view)
+        self.error = view.error.map { String($0) }
+        self.supportedFeatures = view.supportedFeatures
+        self.file = view.file.map { CodeGeneratorResponse.File($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.error = error.map { builder._arena.copy($0) }
-        builder.supportedFeatures = supportedFeatures
-        if !file.isEmpty {
-            var appender = builder.makeFile(capacity: file.count)
-            for element in file { element.copy(into: appender.append()) }
+        builder.error = self.error.map { builder._arena.copy($0) }
+        builder.supportedFeatures = self.supportedFeatures
+        if !self.file.isEmpty {
+            var appender = builder.makeFile(capacity: self.file.count)
+            for element in self.file { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -897,15 +897,15 @@ extension CodeGeneratorResponse.File {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        content = String(view.content)
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.content = String(view.content)
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.content = builder._arena.copy(content)
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.content = builder._arena.copy(self.content)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1062,41 +1062,41 @@ extension FileDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        package = String(view.package)
-        dependency = view.dependency.map { String($0) }
-        messageType = view.messageType.map { DescriptorProto($0) }
-        enumType = view.enumType.map { EnumDescriptorProto($0) }
-        service = view.service.map { ServiceDescriptorProto($0) }
-        options = view.options.map { FileOptions($0) }
-        sourceCodeInfo = view.sourceCodeInfo.map { SourceCodeInfo($0) }
-        syntax = String(view.syntax)
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.package = String(view.package)
+        self.dependency = view.dependency.map { String($0) }
+        self.messageType = view.messageType.map { DescriptorProto($0) }
+        self.enumType = view.enumType.map { EnumDescriptorProto($0) }
+        self.service = view.service.map { ServiceDescriptorProto($0) }
+        self.options = view.options.map { FileOptions($0) }
+        self.sourceCodeInfo = view.sourceCodeInfo.map { SourceCodeInfo($0) }
+        self.syntax = String(view.syntax)
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.package = builder._arena.copy(package)
-        if !dependency.isEmpty {
-            var appender = builder.makeDependency(capacity: dependency.count)
-            for element in dependency { appender.append(builder._arena.copy(element)) }
+        builder.name = builder._arena.copy(self.name)
+        builder.package = builder._arena.copy(self.package)
+        if !self.dependency.isEmpty {
+            var appender = builder.makeDependency(capacity: self.dependency.count)
+            for element in self.dependency { appender.append(builder._arena.copy(element)) }
         }
-        if !messageType.isEmpty {
-            var appender = builder.makeMessageType(capacity: messageType.count)
-            for element in messageType { element.copy(into: appender.append()) }
+        if !self.messageType.isEmpty {
+            var appender = builder.makeMessageType(capacity: self.messageType.count)
+            for element in self.messageType { element.copy(into: appender.append()) }
         }
-        if !enumType.isEmpty {
-            var appender = builder.makeEnumType(capacity: enumType.count)
-            for element in enumType { element.copy(into: appender.append()) }
+        if !self.enumType.isEmpty {
+            var appender = builder.makeEnumType(capacity: self.enumType.count)
+            for element in self.enumType { element.copy(into: appender.append()) }
         }
-        if !service.isEmpty {
-            var appender = builder.makeService(capacity: service.count)
-            for element in service { element.copy(into: appender.append()) }
+        if !self.service.isEmpty {
+            var appender = builder.makeService(capacity: self.service.count)
+            for element in self.service { element.copy(into: appender.append()) }
         }
-        if let options { options.copy(into: builder.makeOptions()) }
-        if let sourceCodeInfo { sourceCodeInfo.copy(into: builder.makeSourceCodeInfo()) }
-        builder.syntax = builder._arena.copy(syntax)
-        unknownFields.copy(into: builder)
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
+        if let message = self.sourceCodeInfo { message.copy(into: builder.makeSourceCodeInfo()) }
+        builder.syntax = builder._arena.copy(self.syntax)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1213,35 +1213,35 @@ extension DescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        field = view.field.map { FieldDescriptorProto($0) }
-        nestedType = view.nestedType.map { DescriptorProto($0) }
-        enumType = view.enumType.map { EnumDescriptorProto($0) }
-        options = view.options.map { MessageOptions($0) }
-        oneofDecl = view.oneofDecl.map { OneofDescriptorProto($0) }
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.field = view.field.map { FieldDescriptorProto($0) }
+        self.nestedType = view.nestedType.map { DescriptorProto($0) }
+        self.enumType = view.enumType.map { EnumDescriptorProto($0) }
+        self.options = view.options.map { MessageOptions($0) }
+        self.oneofDecl = view.oneofDecl.map { OneofDescriptorProto($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        if !field.isEmpty {
-            var appender = builder.makeField(capacity: field.count)
-            for element in field { element.copy(into: appender.append()) }
+        builder.name = builder._arena.copy(self.name)
+        if !self.field.isEmpty {
+            var appender = builder.makeField(capacity: self.field.count)
+            for element in self.field { element.copy(into: appender.append()) }
         }
-        if !nestedType.isEmpty {
-            var appender = builder.makeNestedType(capacity: nestedType.count)
-            for element in nestedType { element.copy(into: appender.append()) }
+        if !self.nestedType.isEmpty {
+            var appender = builder.makeNestedType(capacity: self.nestedType.count)
+            for element in self.nestedType { element.copy(into: appender.append()) }
         }
-        if !enumType.isEmpty {
-            var appender = builder.makeEnumType(capacity: enumType.count)
-            for element in enumType { element.copy(into: appender.append()) }
+        if !self.enumType.isEmpty {
+            var appender = builder.makeEnumType(capacity: self.enumType.count)
+            for element in self.enumType { element.copy(into: appender.append()) }
         }
-        if let options { options.copy(into: builder.makeOptions()) }
-        if !oneofDecl.isEmpty {
-            var appender = builder.makeOneofDecl(capacity: oneofDecl.count)
-            for element in oneofDecl { element.copy(into: appender.append()) }
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
+        if !self.oneofDecl.isEmpty {
+            var appender = builder.makeOneofDecl(capacity: self.oneofDecl.count)
+            for element in self.oneofDecl { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1361,27 +1361,27 @@ extension FieldDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        number = view.number
-        label = view.label
-        type = view.type
-        typeName = String(view.typeName)
-        options = view.options.map { FieldOptions($0) }
-        oneofIndex = view.oneofIndex
-        proto3Optional = view.proto3Optional
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.number = view.number
+        self.label = view.label
+        self.type = view.type
+        self.typeName = String(view.typeName)
+        self.options = view.options.map { FieldOptions($0) }
+        self.oneofIndex = view.oneofIndex
+        self.proto3Optional = view.proto3Optional
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.number = number
-        builder.label = label
-        builder.type = type
-        builder.typeName = builder._arena.copy(typeName)
-        if let options { options.copy(into: builder.makeOptions()) }
-        builder.oneofIndex = oneofIndex
-        builder.proto3Optional = proto3Optional
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.number = self.number
+        builder.label = self.label
+        builder.type = self.type
+        builder.typeName = builder._arena.copy(self.typeName)
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
+        builder.oneofIndex = self.oneofIndex
+        builder.proto3Optional = self.proto3Optional
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1416,13 +1416,13 @@ extension OneofDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1473,18 +1473,18 @@ extension EnumDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        value = view.value.map { EnumValueDescriptorProto($0) }
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.value = view.value.map { EnumValueDescriptorProto($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        if !value.isEmpty {
-            var appender = builder.makeValue(capacity: value.count)
-            for element in value { element.copy(into: appender.append()) }
+        builder.name = builder._arena.copy(self.name)
+        if !self.value.isEmpty {
+            var appender = builder.makeValue(capacity: self.value.count)
+            for element in self.value { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1530,15 +1530,15 @@ extension EnumValueDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        number = view.number
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.number = view.number
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.number = number
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.number = self.number
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1589,18 +1589,18 @@ extension ServiceDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        method = view.method.map { MethodDescriptorProto($0) }
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.method = view.method.map { MethodDescriptorProto($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        if !method.isEmpty {
-            var appender = builder.makeMethod(capacity: method.count)
-            for element in method { element.copy(into: appender.append()) }
+        builder.name = builder._arena.copy(self.name)
+        if !self.method.isEmpty {
+            var appender = builder.makeMethod(capacity: self.method.count)
+            for element in self.method { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1679,21 +1679,21 @@ extension MethodDescriptorProto {
     }
 
     internal init(_ view: View) {
-        name = String(view.name)
-        inputType = String(view.inputType)
-        outputType = String(view.outputType)
-        clientStreaming = view.clientStreaming
-        serverStreaming = view.serverStreaming
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.inputType = String(view.inputType)
+        self.outputType = String(view.outputType)
+        self.clientStreaming = view.clientStreaming
+        self.serverStreaming = view.serverStreaming
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.inputType = builder._arena.copy(inputType)
-        builder.outputType = builder._arena.copy(outputType)
-        builder.clientStreaming = clientStreaming
-        builder.serverStreaming = serverStreaming
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.inputType = builder._arena.copy(self.inputType)
+        builder.outputType = builder._arena.copy(self.outputType)
+        builder.clientStreaming = self.clientStreaming
+        builder.serverStreaming = self.serverStreaming
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1729,13 +1729,13 @@ extension FileOptions {
     }
 
     internal init(_ view: View) {
-        swiftPrefix = view.swiftPrefix.map { String($0) }
-        unknownFields = UnknownFields(view)
+        self.swiftPrefix = view.swiftPrefix.map { String($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.swiftPrefix = swiftPrefix.map { builder._arena.copy($0) }
-        unknownFields.copy(into: builder)
+        builder.swiftPrefix = self.swiftPrefix.map { builder._arena.copy($0) }
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1770,13 +1770,13 @@ extension MessageOptions {
     }
 
     internal init(_ view: View) {
-        mapEntry = view.mapEntry
-        unknownFields = UnknownFields(view)
+        self.mapEntry = view.mapEntry
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.mapEntry = mapEntry
-        unknownFields.copy(into: builder)
+        builder.mapEntry = self.mapEntry
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1812,13 +1812,13 @@ extension FieldOptions {
     }
 
     internal init(_ view: View) {
-        packed = view.packed
-        unknownFields = UnknownFields(view)
+        self.packed = view.packed
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        builder.packed = packed
-        unknownFields.copy(into: builder)
+        builder.packed = self.packed
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1858,16 +1858,16 @@ extension SourceCodeInfo {
     }
 
     internal init(_ view: View) {
-        location = view.location.map { SourceCodeInfo.Location($0) }
-        unknownFields = UnknownFields(view)
+        self.location = view.location.map { SourceCodeInfo.Location($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        if !location.isEmpty {
-            var appender = builder.makeLocation(capacity: location.count)
-            for element in location { element.copy(into: appender.append()) }
+        if !self.location.isEmpty {
+            var appender = builder.makeLocation(capacity: self.location.count)
+            for element in self.location { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -1929,19 +1929,19 @@ extension SourceCodeInfo.Location {
     }
 
     internal init(_ view: View) {
-        path = Array(view.path)
-        leadingComments = String(view.leadingComments)
-        trailingComments = String(view.trailingComments)
-        unknownFields = UnknownFields(view)
+        self.path = Array(view.path)
+        self.leadingComments = String(view.leadingComments)
+        self.trailingComments = String(view.trailingComments)
+        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
-        if !path.isEmpty {
-            var appender = builder.makePath(capacity: path.count)
-            appender.append(contentsOf: path)
+        if !self.path.isEmpty {
+            var appender = builder.makePath(capacity: self.path.count)
+            appender.append(contentsOf: self.path)
         }
-        builder.leadingComments = builder._arena.copy(leadingComments)
-        builder.trailingComments = builder._arena.copy(trailingComments)
-        unknownFields.copy(into: builder)
+        builder.leadingComments = builder._arena.copy(self.leadingComments)
+        builder.trailingComments = builder._arena.copy(self.trailingComments)
+        self.unknownFields.copy(into: builder)
     }
 }

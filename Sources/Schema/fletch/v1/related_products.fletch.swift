@@ -344,30 +344,30 @@ extension RelatedRequest {
     }
 
     public init(_ view: View) {
-        productID = String(view.productID)
-        productIds = view.productIds.map { String($0) }
-        sourceVector = Array(view.sourceVector)
-        limit = view.limit
-        excludeProductIds = view.excludeProductIds.map { String($0) }
-        unknownFields = UnknownFields(view)
+        self.productID = String(view.productID)
+        self.productIds = view.productIds.map { String($0) }
+        self.sourceVector = Array(view.sourceVector)
+        self.limit = view.limit
+        self.excludeProductIds = view.excludeProductIds.map { String($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.productID = builder._arena.copy(productID)
-        if !productIds.isEmpty {
-            var appender = builder.makeProductIds(capacity: productIds.count)
-            for element in productIds { appender.append(builder._arena.copy(element)) }
+        builder.productID = builder._arena.copy(self.productID)
+        if !self.productIds.isEmpty {
+            var appender = builder.makeProductIds(capacity: self.productIds.count)
+            for element in self.productIds { appender.append(builder._arena.copy(element)) }
         }
-        if !sourceVector.isEmpty {
-            var appender = builder.makeSourceVector(capacity: sourceVector.count)
-            appender.append(contentsOf: sourceVector)
+        if !self.sourceVector.isEmpty {
+            var appender = builder.makeSourceVector(capacity: self.sourceVector.count)
+            appender.append(contentsOf: self.sourceVector)
         }
-        builder.limit = limit
-        if !excludeProductIds.isEmpty {
-            var appender = builder.makeExcludeProductIds(capacity: excludeProductIds.count)
-            for element in excludeProductIds { appender.append(builder._arena.copy(element)) }
+        builder.limit = self.limit
+        if !self.excludeProductIds.isEmpty {
+            var appender = builder.makeExcludeProductIds(capacity: self.excludeProductIds.count)
+            for element in self.excludeProductIds { appender.append(builder._arena.copy(element)) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -431,20 +431,20 @@ extension RelatedResponse {
     }
 
     public init(_ view: View) {
-        items = view.items.map { RelatedItem($0) }
-        tableVersion = String(view.tableVersion)
-        path = view.path
-        unknownFields = UnknownFields(view)
+        self.items = view.items.map { RelatedItem($0) }
+        self.tableVersion = String(view.tableVersion)
+        self.path = view.path
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        if !items.isEmpty {
-            var appender = builder.makeItems(capacity: items.count)
-            for element in items { element.copy(into: appender.append()) }
+        if !self.items.isEmpty {
+            var appender = builder.makeItems(capacity: self.items.count)
+            for element in self.items { element.copy(into: appender.append()) }
         }
-        builder.tableVersion = builder._arena.copy(tableVersion)
-        builder.path = path
-        unknownFields.copy(into: builder)
+        builder.tableVersion = builder._arena.copy(self.tableVersion)
+        builder.path = self.path
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -490,15 +490,15 @@ extension RelatedItem {
     }
 
     public init(_ view: View) {
-        productID = String(view.productID)
-        score = view.score
-        unknownFields = UnknownFields(view)
+        self.productID = String(view.productID)
+        self.score = view.score
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.productID = builder._arena.copy(productID)
-        builder.score = score
-        unknownFields.copy(into: builder)
+        builder.productID = builder._arena.copy(self.productID)
+        builder.score = self.score
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -538,16 +538,16 @@ extension RelatedBatchRequest {
     }
 
     public init(_ view: View) {
-        requests = view.requests.map { RelatedRequest($0) }
-        unknownFields = UnknownFields(view)
+        self.requests = view.requests.map { RelatedRequest($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        if !requests.isEmpty {
-            var appender = builder.makeRequests(capacity: requests.count)
-            for element in requests { element.copy(into: appender.append()) }
+        if !self.requests.isEmpty {
+            var appender = builder.makeRequests(capacity: self.requests.count)
+            for element in self.requests { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -587,16 +587,16 @@ extension RelatedBatchResponse {
     }
 
     public init(_ view: View) {
-        results = view.results.map { RelatedResult($0) }
-        unknownFields = UnknownFields(view)
+        self.results = view.results.map { RelatedResult($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        if !results.isEmpty {
-            var appender = builder.makeResults(capacity: results.count)
-            for element in results { element.copy(into: appender.append()) }
+        if !self.results.isEmpty {
+            var appender = builder.makeResults(capacity: self.results.count)
+            for element in self.results { element.copy(into: appender.append()) }
         }
-        unknownFields.copy(into: builder)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -656,15 +656,15 @@ extension RelatedResult {
     }
 
     public init(_ view: View) {
-        status = view.status.map { Status($0) }
-        response = view.response.map { RelatedResponse($0) }
-        unknownFields = UnknownFields(view)
+        self.status = view.status.map { Status($0) }
+        self.response = view.response.map { RelatedResponse($0) }
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        if let status { status.copy(into: builder.makeStatus()) }
-        if let response { response.copy(into: builder.makeResponse()) }
-        unknownFields.copy(into: builder)
+        if let message = self.status { message.copy(into: builder.makeStatus()) }
+        if let message = self.response { message.copy(into: builder.makeResponse()) }
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -710,14 +710,14 @@ extension Status {
     }
 
     public init(_ view: View) {
-        code = view.code
-        message = String(view.message)
-        unknownFields = UnknownFields(view)
+        self.code = view.code
+        self.message = String(view.message)
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.code = code
-        builder.message = builder._arena.copy(message)
-        unknownFields.copy(into: builder)
+        builder.code = self.code
+        builder.message = builder._arena.copy(self.message)
+        self.unknownFields.copy(into: builder)
     }
 }

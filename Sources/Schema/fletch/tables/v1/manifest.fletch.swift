@@ -404,45 +404,45 @@ extension Manifest {
     }
 
     public init(_ view: View) {
-        formatVersion = view.formatVersion
-        name = String(view.name)
-        version = String(view.version)
-        kind = String(view.kind)
-        schemaFingerprint = String(view.schemaFingerprint)
-        buildID = String(view.buildID)
-        files = view.files.map { File($0) }
-        tensors = view.tensors.map { Tensor($0) }
-        metrics = view.metrics.map { Metric($0) }
-        attributes = view.attributes.map { Attribute($0) }
-        checksum = view.checksum
-        unknownFields = UnknownFields(view)
+        self.formatVersion = view.formatVersion
+        self.name = String(view.name)
+        self.version = String(view.version)
+        self.kind = String(view.kind)
+        self.schemaFingerprint = String(view.schemaFingerprint)
+        self.buildID = String(view.buildID)
+        self.files = view.files.map { File($0) }
+        self.tensors = view.tensors.map { Tensor($0) }
+        self.metrics = view.metrics.map { Metric($0) }
+        self.attributes = view.attributes.map { Attribute($0) }
+        self.checksum = view.checksum
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.formatVersion = formatVersion
-        builder.name = builder._arena.copy(name)
-        builder.version = builder._arena.copy(version)
-        builder.kind = builder._arena.copy(kind)
-        builder.schemaFingerprint = builder._arena.copy(schemaFingerprint)
-        builder.buildID = builder._arena.copy(buildID)
-        if !files.isEmpty {
-            var appender = builder.makeFiles(capacity: files.count)
-            for element in files { element.copy(into: appender.append()) }
+        builder.formatVersion = self.formatVersion
+        builder.name = builder._arena.copy(self.name)
+        builder.version = builder._arena.copy(self.version)
+        builder.kind = builder._arena.copy(self.kind)
+        builder.schemaFingerprint = builder._arena.copy(self.schemaFingerprint)
+        builder.buildID = builder._arena.copy(self.buildID)
+        if !self.files.isEmpty {
+            var appender = builder.makeFiles(capacity: self.files.count)
+            for element in self.files { element.copy(into: appender.append()) }
         }
-        if !tensors.isEmpty {
-            var appender = builder.makeTensors(capacity: tensors.count)
-            for element in tensors { element.copy(into: appender.append()) }
+        if !self.tensors.isEmpty {
+            var appender = builder.makeTensors(capacity: self.tensors.count)
+            for element in self.tensors { element.copy(into: appender.append()) }
         }
-        if !metrics.isEmpty {
-            var appender = builder.makeMetrics(capacity: metrics.count)
-            for element in metrics { element.copy(into: appender.append()) }
+        if !self.metrics.isEmpty {
+            var appender = builder.makeMetrics(capacity: self.metrics.count)
+            for element in self.metrics { element.copy(into: appender.append()) }
         }
-        if !attributes.isEmpty {
-            var appender = builder.makeAttributes(capacity: attributes.count)
-            for element in attributes { element.copy(into: appender.append()) }
+        if !self.attributes.isEmpty {
+            var appender = builder.makeAttributes(capacity: self.attributes.count)
+            for element in self.attributes { element.copy(into: appender.append()) }
         }
-        builder.checksum = checksum
-        unknownFields.copy(into: builder)
+        builder.checksum = self.checksum
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -499,17 +499,17 @@ extension File {
     }
 
     public init(_ view: View) {
-        name = String(view.name)
-        size = view.size
-        headerXxh3 = view.headerXxh3
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.size = view.size
+        self.headerXxh3 = view.headerXxh3
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.size = size
-        builder.headerXxh3 = headerXxh3
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.size = self.size
+        builder.headerXxh3 = self.headerXxh3
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -615,28 +615,28 @@ extension Tensor {
     }
 
     public init(_ view: View) {
-        name = String(view.name)
-        file = String(view.file)
-        dtype = String(view.dtype)
-        shape = Array(view.shape)
-        offset = view.offset
-        size = view.size
-        xxh3 = view.xxh3
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.file = String(view.file)
+        self.dtype = String(view.dtype)
+        self.shape = Array(view.shape)
+        self.offset = view.offset
+        self.size = view.size
+        self.xxh3 = view.xxh3
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.file = builder._arena.copy(file)
-        builder.dtype = builder._arena.copy(dtype)
-        if !shape.isEmpty {
-            var appender = builder.makeShape(capacity: shape.count)
-            appender.append(contentsOf: shape)
+        builder.name = builder._arena.copy(self.name)
+        builder.file = builder._arena.copy(self.file)
+        builder.dtype = builder._arena.copy(self.dtype)
+        if !self.shape.isEmpty {
+            var appender = builder.makeShape(capacity: self.shape.count)
+            appender.append(contentsOf: self.shape)
         }
-        builder.offset = offset
-        builder.size = size
-        builder.xxh3 = xxh3
-        unknownFields.copy(into: builder)
+        builder.offset = self.offset
+        builder.size = self.size
+        builder.xxh3 = self.xxh3
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -682,15 +682,15 @@ extension Metric {
     }
 
     public init(_ view: View) {
-        name = String(view.name)
-        value = view.value
-        unknownFields = UnknownFields(view)
+        self.name = String(view.name)
+        self.value = view.value
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.name = builder._arena.copy(name)
-        builder.value = value
-        unknownFields.copy(into: builder)
+        builder.name = builder._arena.copy(self.name)
+        builder.value = self.value
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -736,14 +736,14 @@ extension Attribute {
     }
 
     public init(_ view: View) {
-        key = String(view.key)
-        value = String(view.value)
-        unknownFields = UnknownFields(view)
+        self.key = String(view.key)
+        self.value = String(view.value)
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.key = builder._arena.copy(key)
-        builder.value = builder._arena.copy(value)
-        unknownFields.copy(into: builder)
+        builder.key = builder._arena.copy(self.key)
+        builder.value = builder._arena.copy(self.value)
+        self.unknownFields.copy(into: builder)
     }
 }

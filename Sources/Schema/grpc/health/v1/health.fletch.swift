@@ -121,13 +121,13 @@ extension HealthCheckRequest {
     }
 
     public init(_ view: View) {
-        service = String(view.service)
-        unknownFields = UnknownFields(view)
+        self.service = String(view.service)
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.service = builder._arena.copy(service)
-        unknownFields.copy(into: builder)
+        builder.service = builder._arena.copy(self.service)
+        self.unknownFields.copy(into: builder)
     }
 }
 
@@ -162,12 +162,12 @@ extension HealthCheckResponse {
     }
 
     public init(_ view: View) {
-        status = view.status
-        unknownFields = UnknownFields(view)
+        self.status = view.status
+        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
-        builder.status = status
-        unknownFields.copy(into: builder)
+        builder.status = self.status
+        self.unknownFields.copy(into: builder)
     }
 }

@@ -1,0 +1,97 @@
+import Quirks
+import RPC
+import Testing
+import Wire
+
+/// The generated service code, from client stub to handler and back, without a server between.
+@Suite struct ServiceTests {
+    @Test func methods() {
+        #expect(QQuirky.methods(InPlace()).map(\.path) == ["/quirks.Quirky/Echo", "/quirks.Quirky/GetById"])
+        #expect(QQuirky.name == "quirks.Quirky" && QQuirky.Path.getByID == "/quirks.Quirky/GetById")
+    }
+
+    @Test func inPlaceService() throws { try exercise(LocalChannel(methods: QQuirky.methods(InPlace()))) }
+
+    @Test func valueService() throws { try exercise(LocalChannel(methods: QQuirky.methods(ByValue()))) }
+
+    private func exercise(_ channel: LocalChannel) throws {
+        let client = QQuirkyClient(channel)
+        let request = QScalars(aDouble: 1, aString: "text", level: .high)
+        #expect(try client.echo(request) == request)
+        #expect(try client.getByID(QNames(productID: "x")) == QNested.Inner(innermost: .init(depth: 1)))
+        #expect(throws: RPCError(.notFound, "product_id is empty")) { try client.getByID(QNames()) }
+    }
+
+    @Test func undecodableRequests() {
+        let channel = LocalChannel(methods: QQuirky.methods(InPlace(), limits: DecodeLimits(memory: 4096)))
+        func code(_ request: [UInt8]) -> StatusCode? {
+            do throws(RPCError) {
+                _ = try channel.unary(path: QQuirky.Path.echo, request: request, options: CallOptions())
+                return nil
+            } catch {
+                return error.code
+            }
+        }
+        #expect(code([0xff]) == .internal)
+        #expect(code([0x4a, 1, 0xff]) == .internal)
+        #expect(code(QScalars(someBytes: [UInt8](repeating: 0, count: 5000)).encoded()) == .resourceExhausted)
+        #expect(code([]) == nil)
+    }
+
+    @Test func undecodableResponses() {
+        let client = QQuirkyClient(GarbageChannel())
+        #expect {
+            try client.echo(QScalars())
+        } throws: { ($0 as? RPCError)?.code == .internal }
+    }
+}
+
+private struct InPlace: QQuirkyService {
+    func echo(_ request: QScalars.View, _ response: QScalars.Builder, _ call: UnaryCall) throws(RPCError) {
+        response.aDouble = request.aDouble
+        response.aString = request.aString
+        response.level = request.level
+    }
+
+    func getByID(_ request: QNames.View, _ response: QNested.Inner.Builder, _ call: UnaryCall) throws(RPCError) {
+        guard !request.productID.isEmpty else { throw RPCError(.notFound, "product_id is empty") }
+        response.makeInnermost().depth = 1
+    }
+}
+
+private struct ByValue: QQuirkyValueService {
+    func echo(_ request: QScalars, _ call: UnaryCall) throws(RPCError) -> QScalars { request }
+
+    func getByID(_ request: QNames, _ call: UnaryCall) throws(RPCError) -> QNested.Inner {
+        guard !request.productID.isEmpty else { throw RPCError(.notFound, "product_id is empty") }
+        return QNested.Inner(innermost: .init(depth: 1))
+    }
+}
+
+/// Calls methods as a server does.
+private struct LocalChannel: ClientChannel {
+    let methods: [UnaryMethod]
+
+    func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
+        guard let method = methods.first(where: { $0.path == path }) else { throw RPCError(.unimplemented, path) }
+        let arena = Arena()
+        defer { arena.destroy() }
+        let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
+        storage.initialize(to: UnaryCallStorage())
+        defer {
+            storage.deinitialize(count: 1)
+            storage.deallocate()
+        }
+        return try request.withUnsafeBufferPointer { (request) throws(RPCError) in
+            try method.invoke(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
+            guard let response = storage.pointee.response else { throw RPCError(.internal, "no response") }
+            // The gap for the length prefix is writable.
+            (response.baseAddress! - 5).initializeMemory(as: UInt8.self, repeating: 0, count: 5)
+            return Array(response)
+        }
+    }
+}
+
+private struct GarbageChannel: ClientChannel {
+    func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] { [0xff] }
+}

@@ -1,0 +1,35 @@
+import Glibc
+import Testing
+import Wire
+
+@testable import CodeGenerator
+
+/// What protoc sent for a schema of Tests/Quirks/Protos, as `codegen/generate.sh` recorded it.
+func request(_ name: String) throws -> CodeGeneratorRequest {
+    try CodeGeneratorRequest(decoding: bytes("Tests/Quirks/Requests/\(name).request.binpb"))
+}
+
+/// The plugin's output for a request, through its encoded face.
+func generate(_ request: CodeGeneratorRequest) throws -> [CodeGeneratorResponse.File] {
+    let response = try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request.encoded()))
+    #expect(response.error == nil && response.supportedFeatures == 1)
+    return response.file
+}
+
+/// The error that the plugin answers a request with.
+func generationError(_ request: CodeGeneratorRequest) throws -> String? {
+    try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request.encoded())).error
+}
+
+func contents(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
+
+/// A file of this package.
+func bytes(_ path: String) throws -> [UInt8] {
+    let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let file = try #require(fopen("/\(root)/\(path)", "rb"), "cannot open \(path)")
+    defer { fclose(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while case let count = fread(&chunk, 1, chunk.count, file), count > 0 { bytes += chunk[..<count] }
+    return bytes
+}

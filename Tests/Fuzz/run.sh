@@ -1,0 +1,33 @@
+#!/bin/sh
+# Builds every fuzzer with AddressSanitizer and runs each for some seconds from its corpus.
+#
+#   Tests/Fuzz/run.sh [SECONDS] [NAME...]
+#
+# What a fuzzer finds is left as crash-* in .build-fuzz/findings/NAME: mend it, and keep the file as Corpus/NAME/<what>.
+set -eu
+
+cd "$(dirname "$0")/../.."
+seconds=${1:-60}
+[ $# -gt 0 ] && shift
+export FLETCH_FUZZ=1
+# Swift's own crash handler would hide a crash from libFuzzer.
+export SWIFT_BACKTRACE=enable=no
+
+fuzzers=${*:-$(sed -n 's/^ *fuzzer("\([^"]*\)".*/\1/p' Package.swift)}
+toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
+# SwiftPM's executables bring their main, so libFuzzer's must not be linked (-sanitize=fuzzer would).
+library=$("$toolchain/bin/clang" --print-file-name="libclang_rt.fuzzer_no_main-$(uname -m).a")
+coverage=edge,inline-8bit-counters,pc-table,trace-cmp,indirect-calls
+
+for fuzzer in $fuzzers; do
+    swift build --scratch-path .build-fuzz -c release --product "$fuzzer" --sanitize=address \
+        -Xswiftc -sanitize-coverage="$coverage" -Xlinker "$library" -Xlinker -lstdc++
+done
+for fuzzer in $fuzzers; do
+    findings=.build-fuzz/findings/$fuzzer
+    discovered=.build-fuzz/corpus/$fuzzer
+    mkdir -p "$findings" "$discovered"
+    # New inputs go to the first folder; the committed corpus is only read.
+    .build-fuzz/release/"$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        -artifact_prefix="$findings/" -print_final_stats=1 "$discovered" "Tests/Fuzz/Corpus/$fuzzer"
+done

@@ -1,0 +1,64 @@
+import Testing
+
+@testable import Wire
+
+@Suite struct ArenaTests {
+    @Test func allocationsAreAlignedAndApart() throws {
+        let arena = Arena(capacity: 256)
+        defer { arena.destroy() }
+        var end = UnsafeMutableRawPointer(bitPattern: 16)!
+        for size in [0, 1, 15, 16, 17, 40] {
+            let bytes = try #require(arena.allocate(byteCount: size))
+            #expect(Int(bitPattern: bytes) % 16 == 0)
+            #expect(bytes >= end || size == 0)
+            bytes.initializeMemory(as: UInt8.self, repeating: 0xAA, count: size)
+            end = bytes + size
+        }
+    }
+
+    @Test func aWarmArenaStaysInItsFirstBlock() throws {
+        let arena = Arena(capacity: 64)
+        defer { arena.destroy() }
+        for _ in 0..<10 { _ = try #require(arena.allocate(byteCount: 100)) }
+        arena.reset()
+        let first = try #require(arena.allocate(byteCount: 100))
+        for index in 1..<10 {
+            #expect(arena.allocate(byteCount: 100) == first + 112 * index)
+        }
+        arena.reset()
+        #expect(arena.allocate(byteCount: 100) == first)
+    }
+
+    @Test func theFirstBlockDoesNotGrowWithoutBound() throws {
+        let arena = Arena(capacity: 64)
+        defer { arena.destroy() }
+        _ = try #require(arena.allocate(byteCount: 1 << 20))
+        arena.reset()
+        #expect(arena.state.pointee.capacity == Arena.maxRetainedCapacity)
+    }
+
+    @Test func theLimitHolds() throws {
+        let arena = Arena(capacity: 64, limit: 1000)
+        defer { arena.destroy() }
+        #expect(arena.allocate(byteCount: 1001) == nil)
+        #expect(arena.allocate(byteCount: .max) == nil)
+        #expect(arena.allocate(byteCount: .max - 7) == nil)
+        var bytes = 0
+        while arena.allocate(byteCount: 16) != nil { bytes += 16 }
+        #expect(bytes >= 1000 && bytes <= 1000 + 64 + 16)
+        arena.reset()
+        #expect(arena.allocate(byteCount: 900) != nil)
+    }
+
+    @Test func requiredMemoryGoesBeyondTheLimitAndSaysSo() {
+        let arena = Arena(capacity: 64, limit: 100)
+        defer { arena.destroy() }
+        _ = arena.require(byteCount: 90)
+        #expect(!arena.isExhausted)
+        arena.require(byteCount: 5000).initializeMemory(as: UInt8.self, repeating: 1, count: 5000)
+        #expect(arena.isExhausted)
+        #expect(arena.allocate(byteCount: 5000) == nil)
+        arena.reset()
+        #expect(!arena.isExhausted)
+    }
+}
