@@ -79,6 +79,7 @@ private let rows: [Row] = [
         #expect(response["content-type"] == "application/grpc")
         #expect(response.ended)
         #expect(harness.connection.openCallCount == 0)
+        #expect(harness.connection.nextExpiry == nil)
         if row.status == .ok {
             #expect(response.message == Array(row.body.dropFirst(5)))
         } else {

@@ -5,7 +5,6 @@ import Logging
 import RPC
 import ScriptedPeer
 import Server
-import Synchronization
 import Testing
 import Wire
 
@@ -339,7 +338,7 @@ private func eventually(_ condition: () -> Bool, location: SourceLocation = #_so
 
 /// Numbers from several threads.
 private final class SharedList: Sendable {
-    private let state = Mutex<(values: [Int], isFinished: Bool)>(([], false))
+    private let state = Locked<(values: [Int], isFinished: Bool)>(([], false))
 
     var values: [Int] { state.withLock { $0.values } }
     func append(_ value: Int) { state.withLock { $0.values.append(value) } }
