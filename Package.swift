@@ -101,16 +101,25 @@ let package = Package(
 
         // Tests, in the order of the layers, and what they share.
         library("TestSupport", path: "Tests/Support"),
+        // A peer that may break every rule of HTTP/2.
+        library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["Quirks", "Schema"]),
+        tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
+        tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
+        tests(
+            "Server",
+            [
+                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
@@ -125,7 +134,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
         package.products.append(.executable(name: name, targets: [name]))
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
-    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -1,5 +1,4 @@
 internal import CUV
-internal import Synchronization
 
 /// One libuv loop: sockets, timers, signals. Used by one thread at a time; only ``proxy`` may be used by any thread
 /// while the loop runs.
@@ -37,12 +36,12 @@ public final class EventLoop {
 
 /// Hands work to an event loop from any thread.
 public final class LoopProxy: Sendable {
-    private struct Queue: ~Copyable {
+    private struct Queue {
         var work: [@Sendable () -> Void] = []
         var isOpen = true
     }
 
-    private let queue = Mutex(Queue())
+    private let queue = Locked(Queue())
     nonisolated(unsafe) private let handle: UnsafeMutablePointer<uv_async_t>
 
     fileprivate init(loop: UnsafeMutablePointer<uv_loop_t>) throws(EventLoopError) {

@@ -35,6 +35,9 @@ public final class Dispatcher {
         set { shared.pointee.counters = newValue }
     }
 
+    /// Bytes that open calls hold beyond their pooled buffers: what `CallLimits.maxBytesInFlight` bounds.
+    public var bytesInFlight: Int { limits.maxBytesInFlight - shared.pointee.budget.available }
+
     let methods: MethodTable
     let limits: CallLimits
     let clock: () -> UInt64

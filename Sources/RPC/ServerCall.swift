@@ -25,10 +25,11 @@ struct ServerCall {
     var trailers: FieldBlock?
 
     mutating func begin(
-        _ fields: HeaderFields, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
+        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving
-        let head = try RequestHead(fields, methods: methods, now: now)
+        guard !stream.headersTooLarge else { throw .headersTooLarge }
+        let head = try RequestHead(stream.fields, methods: methods, now: now)
         method = head.method
         deadline = head.deadline
         expiry = min(deadline, now &+ requestTimeout)

@@ -67,9 +67,8 @@ public final class ServerConnection: SessionDelegate {
         startedCalls &+= 1
         receivingCount &+= 1
         do throws(Rejection) {
-            guard !stream.pointee.headersTooLarge else { throw .headersTooLarge }
             try call(of: stream).pointee.begin(
-                stream.pointee.fields, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
+                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
                 now: now)
         } catch {
             reject(stream, error)

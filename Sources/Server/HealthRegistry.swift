@@ -1,4 +1,4 @@
-internal import Synchronization
+internal import EventLoop
 
 /// What grpc.health.v1 says of a service.
 public enum HealthStatus: Sendable, Hashable {
@@ -13,7 +13,7 @@ final class HealthRegistry: Sendable {
         var isDraining = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     subscript(service: String) -> HealthStatus? {
         get {

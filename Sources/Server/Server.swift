@@ -3,12 +3,11 @@ public import EventLoop
 public import Logging
 public import RPC
 internal import ServiceSchema
-internal import Synchronization
 
 /// A gRPC server: one loop per thread, each with its own listener (SO_REUSEPORT), connections and methods, sharing
 /// nothing with the others.
 public final class Server: Sendable {
-    private struct State: ~Copyable {
+    private struct State {
         var workers: [LoopWorker] = []
         var threads: [LoopThread] = []
         var finalCounters = Counters()
@@ -20,7 +19,7 @@ public final class Server: Sendable {
     private let logger: Logger
     private let makeMethods: @Sendable (Int) -> [UnaryMethod]
     private let health = HealthRegistry()
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// A server that does not listen yet.
     ///
@@ -157,21 +156,25 @@ public final class Server: Sendable {
 
 /// Runs something once `count` steps are done.
 private final class Countdown: Sendable {
-    private let remaining: Atomic<Int>
+    private let remaining: Locked<Int>
     private let completion: (@Sendable () -> Void)?
 
     init(_ count: Int, _ completion: (@Sendable () -> Void)?) {
-        remaining = Atomic(count)
+        remaining = Locked(count)
         self.completion = completion
     }
 
     func step() {
-        if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { completion?() }
+        let isLast = remaining.withLock { remaining in
+            remaining -= 1
+            return remaining == 0
+        }
+        if isLast { completion?() }
     }
 }
 
 private final class CounterSum: Sendable {
-    private let sum = Mutex(Counters())
+    private let sum = Locked(Counters())
     var value: Counters { sum.withLock { $0 } }
     func add(_ counters: Counters) { sum.withLock { $0 = $0 + counters } }
 }

@@ -1,0 +1,79 @@
+import HTTP2
+import Testing
+import Wire
+
+@testable import RPC
+
+private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    Array(text.utf8).withUnsafeBytes(body)
+}
+
+@Suite struct ParserTests {
+    @Test(arguments: [
+        ("1n", 1), ("1u", 1_000), ("1m", 1_000_000), ("1S", 1_000_000_000), ("1M", 60_000_000_000),
+        ("1H", 3_600_000_000_000), ("0n", 0), ("00000007n", 7), ("99999999H", UInt64.max),
+    ])
+    func readsTimeouts(_ text: String, _ nanoseconds: UInt64) {
+        #expect(bytes(text, parseTimeout) == nanoseconds)
+    }
+
+    @Test(arguments: ["", "1", "n", "1x", "1s", "123456789n", " 1n", "1 n", "+1n", "-1n", "1.5S", "１n"])
+    func refusesOtherTimeouts(_ text: String) {
+        #expect(bytes(text, parseTimeout) == nil)
+    }
+
+    @Test func encodesStatusMessages() {
+        #expect(percentEncoded("plain, with: ~ signs!") == "plain, with: ~ signs!")
+        #expect(percentEncoded("100%\n\u{7F}é€😀") == "100%25%0A%7F%C3%A9%E2%82%AC%F0%9F%98%80")
+    }
+
+    @Test func cutsStatusMessagesAtACharactersEdge() {
+        #expect(percentEncoded("abcdef", limit: 4) == "abcd")
+        #expect(percentEncoded("abcd", limit: 4) == "abcd")
+        #expect(percentEncoded("abcé", limit: 4) == "abc")
+        #expect(percentEncoded("a😀b", limit: 4) == "a")
+        #expect(percentEncoded("a😀b", limit: 5) == "a%F0%9F%98%80")
+    }
+
+    @Test func codesBase64() {
+        for (plain, encoded) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg")] {
+            #expect(Base64.encode(Array(plain.utf8)) == encoded)
+            #expect(bytes(encoded) { Base64.decode($0[...]) } == Array(plain.utf8))
+        }
+        #expect(bytes("Zg==") { Base64.decode($0[...]) } == [0x66])
+        for bad in ["Z", "Zg=", "Zg===", "=", "Zm9v=", "Z g", "Zg-_", "====", "Zm=v"] {
+            #expect(bytes(bad) { Base64.decode($0[...]) } == nil, "\(bad)")
+        }
+    }
+
+    @Test func findsMethodsByTheirExactPath() {
+        // Many paths of all lengths: collisions and short hashes included.
+        let paths = (0..<300).map { "/" + String(repeating: "s", count: $0 % 23) + "/\($0)" }
+        let table = MethodTable(
+            paths.map { UnaryMethod(path: $0) { _ throws(RPCError) in } }, defaultMaxRequestBytes: 1)
+        for (index, path) in paths.enumerated() {
+            #expect(bytes(path) { table.lookUp($0) } == index)
+            #expect(bytes(path + "x") { table.lookUp($0) } == nil)
+            #expect(bytes(String(path.dropLast()) + "x") { table.lookUp($0) } == nil)
+        }
+        #expect(bytes("") { table.lookUp($0) } == nil)
+        let empty = MethodTable([], defaultMaxRequestBytes: 1)
+        #expect(bytes("/") { empty.lookUp($0) } == nil)
+    }
+}
+
+@Suite struct MessageBufferTests {
+    @Test func growsOnlyAsBytesArrive() throws {
+        var budget = ByteBudget(bytes: 1 << 20)
+        var buffer = MessageBuffer()
+        defer { buffer.destroy() }
+        try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes { try buffer.append($0, limit: 4 << 20, budget: &budget) }
+        #expect(budget.available == 1 << 20)
+        try [UInt8](repeating: 1, count: 2000).withUnsafeBytes {
+            try buffer.append($0, limit: 4 << 20, budget: &budget)
+        }
+        #expect(budget.available > 1 << 19)
+        buffer.clear(budget: &budget)
+        #expect(budget.available == 1 << 20)
+    }
+}

@@ -1,0 +1,88 @@
+import EventLoop
+import Glibc
+import ScriptedPeer
+
+/// A blocking client socket that speaks in scripted frames.
+final class SocketPeer {
+    let reader = PeerReader()
+    private let descriptor: Int32
+    private(set) var isClosedByServer = false
+
+    /// Connects to an IPv4 or IPv6 loopback address.
+    init(_ address: ListenAddress, receiveBuffer: Int32? = nil) {
+        let isIPv6 = address.host.contains(":")
+        descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var size = receiveBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
+        var timeout = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+        let port = address.port.bigEndian
+        let code: Int32
+        if isIPv6 {
+            var name = sockaddr_in6(
+                sin6_family: sa_family_t(AF_INET6), sin6_port: port, sin6_flowinfo: 0, sin6_addr: in6addr_loopback,
+                sin6_scope_id: 0)
+            code = connectTo(&name)
+        } else {
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = port
+            name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            code = connectTo(&name)
+        }
+        precondition(code == 0, "cannot connect to \(address)")
+    }
+
+    private func connectTo<Name>(_ name: inout Name) -> Int32 {
+        withUnsafeBytes(of: &name) {
+            connect(descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Sends all of `bytes`; false where the server has closed or takes nothing for ten seconds.
+    @discardableResult
+    func send(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress! + sent, bytes.count - sent, Int32(MSG_NOSIGNAL))
+            }
+            if count <= 0 { return false }
+            sent += count
+        }
+        return true
+    }
+
+    /// Reads until `condition` holds; false where the server closes or is silent for ten seconds before.
+    func read(until condition: (PeerReader) -> Bool) -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while !condition(reader) {
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count <= 0 {
+                isClosedByServer = count == 0 || errno == ECONNRESET
+                return false
+            }
+            reader.read(buffer[..<count])
+        }
+        return true
+    }
+
+    /// Whether the server closes the connection, whatever it sends before.
+    func waitForClose() -> Bool {
+        _ = read { _ in false }
+        return isClosedByServer
+    }
+
+    /// A whole call and its answer.
+    func call(_ stream: UInt32, _ path: String, _ message: [UInt8] = [], replacing: [(String, String?)] = [])
+        -> PeerReader.Response?
+    {
+        send(unaryCall(stream: stream, path, message, replacing: replacing))
+        _ = read { $0.responses[stream]?.ended == true }
+        return reader.responses[stream]
+    }
+}
