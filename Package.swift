@@ -81,6 +81,9 @@ let package = Package(
 
         // Tests, in the order of the layers.
         tests("LinearAlgebra"),
+        tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
+        tests("Learning", ["LinearAlgebra"]),
+        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests("Tables", ["Schema"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Tables"]),
     ]
