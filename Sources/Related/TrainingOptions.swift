@@ -67,11 +67,11 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         let isSparse = density < Self.sparseDensity
         dimension = options.dimension
         layers = options.layers ?? 2
-        epochs = options.epochs ?? 32
+        epochs = options.epochs ?? 24
         stepsPerEpoch = max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep)
         learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
         negatives = options.negatives
-        negativesExponent = isSparse ? 0 : 0.5
+        negativesExponent = 0.5
         dropout = options.dropout ?? Self.dropout(density: density)
         directionWeight = options.directionWeight ?? 0.3
         sampler = options.sampler.name
