@@ -89,7 +89,8 @@ let package = Package(
         .executableTarget(
             name: "canned-server",
             dependencies: [
-                "EventLoop", "RPC", "Schema", "Server", "ServiceSchema", "Wire", .product(name: "Logging", package: "swift-log"),
+                "EventLoop", "RPC", "Schema", "Server", "ServiceSchema", "Wire",
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
 
@@ -134,7 +135,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
         package.products.append(.executable(name: name, targets: [name]))
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
-fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -49,6 +49,24 @@ enum Rows {
         }
     }
 
+    /// The largest element, or the given bound where none exceeds it.
+    @inlinable @inline(__always)
+    static func maximum(_ row: UnsafePointer<Float>, _ count: Int, atLeast bound: Float) -> Float {
+        var lanes = Lanes(repeating: bound)
+        var index = 0
+        while index + Lanes.scalarCount <= count {
+            let values = load(row, index)
+            lanes.replace(with: values, where: values .> lanes)
+            index += Lanes.scalarCount
+        }
+        var maximum = lanes.max()
+        while index < count {
+            maximum = Swift.max(maximum, row[index])
+            index += 1
+        }
+        return maximum
+    }
+
     /// Replaces each element by the exponential of itself less a maximum, and returns their sum.
     ///
     /// Cody-Waite reduction to `|r| <= ln(2)/2` and a polynomial of degree six: relative error below 3e-7. Elements 87
@@ -74,7 +92,9 @@ enum Rows {
 
     @inlinable @inline(__always)
     static func exponential(_ value: Lanes) -> Lanes {
-        let x = value.clamped(lowerBound: Lanes(repeating: -87), upperBound: Lanes(repeating: 87))
+        var x = value
+        x.replace(with: -87, where: x .< -87)
+        x.replace(with: 87, where: x .> 87)
         // Adding 1.5 * 2^23 rounds to the nearest integer and leaves it in the low bits.
         let shift = Lanes(repeating: 12_582_912)
         let shifted = x * 1.442_695_04 + shift

@@ -104,7 +104,9 @@ public struct SampledSoftmax {
     private let perWeight: Float
 
     /// Sources for one call of BLAS: its block of logits stays in the second-level cache.
-    private static let sourcesPerChunk = 128
+    private static let sourcesPerBlock = 128
+    /// Each chunk of sources has partial sums of its own: enough chunks to keep many cores busy, few enough to add up.
+    private static let chunks = 16
     /// Far below any score, yet finite, so that no difference is undefined.
     private static let excluded: Float = -1e30
 
@@ -124,23 +126,23 @@ public struct SampledSoftmax {
     public func backward() -> Float {
         for gradient in [scorer.sourceGradient, scorer.targetGradient, scorer.bias.gradient] { gradient.fill(0) }
         let width = scorer.source.columns
-        let chunks = (batch.sources.count + Self.sourcesPerChunk - 1) / Self.sourcesPerChunk
         let drawn = Drawn(negatives, scorer: scorer)
-        let partials = Matrix(rows: chunks, columns: negatives.rows.count * (width + 1) + 1)
+        let sourcesPerChunk = max(1, (batch.sources.count + Self.chunks - 1) / Self.chunks)
+        let partials = Matrix(rows: Self.chunks, columns: negatives.rows.count * (width + 1) + 1)
         var slopes = PairSlopes(count: batch.targets.count)
         slopes.withPointers { existence, direction in
-            parallelFor(count: batch.sources.count, grain: Self.sourcesPerChunk) { range in
+            parallelFor(count: batch.sources.count, grain: sourcesPerChunk) { range in
                 chunk(
-                    range, drawn: drawn, partial: partials[row: range.lowerBound / Self.sourcesPerChunk],
+                    range, drawn: drawn, partial: partials[row: range.lowerBound / sourcesPerChunk],
                     existence: existence, direction: direction)
             }
         }
         let loss = reduce(partials)
         addPairGradients(slopes)
-        let product = zip(0..<scorer.source.rows, repeatElement(width, count: scorer.source.rows))
-            .reduce(Float(0)) { $0 + Rows.dot(scorer.source[row: $1.0], scorer.sourceGradient[row: $1.0], $1.1) }
         // The score is linear in the temperature and in the source rows alike.
-        scorer.logTemperature.gradient[0, 0] = product
+        scorer.logTemperature.gradient[0, 0] = (0..<scorer.source.rows).reduce(Float(0)) { sum, row in
+            sum + Rows.dot(scorer.source[row: row], scorer.sourceGradient[row: row], width)
+        }
         return loss
     }
 
@@ -174,30 +176,34 @@ public struct SampledSoftmax {
     ) {
         let width = scorer.source.columns
         let count = negatives.rows.count
-        let sources = Matrix(rows: range.count, columns: width)
-        let logits = Matrix(rows: range.count, columns: count)
-        let gradients = Matrix(rows: range.count, columns: width)
-        for (row, index) in range.enumerated() {
-            sources[row: row].update(from: scorer.source[row: Int(batch.sources[index])], count: width)
-        }
-        gemm(
-            transposeB: true, rows: range.count, columns: count, inner: width, alpha: temperature, sources.elements,
-            lda: width, drawn.targets.elements, ldb: width, logits.elements, ldc: count)
+        let size = min(Self.sourcesPerBlock, range.count)
+        let sources = Matrix(rows: size, columns: width)
+        let logits = Matrix(rows: size, columns: count)
+        let gradients = Matrix(rows: size, columns: width)
         let biasSum = partial + count * width
         let lossSum = biasSum + count
-        for (row, index) in range.enumerated() {
-            lossSum.pointee += softmax(
-                logits[row: row], index: index, drawn: drawn, existence: existence, direction: direction)
-            Rows.add(1, logits[row: row], to: biasSum, count)
-        }
-        gemm(
-            rows: range.count, columns: width, inner: count, alpha: temperature, logits.elements, lda: count,
-            drawn.targets.elements, ldb: width, gradients.elements, ldc: width)
-        gemm(
-            transposeA: true, rows: count, columns: width, inner: range.count, alpha: temperature, logits.elements,
-            lda: count, sources.elements, ldb: width, partial, ldc: width)
-        for (row, index) in range.enumerated() {
-            scorer.sourceGradient[row: Int(batch.sources[index])].update(from: gradients[row: row], count: width)
+        for begin in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+            let block = begin..<min(begin + size, range.upperBound)
+            for (row, index) in block.enumerated() {
+                sources[row: row].update(from: scorer.source[row: Int(batch.sources[index])], count: width)
+            }
+            gemm(
+                transposeB: true, rows: block.count, columns: count, inner: width, alpha: temperature,
+                sources.elements, lda: width, drawn.targets.elements, ldb: width, logits.elements, ldc: count)
+            for (row, index) in block.enumerated() {
+                lossSum.pointee += softmax(
+                    logits[row: row], index: index, drawn: drawn, existence: existence, direction: direction)
+                Rows.add(1, logits[row: row], to: biasSum, count)
+            }
+            gemm(
+                rows: block.count, columns: width, inner: count, alpha: temperature, logits.elements, lda: count,
+                drawn.targets.elements, ldb: width, gradients.elements, ldc: width)
+            gemm(
+                transposeA: true, rows: count, columns: width, inner: block.count, alpha: temperature,
+                logits.elements, lda: count, sources.elements, ldb: width, beta: 1, partial, ldc: width)
+            for (row, index) in block.enumerated() {
+                scorer.sourceGradient[row: Int(batch.sources[index])].update(from: gradients[row: row], count: width)
+            }
         }
     }
 
@@ -210,10 +216,9 @@ public struct SampledSoftmax {
         let count = negatives.rows.count
         let source = Int(batch.sources[index])
         let pairs = batch.offsets[index]..<batch.offsets[index + 1]
-        for place in 0..<count { logits[place] += drawn.corrections[place] }
+        Rows.add(1, drawn.corrections, to: logits, count)
         exclude(source, from: logits, drawn: drawn)
-        var maximum = Self.excluded
-        for place in 0..<count { maximum = max(maximum, logits[place]) }
+        var maximum = Rows.maximum(logits, count, atLeast: Self.excluded)
         for pair in pairs {
             existence[pair] = scorer.score(source, Int(batch.targets[pair]), temperature: temperature)
             maximum = max(maximum, existence[pair])

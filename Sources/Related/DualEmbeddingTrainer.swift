@@ -14,6 +14,8 @@ public final class DualEmbeddingTrainer {
     /// What supervises and passes messages during training.
     private let train: DirectedGraph
     private let heldOut: DirectedGraph
+    /// Those of the held-out edges by which epochs are compared.
+    private let validSample: DirectedGraph
     private let isOneWay: [Bool]
     private let known: SparseMatrix
     private let meanWeight: Float
@@ -24,6 +26,8 @@ public final class DualEmbeddingTrainer {
 
     /// The temperature at the start.
     private static let initialTemperature: Float = 10
+    /// Held-out edges enough to compare epochs by; ranking more would only take time.
+    private static let mostValidEdges = 4000
     /// Draws whose messages are averaged when a sampled neighbourhood makes the published vectors.
     private static let inferenceDraws = 8
 
@@ -40,6 +44,9 @@ public final class DualEmbeddingTrainer {
         let split = EdgeSplit(graph, fraction: options.validFraction, seed: options.seed)
         train = split.train
         heldOut = DirectedGraph(ids: graph.ids, edges: split.heldOut)
+        let stride = split.heldOut.count / Self.mostValidEdges + 1
+        validSample = DirectedGraph(
+            ids: graph.ids, edges: split.heldOut.enumerated().filter { $0.offset % stride == 0 }.map(\.element))
         isOneWay = train.oneWay
         known = SparseMatrix(
             columns: train.nodeCount, offsets: train.outOffsets, indices: train.outTargets, values: train.weights)
@@ -56,35 +63,34 @@ public final class DualEmbeddingTrainer {
             bias: Parameter(Matrix(rows: graph.nodeCount, columns: 1)), logTemperature: Parameter(temperature))
     }
 
-    /// Trains and returns the vectors of the epoch that ranks the held-out edges best, or of the last epoch where
-    /// nothing is held out.
+    /// Trains and returns the vectors of the last epoch, unless an earlier one ranked the held-out edges better by more
+    /// than a standard error.
     ///
     /// - Parameter progress: called after every step, on this thread.
     public func run(progress: (TrainingProgress) -> Void = { _ in }) -> DualEmbedding {
         let start = ContinuousClock.now
         let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
         var report = TrainingReport(
-            parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [], bestEpoch: 0, seconds: 0)
-        var best: [Matrix] = []
+            parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [],
+            bestEpoch: parameters.epochs, seconds: 0)
+        var best: (values: [Matrix], quality: Quality, epoch: Int)?
         for epoch in 0..<parameters.epochs {
             report.losses.append(runEpoch(epoch, learned: learned, start: start, progress: progress))
-            if heldOut.edgeCount > 0 { report.valid.append(validate()) }
-            if heldOut.edgeCount == 0 || isBest(report.valid) {
-                report.bestEpoch = epoch + 1
-                if heldOut.edgeCount > 0 { best = learned.map { $0.value.copy() } }
+            guard let quality = validate() else { continue }
+            report.valid.append(quality.metrics)
+            if best.map({ $0.quality.mean < quality.mean + quality.standardError }) ?? true {
+                best = (learned.map { $0.value.copy() }, quality, epoch + 1)
             }
         }
-        for (parameter, value) in zip(learned, best) {
-            parameter.value.elements.update(from: value.elements, count: value.count)
+        if let best {
+            report.bestEpoch = best.epoch
+            for (parameter, value) in zip(learned, best.values) {
+                parameter.value.elements.update(from: value.elements, count: value.count)
+            }
         }
         let (source, target) = publish()
         report.seconds = start.duration(to: .now).seconds
         return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
-    }
-
-    private func isBest(_ valid: [[String: Double]]) -> Bool {
-        let last = valid[valid.count - 1]["mrr"]!
-        return valid.dropLast().allSatisfy { $0["mrr"]! < last }
     }
 
     // MARK: Steps
@@ -99,7 +105,8 @@ public final class DualEmbeddingTrainer {
             let done = epoch * steps + step
             let all = parameters.epochs * steps
             let rate = parameters.learningRate * Float(all - done) / Float(all)
-            let loss = runStep(number: done, isSupervised: fold.map { $0 == UInt32(step) }, learned: learned, rate: rate)
+            let loss = runStep(
+                number: done, isSupervised: fold.map { $0 == UInt32(step) }, learned: learned, rate: rate)
             sum += loss
             let elapsed = start.duration(to: .now).seconds
             progress(
@@ -151,32 +158,37 @@ public final class DualEmbeddingTrainer {
 
     // MARK: Results
 
-    private func validate() -> [String: Double] {
-        encoder.forward(inferenceMessages(train), dropout: nil)
-        let (source, target) = folded(offset: nil)
-        let sample = validSample()
-        let scores = HeldOutScores(
-            sample, train: train, scorer: InnerProductScorer(source: source, target: target), withReverse: false)
-        let ranks = scores.ranks
-        let count = Double(ranks.count)
-        return [
-            "mrr": ranks.reduce(0) { $0 + 1 / Double($1) } / count,
-            "hitRate@10": Double(ranks.count { $0 <= 10 }) / count,
-        ]
+    /// How well held-out edges are ranked: the mean of 1 / log2(1 + rank), which scatters less than that of 1 / rank.
+    private struct Quality {
+        let mean: Double
+        let standardError: Double
+        let metrics: [String: Double]
+
+        init(ranks: [Float]) {
+            let gains = ranks.map { 1 / log2(1 + Double($0)) }
+            let count = Double(gains.count)
+            let mean = gains.reduce(0, +) / count
+            let variance = gains.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / count
+            self.mean = mean
+            standardError = (variance / count).squareRoot()
+            metrics = Metric.ranking(ranks).merging(["ndcg": mean]) { $1 }
+        }
     }
 
-    /// Held-out edges enough to compare epochs by.
-    private func validSample() -> DirectedGraph {
-        let most = 2000
-        guard heldOut.edgeCount > most else { return heldOut }
-        let stride = heldOut.edgeCount / most
-        let edges = heldOut.edges.enumerated().filter { $0.offset % stride == 0 }.map(\.element)
-        return DirectedGraph(ids: graph.ids, edges: edges)
+    /// The quality on held-out edges, or nil where there are none.
+    private func validate() -> Quality? {
+        guard heldOut.edgeCount > 0 else { return nil }
+        encoder.forward(inferenceMessages(train), dropout: nil)
+        let (source, target) = folded(offset: nil)
+        let scores = HeldOutScores(
+            validSample, train: train, scorer: InnerProductScorer(source: source, target: target), withReverse: false)
+        return Quality(ranks: scores.ranks)
     }
 
     private func inferenceMessages(_ graph: DirectedGraph) -> MessagePassing {
         MessagePassing(
-            graph, sampler: options.sampler, draws: Self.inferenceDraws, seed: options.seed &+ Stream.inference.rawValue)
+            graph, sampler: options.sampler, draws: Self.inferenceDraws, seed: options.seed &+ Stream.inference.rawValue
+        )
     }
 
     /// The vectors by the messages of the whole graph, with the direction offset that held-out edges ask for.

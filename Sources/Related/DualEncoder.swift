@@ -70,8 +70,9 @@ final class DualEncoder {
     }
 
     /// Turns the gradients of the last forward pass's outputs, which it overwrites, into those of all parameters.
-    func backward(source sourceGradient: Matrix, target targetGradient: Matrix, _ messages: MessagePassing, _ dropout: Dropout?)
-    {
+    func backward(
+        source sourceGradient: Matrix, target targetGradient: Matrix, _ messages: MessagePassing, _ dropout: Dropout?
+    ) {
         sourceNormalization?.backward(sourceGradient, normalized: source)
         targetNormalization?.backward(targetGradient, normalized: target)
         for index in hidden.indices.reversed() {

@@ -29,7 +29,8 @@ extension Evaluation {
                 let name = String(band.suffix.dropFirst())
                 return ("HR@10 \(name)", "hitRate@10" + band.suffix, name)
             } + [
-                ("direction", Metric.directionAccuracy, "direction"), ("direction AUC", Metric.directionAUC, "direction"),
+                ("direction", Metric.directionAccuracy, "direction"),
+                ("direction AUC", Metric.directionAUC, "direction"),
             ]
         var rows = [[""] + columns.map(\.title)]
         for (name, metrics) in methods {
@@ -113,7 +114,8 @@ private struct BarChart {
                 let x = begin + Self.barWidth * (Double(index) + 0.5)
                 lines.append(
                     "<rect x=\"\(x)\" y=\"\(Self.top + Self.plotHeight - bar)\" width=\"\(Self.barWidth - 2)\" "
-                        + "height=\"\(bar)\" fill=\"\(color(index))\"><title>\(one.name) \(one.values[group])</title></rect>")
+                        + "height=\"\(bar)\" fill=\"\(color(index))\"><title>\(one.name) \(one.values[group])</title></rect>"
+                )
             }
         }
         for (index, one) in series.enumerated() {

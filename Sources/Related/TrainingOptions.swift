@@ -1,3 +1,4 @@
+internal import Foundation
 public import Graph
 
 /// What the caller decides about the training of dual embeddings. Whatever is nil follows from the density of the graph;
@@ -12,7 +13,7 @@ public struct TrainingOptions: Sendable {
     /// The rate of Adam in the first step; it falls linearly to 0.
     public var learningRate: Float?
     /// Negatives shared by the pairs of one step.
-    public var negatives = 512
+    public var negatives = 1024
     /// The share of input coordinates dropped, in 0..<1.
     public var dropout: Float?
     /// The weight of the direction term beside the existence term, at least 0.
@@ -55,23 +56,32 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     /// Bounds the memory of a step; larger graphs take more steps.
     private static let mostPairsPerStep = 100_000
 
-    /// Fills in what the options leave open: the sparser the graph, the more dropout and the more epochs it takes before
-    /// the table of inputs has learned and before it overfits.
+    /// Edges per node below which most nodes have too few neighbours to learn from but by heart.
+    private static let sparseDensity = 4.0
+
+    /// Fills in what the options leave open: the sparser the graph, the sooner the table of inputs overfits, and the more
+    /// dropout and the smaller a learning rate it takes.
     init(_ options: TrainingOptions, graph: DirectedGraph) throws(TrainingError) {
         try Self.check(options)
         let density = Double(graph.edgeCount) / Double(max(graph.nodeCount, 1))
+        let isSparse = density < Self.sparseDensity
         dimension = options.dimension
-        layers = options.layers ?? (density > 15 ? 1 : 2)
-        epochs = options.epochs ?? (density > 15 ? 8 : density > 4 ? 12 : 40)
+        layers = options.layers ?? 2
+        epochs = options.epochs ?? 24
         stepsPerEpoch = max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep)
-        learningRate = options.learningRate ?? (density > 4 ? 0.02 : 0.01)
+        learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
         negatives = options.negatives
-        negativesExponent = density > 4 ? 0.5 : 0
-        dropout = options.dropout ?? (density > 15 ? 0.1 : density > 4 ? 0.3 : 0.5)
-        directionWeight = options.directionWeight ?? (density > 4 ? 0.3 : 0)
+        negativesExponent = 0.5
+        dropout = options.dropout ?? Self.dropout(density: density)
+        directionWeight = options.directionWeight ?? 0.3
         sampler = options.sampler.name
         seed = options.seed
         validFraction = options.validFraction
+    }
+
+    /// Falls with the logarithm of the density: 0.7 up to 2 edges per node, 0.3 from 12.
+    private static func dropout(density: Double) -> Float {
+        Float(min(0.7, max(0.3, 0.7 - 0.22 * log(max(density, 1) / 2))))
     }
 
     private static func check(_ options: TrainingOptions) throws(TrainingError) {

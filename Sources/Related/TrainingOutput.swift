@@ -1,11 +1,14 @@
 internal import Foundation
+internal import Graph
+internal import LinearAlgebra
 public import Tables
 
 /// The directory that a training leaves: `embeddings.safetensors` (see ``RelatedEmbeddings``) and `training.json` (the
 /// ``TrainingReport``).
 ///
-/// Make it before the training, so that a bad directory is told at once, and write it after. The directory appears whole
-/// or not at all, and replaces an earlier output in one step.
+/// Make it before the training, so that a bad directory is told at once, and write it after. A new directory appears
+/// whole or not at all. In an earlier output each file is replaced whole, and at no moment a report stands beside the
+/// vectors of another training.
 public struct TrainingOutput: Sendable {
     private let directory: String
     private let parent: String
@@ -26,7 +29,8 @@ public struct TrainingOutput: Sendable {
             throw Self.error(trimmed, "there is no directory \(parent) to make it in", "make that directory first")
         }
         guard access(parent, W_OK | X_OK) == 0 else {
-            throw Self.error(trimmed, "the directory \(parent) is not writable", "choose another or check its permissions")
+            throw Self.error(
+                trimmed, "the directory \(parent) is not writable", "choose another or check its permissions")
         }
         try checkReplaceable()
     }
@@ -66,12 +70,17 @@ public struct TrainingOutput: Sendable {
     private func replace(with temporary: String) throws(TableError) {
         if rename(temporary, directory) == 0 { return try Self.synchronize(parent) }
         guard errno == ENOTEMPTY || errno == EEXIST else { throw Self.system(directory, "move the output there") }
-        // An earlier output stands there: the two change places in one step.
-        guard renameat2(AT_FDCWD, temporary, AT_FDCWD, directory, UInt32(RENAME_EXCHANGE)) == 0 else {
-            throw Self.system(directory, "replace the earlier output")
+        let earlierReport = "\(directory)/\(Self.report)"
+        guard unlink(earlierReport) == 0 || errno == ENOENT else {
+            throw Self.system(earlierReport, "remove the earlier report")
         }
-        Self.remove(temporary)
-        try Self.synchronize(parent)
+        for name in [Self.embeddings, Self.report] {
+            guard rename("\(temporary)/\(name)", "\(directory)/\(name)") == 0 else {
+                throw Self.system("\(directory)/\(name)", "replace the file")
+            }
+        }
+        rmdir(temporary)
+        try Self.synchronize(directory)
     }
 
     private static func write(_ report: TrainingReport, to path: String) throws(TableError) {

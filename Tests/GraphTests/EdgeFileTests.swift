@@ -66,7 +66,7 @@ import Testing
         ("source,target\na,\"b\n", 2, "quoted field has no end"),
         ("source,target\n\"a\nb\",c\nx\n", 4, "1 fields"),
         ("source,target\na,\"b\"c\n", 2, "after a closing quote"),
-        ("source,target\n\"x\",a\"b\n", 2, "inside an unquoted field"),
+        ("source,target\n\"x\",a\"b\"\n", 2, "inside an unquoted field"),
         ("source,target,weight\na,b,0\n", 2, "weight \"0\""),
         ("source,target,weight\na,b,-1\n", 2, "weight \"-1\""),
         ("source,target,weight\na,b,nan\n", 2, "weight \"nan\""),

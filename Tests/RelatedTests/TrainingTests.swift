@@ -1,0 +1,192 @@
+import Foundation
+import Graph
+import LinearAlgebra
+import Testing
+
+@testable import Related
+
+@Suite struct TrainingTests {
+    /// Small and fast; the parameters matter only where a test says so.
+    private func options(epochs: Int = 4, seed: UInt64 = 1, validFraction: Double = 0.1) -> TrainingOptions {
+        var options = TrainingOptions()
+        options.dimension = 12
+        options.epochs = epochs
+        options.negatives = 16
+        options.seed = seed
+        options.validFraction = validFraction
+        return options
+    }
+
+    private func train(_ graph: DirectedGraph, _ options: TrainingOptions) throws -> DualEmbedding {
+        try DualEmbeddingTrainer(graph, options: options).run()
+    }
+
+    private func bytes(_ embedding: DualEmbedding) -> Data {
+        Data(bytes: embedding.source.elements, count: embedding.source.count * 4)
+            + Data(bytes: embedding.target.elements, count: embedding.target.count * 4)
+    }
+
+    private func score(_ embedding: DualEmbedding, _ u: Int, _ v: Int) -> Float {
+        (0..<embedding.source.columns).reduce(0) { $0 + embedding.source[u, $1] * embedding.target[v, $1] }
+    }
+
+    @Test(arguments: [NeighbourhoodSampler.full, .uniform(fanout: 2), .degreeBiased(minimum: 2, maximum: 6)])
+    func theSameSeedGivesTheSameBytesOnAnyNumberOfThreads(sampler: NeighbourhoodSampler) throws {
+        let graph = randomGraph(600, edges: 3000, seed: 1)
+        var options = options(epochs: 2)
+        options.sampler = sampler
+        defer { Parallelism.threads = 0 }
+        Parallelism.threads = 1
+        let one = bytes(try train(graph, options))
+        Parallelism.threads = 2
+        #expect(bytes(try train(graph, options)) == one)
+        Parallelism.threads = 5
+        #expect(bytes(try train(graph, options)) == one)
+        options.seed = 2
+        #expect(bytes(try train(graph, options)) != one)
+    }
+
+    @Test func lossFallsAndEdgesScoreAboveOtherPairs() throws {
+        // Two rings: 0 > 1 > ... > 19 > 0, and the same again for 20...39.
+        let ring = (0..<40).flatMap { node in
+            [1, 2].map { (node, node / 20 * 20 + (node + $0) % 20) }
+        }
+        let embedding = try train(graph(40, ring), options(epochs: 60, validFraction: 0))
+        let losses = embedding.report.losses
+        #expect(losses.last! < 0.6 * losses[0])
+        let isEdge = Set(ring.map { $0.0 * 40 + $0.1 })
+        var right = 0
+        for (u, v) in ring {
+            let other = (0..<40).filter { $0 != u && !isEdge.contains(u * 40 + $0) }
+            right += other.count { score(embedding, u, v) > score(embedding, u, $0) } > 35 ? 1 : 0
+        }
+        #expect(right > 70)
+    }
+
+    @Test func foldsTemperatureAndBiasesIntoTheVectors() throws {
+        let embedding = try train(randomGraph(50, edges: 300, seed: 4), options())
+        #expect(embedding.source.columns == 12 && embedding.target.columns == 12)
+        for row in 0..<50 {
+            #expect(embedding.source[row, 10] == 1)
+            #expect(embedding.target[row, 11] == 1)
+            let target = (0..<10).reduce(Float(0)) { $0 + embedding.target[row, $1] * embedding.target[row, $1] }
+            #expect(abs(target - 1) < 1e-3)
+        }
+        #expect(Set((0..<50).map { embedding.target[$0, 10] }).count > 10)
+    }
+
+    @Test(arguments: [
+        ("one edge", 2, [(0, 1)]),
+        ("two edges", 3, [(0, 1), (1, 2)]),
+        ("a star outwards", 20, (1..<20).map { (0, $0) }),
+        ("a star inwards", 20, (1..<20).map { ($0, 0) }),
+        ("all mutual", 4, [(0, 1), (1, 0), (2, 1), (1, 2), (3, 0), (0, 3)]),
+        ("pieces and nodes without edges", 12, [(0, 1), (1, 2), (5, 6), (6, 5), (9, 8)]),
+    ])
+    func copesWithGraphsOfOddShape(name: String, nodes: Int, pairs: [(Int, Int)]) throws {
+        for sampler in [NeighbourhoodSampler.full, .degreeBiased(minimum: 1, maximum: 4)] {
+            for fraction in [0, 0.4] {
+                var options = options(validFraction: fraction)
+                options.sampler = sampler
+                let embedding = try train(graph(nodes, pairs), options)
+                #expect(embedding.ids.count == nodes)
+                for matrix in [embedding.source, embedding.target] {
+                    #expect((0..<matrix.count).allSatisfy { matrix.elements[$0].isFinite }, "\(name)")
+                }
+            }
+        }
+    }
+
+    @Test func neverSeesTheEdgesOfTheTest() throws {
+        let common = (0..<40).map { ($0, ($0 * 7 + 3) % 40) }.filter { $0.0 != $0.1 }
+        func trained(_ extra: [(Int, Int)]) throws -> Data {
+            let whole = graph(40, common + extra)
+            let isExtra = Set(extra.map { $0.0 * 40 + $0.1 })
+            let marks = whole.edges.map { isExtra.contains(Int($0.source) * 40 + Int($0.target)) }
+            return bytes(try train(EdgeSplit(whole, heldOut: marks).train, options()))
+        }
+        #expect(try trained([(0, 1), (2, 9), (7, 30)]) == trained([(39, 0), (5, 1), (6, 1), (8, 1)]))
+    }
+
+    @Test func reportsProgressForEveryStep() throws {
+        var seen: [TrainingProgress] = []
+        let graph = randomGraph(30, edges: 150, seed: 1)
+        let embedding = try DualEmbeddingTrainer(graph, options: options(epochs: 3)).run { seen.append($0) }
+        #expect(seen.count == 30)
+        #expect(seen.map(\.step) == (0..<3).flatMap { _ in 1...10 })
+        #expect(seen.last!.secondsLeft == 0)
+        #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.learningRate > $1.learningRate })
+        #expect(embedding.report.valid.count == 3)
+        #expect(embedding.report.graph.edges == graph.edgeCount)
+    }
+
+    @Test func namesOptionsThatAreOutOfRange() {
+        let graph = graph(3, [(0, 1), (1, 2)])
+        let faults: [(String, (inout TrainingOptions) -> Void)] = [
+            ("dimension", { $0.dimension = 3 }), ("layers", { $0.layers = 0 }), ("epochs", { $0.epochs = 0 }),
+            ("learning-rate", { $0.learningRate = 0 }), ("learning-rate", { $0.learningRate = .nan }),
+            ("negatives", { $0.negatives = 0 }), ("dropout", { $0.dropout = 1 }),
+            ("direction-weight", { $0.directionWeight = -1 }), ("valid-fraction", { $0.validFraction = 1 }),
+        ]
+        for (name, spoil) in faults {
+            var options = TrainingOptions()
+            spoil(&options)
+            let error = #expect(throws: TrainingError.self) { try DualEmbeddingTrainer(graph, options: options) }
+            #expect(error?.description.hasPrefix(name + " must be") == true)
+        }
+    }
+}
+
+@Suite struct DirectionTests {
+    /// Accuracy of the direction of held-out one-way edges.
+    private func accuracy(_ graph: DirectedGraph) throws -> Double {
+        var options = EvaluationOptions()
+        options.testFraction = 0.2
+        options.training.dimension = 16
+        options.training.epochs = 6
+        options.training.negatives = 64
+        options.training.validFraction = 0.1
+        let split = EdgeSplit(graph, fraction: 0.2, seed: 1)
+        let heldOut = DirectedGraph(ids: graph.ids, edges: split.heldOut)
+        let embedding = try DualEmbeddingTrainer(split.train, options: options.training).run()
+        let scores = HeldOutScores(
+            heldOut, train: split.train, scorer: InnerProductScorer(source: embedding.source, target: embedding.target),
+            withReverse: true)
+        let metrics = Metric.all(scores, groups: EdgeGroups(heldOut, train: split.train))
+        return try #require(metrics[Metric.directionAccuracy])
+    }
+
+    /// Steps of walks on an undirected graph have no direction: whoever finds one has seen the test.
+    @Test func findsNoDirectionWhereThereIsNone() throws {
+        var generator = SeededGenerator(seed: 5)
+        let nodes = 400
+        var neighbours = [[Int]](repeating: [], count: nodes)
+        for _ in 0..<6000 {
+            // Degrees of very different size, as in real sessions.
+            let u = generator.uniform(below: generator.uniform(below: nodes) + 1)
+            let v = generator.uniform(below: nodes)
+            if u != v {
+                neighbours[u].append(v)
+                neighbours[v].append(u)
+            }
+        }
+        var steps: [(Int, Int)] = []
+        for start in 0..<nodes where !neighbours[start].isEmpty {
+            var node = start
+            for _ in 0..<12 {
+                let next = neighbours[node][generator.uniform(below: neighbours[node].count)]
+                steps.append((node, next))
+                node = next
+            }
+        }
+        let accuracy = try accuracy(graph(nodes, steps))
+        // About 850 one-way edges: a standard deviation of 0.017.
+        #expect(abs(accuracy - 0.5) < 0.06, "\(accuracy)")
+    }
+
+    @Test func findsDirectionWhereItIs() throws {
+        var generator = SeededGenerator(seed: 6)
+        let edges = (0..<4000).map { _ in (generator.uniform(below: 200), 200 + generator.uniform(below: 100)) }
+        #expect(try accuracy(graph(300, edges)) > 0.97)
+    }
+}
