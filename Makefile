@@ -28,7 +28,7 @@ setup: .venv/.installed ## Install the Debian packages and the Python environmen
 	touch $@
 
 build: setup ## Build the optimised command: .build/release/fletch.
-	swift build -c release
+	swift build -c release --product fletch
 
 demo: build ## Learn from this machine's own package archive, publish, serve, ask.
 	deploy/demo/run.sh
@@ -40,11 +40,11 @@ lint: setup ## Check the schemas' and the sources' style.
 	swift format lint --strict --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
 
 test-unit: setup ## The Swift tests.
-	swift test --parallel
+	swift test --disable-xctest
 
 test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
-	swift test --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
-	swift test --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
+	swift test --disable-xctest --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
+	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
 SANITIZED := WireTests|HTTP2Tests|RPCTests|ServerTests|TablesTests|RetrievalTests
 
 test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.

@@ -61,9 +61,9 @@ final class TrainingProgressLine {
         let done = (progress.epoch - 1) * progress.steps + progress.step
         line.show(
             String(
-                format: "epoch %d/%d, step %d/%d: loss %.4f, %.1f steps/s, %.0f s left", progress.epoch, progress.epochs,
-                progress.step, progress.steps, progress.loss, Double(done) / max(progress.secondsElapsed, 1e-9),
-                progress.secondsLeft),
+                format: "epoch %d/%d, step %d/%d: loss %.4f, %.1f steps/s, %.0f s left",
+                progress.epoch, progress.epochs, progress.step, progress.steps, progress.loss,
+                Double(done) / max(progress.secondsElapsed, 1e-9), progress.secondsLeft),
             isLast: done == progress.epochs * progress.steps)
     }
 

@@ -4,7 +4,8 @@ internal import Related
 
 /// The edges file that learning commands read.
 struct EdgesArgument: ParsableArguments {
-    @Option(help: ArgumentHelp("Edges: CSV or TSV with the header source,target[,weight]; .gz and .zst too.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Edges: CSV or TSV with the header source,target[,weight]; .gz and .zst too.", valueName: "file"))
     var edges: String
 
     /// Reads the graph and says what was found.
@@ -12,7 +13,8 @@ struct EdgesArgument: ParsableArguments {
         let graph = try EdgeFile.load(edges)
         var line = "\(edges): \(graph.nodeCount) products, \(graph.edgeCount) edges, "
         line += "\(formatted(100 * graph.reciprocity)) % of them both ways"
-        line += "; left out \(count(graph.droppedSelfLoops, "self-loop")), merged \(count(graph.mergedRepeats, "repeat"))"
+        line += "; left out \(count(graph.droppedSelfLoops, "self-loop"))"
+        line += ", merged \(count(graph.mergedRepeats, "repeat"))"
         log(line)
         return graph
     }
@@ -30,7 +32,7 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Coordinates of each vector.")
     var dimension = TrainingOptions().dimension
 
-    @Option(help: "Rounds of message passing. Chosen from the graph's density where not given, as all that has no default.")
+    @Option(help: "Rounds of message passing. From the graph's density where not given, as all without a default.")
     var layers: Int?
 
     @Option(help: "Passes over the edges.")
@@ -51,10 +53,10 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Weight of the direction term beside the existence term.")
     var directionWeight: Float?
 
-    @Option(help: "Neighbours that pass messages: full (all), uniform (drawn evenly), or biased (more for low degrees).")
+    @Option(help: "Neighbours that pass messages: all, some drawn evenly, or more where the degree is low.")
     var sampler = SamplerArgument.full
 
-    @Option(help: "The most neighbours that a sampler draws for a product; the biased one draws a quarter of it at least.")
+    @Option(help: "The most neighbours drawn for a product; the biased sampler draws a quarter of it at least.")
     var fanout = 20
 
     @Option(help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
