@@ -5,7 +5,7 @@ internal import Related
 /// The edges file that learning commands read.
 struct EdgesArgument: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Edges: CSV or TSV with the header source,target[,weight]; .gz and .zst too.", valueName: "file"))
+        help: ArgumentHelp("Edges: CSV or TSV, header source,target[,weight]; .gz and .zst too.", valueName: "file"))
     var edges: String
 
     /// Reads the graph and says what was found.
