@@ -82,7 +82,7 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(errorText { _ = try store.open("t", version: 3) }.contains("has no version 3; choose one of: 1"))
         #expect(errorText { try store.activate("t", version: 3) }.contains("has no version 3"))
         #expect(errorText { try store.publish(2, version: 1) }.contains("is there already"))
-        #expect(errorText { try store.publish(2, version: 0) }.contains("cannot hold a version 0; choose one from 1 to"))
+        #expect(errorText { try store.publish(2, version: 0) }.contains("cannot hold a version 0; choose"))
         for name in ["", ".", "..", "../t", "T", "-t", "a/b", "t ", "t\0", ".t", String(repeating: "t", count: 129)] {
             #expect(errorText { _ = try store.open(name) }.contains("cannot hold a table named"))
             #expect(errorText { _ = try store.publish(name, contents) { _ in } }.contains("cannot hold a table named"))
