@@ -210,8 +210,8 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(refusal { $0.formatVersion = 0 }.contains("format 0"))
         #expect(refusal { $0.name = "u" }.contains("holds version"))
         #expect(refusal { $0.version = "01" }.contains("holds version"))
-        #expect(refusal { $0.files = [] }.contains("has no tensor"))
-        #expect(refusal { $0.files.append($0.files[0]) }.contains("named twice"))
+        #expect(refusal { $0.files = [] }.contains("has not the tensor"))
+        #expect(refusal { $0.files.append($0.files[0]) }.contains("names the file 'table.safetensors' twice"))
         #expect(refusal { $0.files[0].size += 1 }.contains("the manifest says"))
         #expect(refusal { $0.files[0].headerXxh3 += 1 }.contains("its header has another hash"))
         for name in ["", "../t", "/etc/passwd", ".", "..", "a/b", "manifest.binpb", "x\0"] {
@@ -219,9 +219,9 @@ private func errorText(_ body: () throws -> Void) -> String {
         }
         #expect(refusal { $0.files[0].name = "gone.safetensors" }.contains("is missing"))
         #expect(refusal { $0.tensors.removeLast() }.contains("which the manifest does not list"))
-        #expect(refusal { $0.tensors.append($0.tensors[0]) }.contains("or has it twice"))
-        #expect(refusal { $0.tensors[0].name = "z" }.contains("has no tensor 'z'"))
-        #expect(refusal { $0.tensors[0].file = "other" }.contains("has no tensor"))
+        #expect(refusal { $0.tensors.append($0.tensors[0]) }.contains("has not the tensor"))
+        #expect(refusal { $0.tensors[0].name = "z" }.contains("has not the tensor 'z'"))
+        #expect(refusal { $0.tensors[0].file = "other" }.contains("other: has not the tensor"))
         #expect(refusal { $0.tensors[0].dtype = "I32" }.contains("otherwise"))
         #expect(refusal { $0.tensors[0].shape = [1, 3] }.contains("otherwise"))
         #expect(refusal { $0.tensors[0].offset += 4 }.contains("otherwise"))
