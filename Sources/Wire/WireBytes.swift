@@ -1,9 +1,12 @@
+internal import Glibc
+
 /// Bytes that someone else owns: the mapped table, the arena, the request. Valid as long as their owner keeps them.
 ///
 /// The zero-copy face of `string` and `bytes` fields, laid out as protobuf-c's `ProtobufCBinaryData`. Equality and
 /// hash are those of the content.
 @frozen
 public struct WireBytes {
+    /// The number of bytes.
     public let count: Int
     /// nil exactly where there are no bytes: protobuf-c leaves a field out by its null pointer, not by its count.
     public let baseAddress: UnsafeRawPointer?
@@ -34,6 +37,7 @@ public struct WireBytes {
         self.init(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
     }
 
+    /// Whether there are no bytes.
     @inlinable public var isEmpty: Bool { count == 0 }
 
     /// The same bytes as the standard library's pointer type.
@@ -44,7 +48,14 @@ public struct WireBytes {
 extension WireBytes: Hashable {
     @inlinable
     public static func == (left: Self, right: Self) -> Bool {
-        left.count == right.count && left.buffer.elementsEqual(right.buffer)
+        left.count == right.count && left.hasSameBytes(as: right)
+    }
+
+    /// Whether as many bytes as both have are the same.
+    @usableFromInline
+    func hasSameBytes(as other: Self) -> Bool {
+        guard let baseAddress, let otherAddress = other.baseAddress else { return true }
+        return memcmp(baseAddress, otherAddress, count) == 0
     }
 
     @inlinable
@@ -54,6 +65,7 @@ extension WireBytes: Hashable {
 }
 
 extension WireBytes: CustomStringConvertible {
+    /// The bytes as text.
     public var description: String { String(self) }
 }
 

@@ -89,7 +89,8 @@ enum Naming {
 
     /// Members that generated messages have beside their fields.
     private static let reservedProperties: Set<String> = [
-        "_arena", "_pointer", "_stride", "descriptor", "encodedSize", "hashValue", "unknownFields", "view", "init",
+        "_arena", "_pointer", "_stride", "copy", "descriptor", "encode", "encoded", "encodedSize", "hashValue",
+        "unknownFields", "view", "init",
         "self", "Type",
     ]
 
