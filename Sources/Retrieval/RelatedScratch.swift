@@ -3,11 +3,12 @@
 /// Say what belongs to a query with ``exclude(_:)`` and ``addToCart(_:)``, ask the table, read ``results``, and call
 /// ``reset()`` before the next. A warm scratch allocates nothing.
 public final class RelatedScratch {
-    var excluded = RowSet()
-    var cart = RowSet()
-    private var entries = UnsafeMutableBufferPointer<ScoredRow>(start: nil, count: 0)
-    private var vectorStorage = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
-    private var resultCount = 0
+    // One thread works here at a time, and no access overlaps another: run-time checks would cost a third of a look-up.
+    @exclusivity(unchecked) var excluded = RowSet()
+    @exclusivity(unchecked) var cart = RowSet()
+    @exclusivity(unchecked) private var entries = UnsafeMutableBufferPointer<ScoredRow>(start: nil, count: 0)
+    @exclusivity(unchecked) private var vectorStorage = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
+    @exclusivity(unchecked) private var resultCount = 0
     /// Scores of one block of a scan, and which of them pass.
     let scores = UnsafeMutablePointer<Float>.allocate(capacity: Scan.blockRows)
     let hits = UnsafeMutablePointer<UInt32>.allocate(capacity: Scan.blockRows)

@@ -58,7 +58,7 @@ public struct RelatedTableBuilder: Sendable {
         ]
     }
 
-    /// Computes the lists block by block and writes each block where it belongs, so that memory does not grow with them.
+    /// Computes the lists block by block and writes each block where it belongs: memory does not grow with them.
     private func writeLists(
         _ writer: SafetensorsWriter, _ progress: @Sendable (Int, Int) -> Void
     ) throws(TableError) {

@@ -49,12 +49,9 @@ extension Store {
         fill: (SafetensorsWriter) throws(TableError) -> Void
     ) throws(TableError) -> Int {
         try checkName(name)
-        if let version, version < 1 {
-            throw TableError(path: path, reason: "cannot hold a version \(version)", remedy: "versions start at 1")
-        }
         let root = try makeRoot()
         do throws(TableError) {
-            let (temporaryName, temporary) = try startTemporary(name, in: root)
+            let (temporaryName, temporary) = try startTemporary(name, version, in: root)
             // Its lock tells other publishers that its maker is still at it.
             defer { withExtendedLifetime(temporary) {} }
             do throws(TableError) {
@@ -109,9 +106,11 @@ extension Store {
     }
 
     private func startTemporary(
-        _ name: String, in root: Directory
+        _ name: String, _ version: Int?, in root: Directory
     ) throws(TableError) -> (name: String, directory: Directory) {
         try withLock(name, in: root) { table throws(TableError) in
+            // Writing may take minutes: a version that cannot be is better refused now than only then.
+            _ = try Self.free(version, in: table)
             try Self.removeLeftovers(in: table)
             let temporaryName = Directory.temporaryName()
             guard try table.makeSubdirectory(temporaryName),
@@ -189,7 +188,12 @@ extension Store {
     /// The version asked for, or the next one.
     private static func free(_ version: Int?, in table: Directory) throws(TableError) -> Int {
         let taken = try versions(in: table)
-        guard let version else { return (taken.last ?? 0) + 1 }
+        let version = version ?? (taken.last ?? 0) + 1
+        guard possibleVersions.contains(version) else {
+            throw TableError(
+                path: table.path, reason: "cannot hold a version \(version)",
+                remedy: "choose one from \(possibleVersions.lowerBound) to \(possibleVersions.upperBound)")
+        }
         guard !taken.contains(version) else {
             throw TableError(
                 path: table.path(of: String(version)), reason: "is there already, and versions are never changed",

@@ -61,7 +61,7 @@ extension Store {
             guard let directory = try table.subdirectoryIfPresent(String(version)) else { continue }
             var size = 0
             for file in try directory.names() {
-                size += try directory.fileIfPresent(file)?.size ?? 0
+                size += (try? directory.fileIfPresent(file))?.size ?? 0
             }
             result.append(TableVersion(name: name, version: version, isCurrent: version == current, size: size))
         }
@@ -124,9 +124,12 @@ extension Store {
         try table.names().compactMap(version).sorted()
     }
 
+    /// The versions that a table can have; the largest is a whole number in every language's floating point.
+    static let possibleVersions = 1...1 << 53
+
     /// A version in decimal as it is written in paths: no sign, no leading zero.
     private static func version(_ text: String) -> Int? {
-        guard let version = Int(text), version > 0, String(version) == text else { return nil }
+        guard let version = Int(text), possibleVersions.contains(version), String(version) == text else { return nil }
         return version
     }
 

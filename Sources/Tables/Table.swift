@@ -25,12 +25,8 @@ public final class Table: Sendable {
                 path: path, reason: "holds version '\(manifest.version)' of the table '\(manifest.name)'",
                 remedy: "move it to its place or publish the table again")
         }
-        var files: [SafetensorsFile] = []
-        for file in manifest.files {
-            files.append(try Self.open(file, in: directory))
-        }
-        self.files = files
-        try Self.check(manifest, files)
+        files = try Self.openFiles(manifest, in: directory)
+        try check()
     }
 
     /// The tensor of a name, checked, in the mapped file.
@@ -47,6 +43,20 @@ public final class Table: Sendable {
 // MARK: - Checks
 
 extension Table {
+    private static func openFiles(
+        _ manifest: Manifest, in directory: Directory
+    ) throws(TableError) -> [SafetensorsFile] {
+        var files: [SafetensorsFile] = []
+        var names: Set<String> = []
+        for file in manifest.files {
+            guard names.insert(file.name).inserted else {
+                throw damaged(directory.path(of: ManifestFile.name), "names the file '\(file.name)' twice")
+            }
+            files.append(try open(file, in: directory))
+        }
+        return files
+    }
+
     private static func open(_ stated: File, in directory: Directory) throws(TableError) -> SafetensorsFile {
         guard isPlain(stated.name) else {
             throw TableError(
@@ -67,29 +77,24 @@ extension Table {
     }
 
     /// Every tensor of the manifest is in its file as stated, and every tensor of a file is in the manifest.
-    private static func check(_ manifest: Manifest, _ files: [SafetensorsFile]) throws(TableError) {
-        var unstated: [String: [String: SafetensorsHeader.Entry]] = [:]
+    private func check() throws(TableError) {
+        var unstated: [String: (file: SafetensorsFile, entries: [String: SafetensorsHeader.Entry])] = [:]
         for (stated, file) in zip(manifest.files, files) {
-            let entries = Dictionary(file.header.entries.map { ($0.name, $0) }) { first, _ in first }
-            guard unstated.updateValue(entries, forKey: stated.name) == nil else {
-                throw damaged(file.path, "is named twice in the manifest")
-            }
+            unstated[stated.name] = (file, Dictionary(uniqueKeysWithValues: file.header.entries.map { ($0.name, $0) }))
         }
-        let byName = Dictionary(zip(manifest.files.map(\.name), files)) { first, _ in first }
         var names: Set<String> = []
         for tensor in manifest.tensors {
-            guard let file = byName[tensor.file], names.insert(tensor.name).inserted,
-                let entry = unstated[tensor.file]?.removeValue(forKey: tensor.name)
+            guard names.insert(tensor.name).inserted, let file = unstated[tensor.file]?.file,
+                let entry = unstated[tensor.file]?.entries.removeValue(forKey: tensor.name)
             else {
-                throw damaged(
-                    byName[tensor.file]?.path ?? tensor.file,
-                    "has no tensor '\(tensor.name)', or has it twice, which the manifest lists")
+                throw Self.damaged(
+                    "\(path)/\(tensor.file)", "has not the tensor '\(tensor.name)' that the manifest lists")
             }
-            try check(tensor, entry, in: file)
+            try Self.check(tensor, entry, in: file)
         }
-        for (stated, file) in zip(manifest.files, files) {
-            if let name = unstated[stated.name]?.keys.first {
-                throw damaged(file.path, "has the tensor '\(name)', which the manifest does not list")
+        for (file, entries) in unstated.values {
+            if let name = entries.keys.first {
+                throw Self.damaged(file.path, "has the tensor '\(name)', which the manifest does not list")
             }
         }
     }
