@@ -82,7 +82,8 @@ public struct Manifest: Message {
     /// How the table was made: training parameters and sources.
     public var attributes: [Attribute] = []
 
-    /// XXH3 (64 bits, seed 0) of this manifest encoded without this field.
+    /// XXH3 (64 bits, seed 0) of all bytes before this field, which is written last: the file's last nine bytes are its
+    /// tag (0x59) and its value.
     public var checksum: UInt64 = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -280,7 +281,8 @@ extension Manifest {
         /// How the table was made: training parameters and sources.
         @inlinable public var attributes: RepeatedView<Attribute.View> { _pointer.load(fromByteOffset: 160, as: RepeatedView<Attribute.View>.self) }
 
-        /// XXH3 (64 bits, seed 0) of this manifest encoded without this field.
+        /// XXH3 (64 bits, seed 0) of all bytes before this field, which is written last: the file's last nine bytes are its
+        /// tag (0x59) and its value.
         @inlinable public var checksum: UInt64 { _pointer.load(fromByteOffset: 176, as: UInt64.self) }
     }
 
@@ -394,7 +396,8 @@ extension Manifest {
             MessageAppender<Attribute.Builder>(_field: _pointer + 160, _arena: _arena, capacity: capacity)
         }
 
-        /// XXH3 (64 bits, seed 0) of this manifest encoded without this field.
+        /// XXH3 (64 bits, seed 0) of all bytes before this field, which is written last: the file's last nine bytes are its
+        /// tag (0x59) and its value.
         @inlinable public var checksum: UInt64 {
             get { _pointer.load(fromByteOffset: 176, as: UInt64.self) }
             nonmutating set {
