@@ -9,6 +9,7 @@ struct TableField {
     /// Repeated, and its values may also come packed into one length-prefixed run.
     let isPackable: Bool
     let isUTF8: Bool
+    let isBool: Bool
     /// Bytes that each element takes in a repeated field's array; 0 where the field is not repeated.
     let elementSize: UInt8
     /// Tells the singular message fields of a type apart; all from the 64th on share the last bit.
@@ -87,6 +88,7 @@ extension TableField {
         isRepeated = field.isRepeated
         isPackable = field.isRepeated && wireType != .lengthPrefixed
         if case .string = field.definition.kind { isUTF8 = true } else { isUTF8 = false }
+        if case .bool = field.definition.kind { isBool = true } else { isBool = false }
         elementSize = field.isRepeated ? UInt8(memorySize(of: field.type)) : 0
         self.mergeBit = mergeBit
         if case .oneof(let selector) = field.definition.label { oneof = UInt32(selector) } else { oneof = 0 }

@@ -116,11 +116,13 @@ struct Scanner {
             memory &+= length
             cursor = runEnd
         default:
+            var count = 0
             while cursor < runEnd {
                 guard skipVarint(&cursor, runEnd) else { return fail(.malformed, "is a broken varint", type, field) }
+                count &+= 1
             }
-            // At most one element a byte; for bool protobuf-c allocates just that.
-            memory &+= length &* Int(field.pointee.elementSize)
+            // For bools protobuf-c makes room for one a byte, whatever they are.
+            memory &+= (field.pointee.isBool ? length : count) &* Int(field.pointee.elementSize)
         }
         return true
     }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Bytes that someone else owns: the mapped table, the arena, the request. Valid as long as their owner keeps them.
 ///
 /// The zero-copy face of `string` and `bytes` fields, laid out as protobuf-c's `ProtobufCBinaryData`. Equality and
@@ -44,7 +46,14 @@ public struct WireBytes {
 extension WireBytes: Hashable {
     @inlinable
     public static func == (left: Self, right: Self) -> Bool {
-        left.count == right.count && left.buffer.elementsEqual(right.buffer)
+        left.count == right.count && left.hasSameBytes(as: right)
+    }
+
+    /// Whether as many bytes as both have are the same.
+    @usableFromInline
+    func hasSameBytes(as other: Self) -> Bool {
+        guard let baseAddress, let otherAddress = other.baseAddress else { return true }
+        return memcmp(baseAddress, otherAddress, count) == 0
     }
 
     @inlinable

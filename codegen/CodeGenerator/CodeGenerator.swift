@@ -2,6 +2,15 @@ internal import Wire
 
 /// The plugin: a request from protoc in, a response out.
 public enum CodeGenerator {
+    /// What the plugin prints to someone who runs it by hand.
+    public static let usage = """
+        protoc-gen-fletch is a plugin of protoc. Run it by
+
+            protoc --plugin=protoc-gen-fletch=PATH -I PROTO_ROOT --fletch_out=OPTIONS:OUTPUT_FOLDER FILES
+
+        where \(GeneratorOptions.help), separated by commas.
+        """
+
     /// Schemas have no size limit in protoc; this one only stops runaway input.
     private static let limits = DecodeLimits(memory: 1 << 30)
 

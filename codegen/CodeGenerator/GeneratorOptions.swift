@@ -12,7 +12,7 @@ struct GeneratorOptions: Equatable {
     /// Modules that hold types the generated code refers to.
     var modules: [String] = []
 
-    private static let help =
+    static let help =
         "the options are messages=true|false, services=true|false, visibility=public|package|internal, module=NAME"
 
     init() {}

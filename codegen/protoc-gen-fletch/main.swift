@@ -3,6 +3,11 @@
 internal import CodeGenerator
 internal import Glibc
 
+guard CommandLine.argc == 1 else {
+    print(CodeGenerator.usage)
+    exit(CommandLine.arguments[1] == "--help" ? 0 : 2)
+}
+
 var request: [UInt8] = []
 var chunk = [UInt8](repeating: 0, count: 1 << 16)
 while true {
