@@ -7,8 +7,10 @@ public struct Indirect<Value: Sendable & Hashable>: Sendable, Hashable {
 
     private var box: Box
 
+    /// Holds `wrappedValue`.
     public init(wrappedValue: Value) { box = .value(wrappedValue) }
 
+    /// The value, as if it were held in place.
     public var wrappedValue: Value {
         get {
             switch box {

@@ -51,7 +51,9 @@ extension MessageView {
 /// A repeated field in an arena, read in place: a count and a pointer, valid until the arena is reset.
 @frozen
 public struct RepeatedView<Element: RepeatedElement>: RandomAccessCollection {
+    /// The number of elements.
     public let count: Int
+    /// The first element's memory; may be anything where there are none.
     public let baseAddress: UnsafeRawPointer?
 
     @inlinable

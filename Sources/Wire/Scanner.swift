@@ -77,26 +77,33 @@ struct Scanner {
                     return fail(.malformed, "is cut short", type, field)
                 }
             default:
-                guard let length = readLength(&cursor, end) else {
-                    return fail(.malformed, "is cut short or has a broken length", type, field)
-                }
-                let value = cursor
-                cursor += length
-                if let inner = field.pointee.message {
-                    guard depth > 0 else { return fail(.tooDeep, "is nested too deep", type, field) }
-                    needsMerge = needsMerge || seen & field.pointee.mergeBit != 0
-                    seen |= field.pointee.mergeBit
-                    guard scan(inner, value, cursor, depth: depth &- 1) else { return false }
-                } else {
-                    memory &+= roundedToArena(length)
-                    guard !field.pointee.isUTF8 || isValidUTF8(value, cursor) else {
-                        return fail(.invalidUTF8, "is not valid UTF-8", type, field)
-                    }
-                }
+                guard scanDelimited(field, &cursor, end, type, &seen, depth: depth) else { return false }
             }
             memory &+= Int(field.pointee.elementSize)
         }
         return charge(Self.recordMemory(fieldCount), type)
+    }
+
+    /// A string, bytes or a message; `cursor` is at its length. `seen` has the singular messages met so far.
+    @inline(__always)
+    private mutating func scanDelimited(
+        _ field: UnsafePointer<TableField>, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ type: UnsafePointer<MessageTable>, _ seen: inout UInt64, depth: Int
+    ) -> Bool {
+        guard let length = readLength(&cursor, end) else {
+            return fail(.malformed, "is cut short or has a broken length", type, field)
+        }
+        let value = cursor
+        cursor += length
+        guard let inner = field.pointee.message else {
+            memory &+= roundedToArena(length)
+            return !field.pointee.isUTF8 || isValidUTF8(value, cursor)
+                || fail(.invalidUTF8, "is not valid UTF-8", type, field)
+        }
+        guard depth > 0 else { return fail(.tooDeep, "is nested too deep", type, field) }
+        needsMerge = needsMerge || seen & field.pointee.mergeBit != 0
+        seen |= field.pointee.mergeBit
+        return scan(inner, value, cursor, depth: depth &- 1)
     }
 
     /// A run of packed values; `cursor` is at its length.

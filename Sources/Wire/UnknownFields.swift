@@ -6,6 +6,7 @@ public struct UnknownFields: Sendable, Hashable {
     /// The fields, tags included, as they follow the known fields of an encoded message.
     public private(set) var bytes: [UInt8]
 
+    /// No fields.
     public init() { bytes = [] }
 
     /// Copies the unknown fields of a message in an arena.

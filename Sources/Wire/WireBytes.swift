@@ -6,6 +6,7 @@ internal import Glibc
 /// hash are those of the content.
 @frozen
 public struct WireBytes {
+    /// The number of bytes.
     public let count: Int
     /// nil exactly where there are no bytes: protobuf-c leaves a field out by its null pointer, not by its count.
     public let baseAddress: UnsafeRawPointer?
@@ -36,6 +37,7 @@ public struct WireBytes {
         self.init(start: literal.utf8Start, count: literal.utf8CodeUnitCount)
     }
 
+    /// Whether there are no bytes.
     @inlinable public var isEmpty: Bool { count == 0 }
 
     /// The same bytes as the standard library's pointer type.
@@ -63,6 +65,7 @@ extension WireBytes: Hashable {
 }
 
 extension WireBytes: CustomStringConvertible {
+    /// The bytes as text.
     public var description: String { String(self) }
 }
 

@@ -12,15 +12,18 @@ public struct WireError: Error, Sendable, Hashable, CustomStringConvertible {
         case tooLarge
     }
 
+    /// The kind of refusal.
     public var code: Code
     /// What is wrong, naming the message type and, where there is one, the field.
     public var message: String
 
+    /// Makes an error; `message` names the type and field.
     public init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
     }
 
+    /// The message.
     public var description: String { message }
 }
 
@@ -31,6 +34,7 @@ public struct DecodeLimits: Sendable {
     /// Bytes of memory that the decoded message may take. Messages full of empty submessages grow 50-fold.
     public var memory: Int
 
+    /// The limits; by default those that suit a server's requests.
     @inlinable
     public init(depth: Int = 100, memory: Int = 64 << 20) {
         self.depth = depth

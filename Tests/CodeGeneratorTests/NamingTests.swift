@@ -20,6 +20,7 @@ import Testing
         #expect(Naming.property("class") == "`class`")
         #expect(Naming.property("descriptor") == "descriptor_p")
         #expect(Naming.property("unknown_fields") == "unknownFields_p")
+        #expect(Naming.method("Copy") == "copy" && Naming.method("Default") == "`default`")
         #expect(Naming.type("View", suffix: "Message") == "ViewMessage")
         #expect(Naming.type("Type", suffix: "Enum") == "TypeEnum")
         #expect(Naming.type("RelatedItem", suffix: "Message") == "RelatedItem")

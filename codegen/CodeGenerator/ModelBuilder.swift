@@ -196,7 +196,7 @@ struct ModelBuilder {
             }
             methods.append(
                 ServiceModel.Method(
-                    name: method.name, swiftName: Naming.property(method.name),
+                    name: method.name, swiftName: Naming.method(method.name),
                     comment: comments[path + [Comments.Step.method, Int32(position)], or: "The method `\(place)`."],
                     input: try type(method.inputType, at: place).swiftName,
                     output: try type(method.outputType, at: place).swiftName))

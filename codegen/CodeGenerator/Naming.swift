@@ -7,6 +7,9 @@ enum Naming {
         return escaped(camel)
     }
 
+    /// `GetById` becomes `getByID`.
+    static func method(_ name: String) -> String { escaped(lowerCamelCase(name)) }
+
     /// A message's, enum's or service's name; with `suffix` where Swift or the generated code needs the name itself.
     static func type(_ name: String, suffix: String) -> String {
         reservedTypes.contains(name) || keywords.contains(name) ? name + suffix : name
@@ -89,8 +92,8 @@ enum Naming {
 
     /// Members that generated messages have beside their fields.
     private static let reservedProperties: Set<String> = [
-        "_arena", "_pointer", "_stride", "descriptor", "encodedSize", "hashValue", "unknownFields", "view", "init",
-        "self", "Type",
+        "_arena", "_pointer", "_stride", "copy", "descriptor", "encode", "encoded", "encodedSize", "hashValue",
+        "unknownFields", "view", "init", "self", "Type",
     ]
 
     /// Members that generated enums have beside their values.

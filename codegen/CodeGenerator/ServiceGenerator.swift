@@ -27,6 +27,7 @@ struct ServiceGenerator {
             printer.document("The request path of each method.")
             printer.block("\(access) enum Path {") { printer in
                 for method in model.methods {
+                    printer.document("The path of `\(method.name)`.")
                     printer.print(
                         "\(access) static let \(method.swiftName) = \"/\(model.fullName)/\(method.name)\"")
                 }

@@ -11,7 +11,9 @@ public enum QQuirky {
 
     /// The request path of each method.
     public enum Path {
+        /// The path of `Echo`.
         public static let echo = "/quirks.Quirky/Echo"
+        /// The path of `GetById`.
         public static let getByID = "/quirks.Quirky/GetById"
     }
 

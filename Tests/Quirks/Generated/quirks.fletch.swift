@@ -6,7 +6,7 @@ public import Wire
 /// What the types of `quirks.proto` share.
 public enum QQuirksSchema {
     /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "23c2c7221e6e0df6"
+    public static let fingerprint = "f7317ee9ad350477"
 
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("quirks.Scalars", size: 152, fields: [
@@ -108,7 +108,7 @@ public enum QQuirksSchema {
             FieldDefinition(1, "colour", .message(.type(Quirks_Imported_Colour.descriptor)), .implicit, offset: 24),
             FieldDefinition(2, "size", .enumeration, .implicit, offset: 32),
         ]),
-        MessageDefinition("quirks.Names", size: 168, fields: [
+        MessageDefinition("quirks.Names", size: 184, fields: [
             FieldDefinition(1, "class", .string, .implicit, offset: 24),
             FieldDefinition(2, "self", .string, .implicit, offset: 40),
             FieldDefinition(3, "descriptor", .string, .implicit, offset: 56),
@@ -119,6 +119,7 @@ public enum QQuirksSchema {
             FieldDefinition(8, "view", .message(.index(15)), .implicit, offset: 136),
             FieldDefinition(9, "type", .enumeration, .implicit, offset: 144),
             FieldDefinition(10, "unknown_fields", .string, .implicit, offset: 152),
+            FieldDefinition(11, "encoded", .string, .implicit, offset: 168),
         ]),
         MessageDefinition("quirks.Names.View", size: 40, fields: [
             FieldDefinition(1, "message", .string, .implicit, offset: 24),
@@ -755,6 +756,9 @@ public struct QNames: Message {
     /// The field `unknown_fields`.
     public var unknownFields_p: String = ""
 
+    /// The field `encoded`.
+    public var encoded_p: String = ""
+
     /// Fields of a decoded message that this schema does not name.
     public var unknownFields = UnknownFields()
 
@@ -770,7 +774,8 @@ public struct QNames: Message {
         init_p: String = "",
         view_p: QNames.ViewMessage? = nil,
         type: QNames.TypeEnum = QNames.TypeEnum(rawValue: 0),
-        unknownFields_p: String = ""
+        unknownFields_p: String = "",
+        encoded_p: String = ""
     ) {
         self.`class` = `class`
         self.self_p = self_p
@@ -782,6 +787,7 @@ public struct QNames: Message {
         self.view_p = view_p
         self.type = type
         self.unknownFields_p = unknownFields_p
+        self.encoded_p = encoded_p
     }
 
     /// The enum `quirks.Names.Type`.
@@ -2547,6 +2553,9 @@ extension QNames {
 
         /// The field `unknown_fields`.
         @inlinable public var unknownFields_p: WireBytes { _pointer.load(fromByteOffset: 152, as: WireBytes.self) }
+
+        /// The field `encoded`.
+        @inlinable public var encoded_p: WireBytes { _pointer.load(fromByteOffset: 168, as: WireBytes.self) }
     }
 
     /// ``QNames`` being made in an arena.
@@ -2645,6 +2654,14 @@ extension QNames {
                 _pointer.storeBytes(of: newValue, toByteOffset: 152, as: WireBytes.self)
             }
         }
+
+        /// The field `encoded`.
+        @inlinable public var encoded_p: WireBytes {
+            get { _pointer.load(fromByteOffset: 168, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 168, as: WireBytes.self)
+            }
+        }
     }
 
     public init(_ view: View) {
@@ -2658,6 +2675,7 @@ extension QNames {
         self.view_p = view.view_p.map { QNames.ViewMessage($0) }
         self.type = view.type
         self.unknownFields_p = String(view.unknownFields_p)
+        self.encoded_p = String(view.encoded_p)
         self.unknownFields = UnknownFields(view)
     }
 
@@ -2672,6 +2690,7 @@ extension QNames {
         if let message = self.view_p { message.copy(into: builder.makeView()) }
         builder.type = self.type
         builder.unknownFields_p = builder._arena.copy(self.unknownFields_p)
+        builder.encoded_p = builder._arena.copy(self.encoded_p)
         self.unknownFields.copy(into: builder)
     }
 }

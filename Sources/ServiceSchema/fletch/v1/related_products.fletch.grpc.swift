@@ -13,7 +13,9 @@ public enum RelatedProducts {
 
     /// The request path of each method.
     public enum Path {
+        /// The path of `Related`.
         public static let related = "/fletch.v1.RelatedProducts/Related"
+        /// The path of `RelatedBatch`.
         public static let relatedBatch = "/fletch.v1.RelatedProducts/RelatedBatch"
     }
 

@@ -12,6 +12,7 @@ public enum Health {
 
     /// The request path of each method.
     public enum Path {
+        /// The path of `Check`.
         public static let check = "/grpc.health.v1.Health/Check"
     }
 

@@ -1,0 +1,54 @@
+import Testing
+
+@testable import Wire
+
+/// More fields than the scanner has bits and than protobuf-c has room for on its stack.
+@Suite struct ManyFieldsTests {
+    private static let count = 300
+
+    /// Each field is a message of the type itself; numbers have gaps, and go beyond the table of small ones.
+    private static let type: MessageDescriptor = {
+        let fields = (0..<count).map { index in
+            FieldDefinition(
+                UInt32(index + 1 + index / 10), "child", .message(.index(0)), .implicit, offset: 24 + 8 * index)
+        }
+        return MessageDescriptor.define([MessageDefinition("test.Wide", size: 24 + 8 * count, fields: fields)])[0]
+    }()
+
+    private func field(_ index: Int, _ payload: [UInt8] = []) -> [UInt8] {
+        varint((index + 1 + index / 10) << 3 | 2) + varint(payload.count) + payload
+    }
+
+    /// What the bytes decode to, encoded again.
+    private func reencoded(_ bytes: [UInt8]) throws -> [UInt8] {
+        let arena = Arena(capacity: 16)
+        defer { arena.destroy() }
+        return try bytes.withUnsafeBytes { bytes in
+            let message = try decode(bytes, as: Self.type, in: arena, limits: DecodeLimits())
+            let memory = arena.state.pointee.overflowBytes - arena.state.pointee.available
+            let scanned = try Scanner.scan(bytes, as: Self.type, limits: DecodeLimits())
+            #expect(memory <= scanned.memory)
+            return [UInt8](unsafeUninitializedCapacity: encodedSize(message)) { buffer, count in
+                count = encode(message, into: buffer.baseAddress!)
+            }
+        }
+    }
+
+    @Test func everyFieldIsFound() throws {
+        for index in 0..<Self.count {
+            let bytes = field(index, field(Self.count - 1 - index))
+            #expect(try reencoded(bytes) == bytes)
+        }
+        let all = (0..<Self.count).flatMap { field($0) }
+        #expect(try reencoded(all) == all)
+        // The numbers between are unknown.
+        let unknown = varint(11 << 3 | 2) + [0]
+        #expect(try reencoded(unknown + field(0)) == field(0) + unknown)
+    }
+
+    @Test func fieldsThatShareABitAreMergedApart() throws {
+        let bytes = field(70, field(1)) + field(71, field(2)) + field(70, field(3)) + field(299, field(4))
+        #expect(
+            try reencoded(bytes) == field(70, field(1) + field(3)) + field(71, field(2)) + field(299, field(4)))
+    }
+}
