@@ -86,7 +86,7 @@ class Server:
         done = int(total[2])
         self.requests += done
         latency = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", result.stdout)
-        if record:
+        if record and cpu > 0:  # where the kernel's counter lags, this round's CPU shows in the next
             self.rounds.setdefault(shape, []).append(
                 {"cpu": 1e6 * cpu / done, "rate": done / seconds, "bytes": int(data[1]) / done,
                  "mean": latency[1] if latency else "-"})

@@ -1,14 +1,16 @@
 internal import Glibc
 
-/// A bound socket that a loop can listen on. Several share one address (SO_REUSEPORT): the kernel spreads
-/// connections over them, so that loops share nothing.
+/// A bound socket that a loop can listen on.
 public struct ListeningSocket: Sendable {
     let descriptor: Int32
     /// Where it is bound; the port is the real one where 0 was asked for.
     public let address: ListenAddress
 
     /// Binds a socket to `address`.
-    public init(_ address: ListenAddress) throws(EventLoopError) {
+    ///
+    /// - Parameter isShared: Whether further sockets may have the address (SO_REUSEPORT): the kernel then spreads
+    ///   connections over them, so that loops share nothing.
+    public init(_ address: ListenAddress, isShared: Bool) throws(EventLoopError) {
         let action = "listen on \(address)"
         let family = address.host.contains(":") ? AF_INET6 : AF_INET
         descriptor = socket(family, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -16,7 +18,7 @@ public struct ListeningSocket: Sendable {
         var one: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size)
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, size)
+        if isShared { setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &one, size) }
         // [::] is for IPv6 alone, whatever the system's default: what is listened on is what was written.
         if family == AF_INET6 { setsockopt(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &one, size) }
         let descriptor = descriptor

@@ -74,9 +74,7 @@ private func onHeader(
     }
     // Trailers of a request mean nothing in gRPC: they are counted and dropped.
     guard headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
-    stream.pointee.log.append(
-        name: UnsafeRawBufferPointer(start: name, count: nameCount),
-        value: UnsafeRawBufferPointer(start: value, count: valueCount))
+    stream.pointee.log.append(name: name!, nameCount: nameCount, value: value!, valueCount: valueCount)
     return 0
 }
 
@@ -88,7 +86,8 @@ private func onDataChunk(
     nghttp2_session_consume_connection(session, count)
     if UInt32(flags) & NGHTTP2_FLAG_END_STREAM.rawValue == 0 { nghttp2_session_consume_stream(session, id, count) }
     guard let stream = state.pointee.stream(id) else { return 0 }
-    state.pointee.delegate.session(received: UnsafeRawBufferPointer(start: bytes, count: count), on: stream)
+    let bytes = UnsafeRawBufferPointer(start: bytes, count: count)
+    state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(received: bytes, on: stream) }
     return 0
 }
 
@@ -122,7 +121,7 @@ private func receivedHeaders(_ state: State, _ header: nghttp2_frame_hd, _ categ
     if category == NGHTTP2_HCAT_REQUEST {
         state.pointee.noProgressFrames.earn(state.pointee.noProgressFramesPerRequest)
         stream.pointee.requestEnded = ended
-        state.pointee.delegate.session(receivedHeadersOn: stream)
+        state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(receivedHeadersOn: stream) }
     }
     if ended { receivedEnd(state, id: stream.pointee.id) }
 }
@@ -130,13 +129,13 @@ private func receivedHeaders(_ state: State, _ header: nghttp2_frame_hd, _ categ
 private func receivedEnd(_ state: State, id: Int32) {
     guard !state.pointee.isTerminated, let stream = state.pointee.stream(id) else { return }
     stream.pointee.requestEnded = true
-    state.pointee.delegate.session(receivedEndOn: stream)
+    state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(receivedEndOn: stream) }
 }
 
 private func onStreamClose(_: OpaquePointer?, id: Int32, code: UInt32, user: UnsafeMutableRawPointer?) -> Int32 {
     let state = state(user)
     guard let stream = state.pointee.stream(id) else { return 0 }
-    state.pointee.delegate.session(closed: stream)
+    state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(closed: stream) }
     state.pointee.finish(stream)
     return 0
 }

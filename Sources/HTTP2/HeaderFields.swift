@@ -24,13 +24,15 @@ struct HeaderLog {
         count = 0
     }
 
-    mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        let size = 8 &+ name.count &+ value.count
+    /// Appends a field; nghttp2 gives neither name nor value without an address.
+    @inline(__always)
+    mutating func append(name: UnsafeRawPointer, nameCount: Int, value: UnsafeRawPointer, valueCount: Int) {
+        let size = 8 &+ nameCount &+ valueCount
         if size > capacity &- count { grow(by: size) }
         let entry = base + count
-        entry.storeBytes(of: UInt64(truncatingIfNeeded: name.count | value.count &<< 32), as: UInt64.self)
-        if let bytes = name.baseAddress { (entry + 8).copyMemory(from: bytes, byteCount: name.count) }
-        if let bytes = value.baseAddress { (entry + 8 + name.count).copyMemory(from: bytes, byteCount: value.count) }
+        entry.storeBytes(of: UInt64(truncatingIfNeeded: nameCount | valueCount &<< 32), as: UInt64.self)
+        (entry + 8).copyMemory(from: name, byteCount: nameCount)
+        (entry + 8 + nameCount).copyMemory(from: value, byteCount: valueCount)
         count &+= size
     }
 

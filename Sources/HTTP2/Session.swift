@@ -12,7 +12,7 @@ public final class Session {
     /// A session for a new connection; its SETTINGS are the first thing ``fill(_:)`` gives.
     ///
     /// - Parameter delegate: Not retained; must live until ``close()``.
-    public init(resources: SessionResources, delegate: any SessionDelegate) throws(HTTP2Error) {
+    public init(resources: SessionResources, delegate: SessionDelegate) throws(HTTP2Error) {
         self.resources = resources
         state = .allocate(capacity: 1)
         state.initialize(to: SessionState(resources: resources, delegate: delegate))
@@ -37,7 +37,7 @@ public final class Session {
         guard let session = state.pointee.session else { return }
         state.pointee.session = nil
         while let stream = state.pointee.openStreams {
-            state.pointee.delegate.session(closed: stream)
+            state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(closed: stream) }
             state.pointee.finish(stream)
         }
         nghttp2_session_del(session)

@@ -1,15 +1,20 @@
 /// What a session tells the layer above while it reads. The calls come from within `Session.receive`, `Session.fill`
 /// and `Session.close`; answering from within them is fine, closing the session is not.
-public protocol SessionDelegate: AnyObject {
+///
+/// A class to inherit from rather than a protocol: a call through an existential counts references, four times for
+/// each request.
+open class SessionDelegate {
+    public init() {}
+
     /// All header fields of a request are in `stream.pointee.fields`.
-    func session(receivedHeadersOn stream: UnsafeMutablePointer<Stream>)
+    open func session(receivedHeadersOn stream: UnsafeMutablePointer<Stream>) {}
 
     /// Bytes of a request's body, valid during the call.
-    func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<Stream>)
+    open func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<Stream>) {}
 
     /// The request is complete. Also called right after `session(receivedHeadersOn:)` where there is no body.
-    func session(receivedEndOn stream: UnsafeMutablePointer<Stream>)
+    open func session(receivedEndOn stream: UnsafeMutablePointer<Stream>) {}
 
     /// The stream is over, answered or not; its memory goes back to the pool after this call.
-    func session(closed stream: UnsafeMutablePointer<Stream>)
+    open func session(closed stream: UnsafeMutablePointer<Stream>) {}
 }

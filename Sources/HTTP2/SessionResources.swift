@@ -38,6 +38,7 @@ public final class SessionResources {
         nghttp2_session_callbacks_del(callbacks)
         nghttp2_option_del(options)
         allocator.deallocate()
+        pool.destroy()
     }
 
     func takeStream(id: Int32) -> UnsafeMutablePointer<Stream> {

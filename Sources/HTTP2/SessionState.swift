@@ -6,7 +6,7 @@ struct SessionState {
     var session: OpaquePointer?
     let resources: Unmanaged<SessionResources>
     /// Not retained: the delegate outlives the session.
-    unowned(unsafe) let delegate: any SessionDelegate
+    let delegate: Unmanaged<SessionDelegate>
     /// Where `send_data` puts frames, set during `fill`.
     var output: Unmanaged<OutputBuffer>?
 
@@ -31,9 +31,9 @@ struct SessionState {
     var noProgressFrames: TokenBucket
     var ownResets: TokenBucket
 
-    init(resources: SessionResources, delegate: any SessionDelegate) {
+    init(resources: SessionResources, delegate: SessionDelegate) {
         self.resources = .passUnretained(resources)
-        self.delegate = delegate
+        self.delegate = .passUnretained(delegate)
         maxHeaderListBytes = resources.limits.maxHeaderListBytes
         abortHeaderListBytes = maxHeaderListBytes * resources.limits.headerListAbortFactor
         noProgressFramesPerRequest = resources.limits.noProgressFramesPerRequest

@@ -41,11 +41,12 @@ enum Rejection: Error, Hashable {
         }
     }
 
-    /// Header fields beyond the status that tell the caller what would be accepted.
+    /// A field beyond the status that tells the caller what would be accepted, or when.
     var extraField: (name: String, value: String)? {
         switch self {
         case .methodNotAllowed: ("allow", "POST")
         case .unknownEncoding: ("grpc-accept-encoding", "identity")
+        case .overloaded: ("grpc-retry-pushback-ms", "1000")  // a loop answers hundreds of thousands of calls in it
         default: nil
         }
     }

@@ -14,6 +14,7 @@ public final class ServerConnection: SessionDelegate {
 
     public init(dispatcher: Dispatcher) throws(HTTP2Error) {
         self.dispatcher = dispatcher
+        super.init()
         session = try Session(resources: dispatcher.resources, delegate: self)
     }
 
@@ -62,7 +63,7 @@ public final class ServerConnection: SessionDelegate {
 
     // MARK: SessionDelegate
 
-    public func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
         receivingCount &+= 1
@@ -75,7 +76,8 @@ public final class ServerConnection: SessionDelegate {
         }
     }
 
-    public func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>)
+    {
         let call = call(of: stream)
         guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
@@ -85,7 +87,7 @@ public final class ServerConnection: SessionDelegate {
         }
     }
 
-    public func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
         guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
@@ -96,7 +98,7 @@ public final class ServerConnection: SessionDelegate {
         }
     }
 
-    public func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
         if call.pointee.phase == .receiving { receivingCount &-= 1 }
         call.pointee.clear(budget: &dispatcher.shared.pointee.budget)

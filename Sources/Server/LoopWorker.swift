@@ -45,8 +45,25 @@ final class LoopWorker: @unchecked Sendable {
             preface: configuration.prefaceTimeout.nanoseconds, headers: configuration.headersTimeout.nanoseconds,
             stall: configuration.stallTimeout.nanoseconds, idle: configuration.idleTimeout.nanoseconds,
             announce: configuration.announceTimeout.nanoseconds)
-        loop = try EventLoop()
-        listener = try TCPListener(socket, on: loop) { [unowned self] in accept($0) }
+        do throws(EventLoopError) {
+            loop = try EventLoop()
+        } catch {
+            socket.close()
+            throw error
+        }
+        do throws(EventLoopError) {
+            listener = try TCPListener(socket, on: loop) { [unowned self] in accept($0) }
+        } catch {
+            abandon()
+            throw error
+        }
+    }
+
+    /// Ends a worker that never ran.
+    func abandon() {
+        listener?.close()
+        loop.proxy.close()
+        loop.run()
     }
 
     var proxy: LoopProxy { loop.proxy }

@@ -42,16 +42,8 @@ public final class Server: Sendable {
     /// - Throws: Where the address cannot be had, in words that name it.
     public func start() throws(EventLoopError) -> ListenAddress {
         LoopSignal.ignoreBrokenPipes()
-        var address = configuration.address
-        var workers: [LoopWorker] = []
-        for index in 0..<max(1, configuration.loopCount) {
-            let socket = try ListeningSocket(address)
-            address = socket.address
-            workers.append(
-                try LoopWorker(
-                    index: index, socket: socket, configuration: configuration, logger: logger, server: self))
-        }
-        state.withLock { [workers] state in
+        let (workers, address) = try makeWorkers()
+        state.withLock { state in
             state.workers = workers
             state.runningLoops = workers.count
         }
@@ -61,6 +53,29 @@ public final class Server: Sendable {
         }
         logger.info("listening on \(address)", metadata: ["loops": "\(workers.count)"])
         return address
+    }
+
+    private func makeWorkers() throws(EventLoopError) -> ([LoopWorker], ListenAddress) {
+        let count = max(1, configuration.loopCount)
+        var address = configuration.address
+        if count > 1, address.port != 0 {
+            // Shared sockets would also share with another server; an unshared one tells whether there is any.
+            try ListeningSocket(address, isShared: false).close()
+        }
+        var workers: [LoopWorker] = []
+        do throws(EventLoopError) {
+            for index in 0..<count {
+                let socket = try ListeningSocket(address, isShared: count > 1)
+                address = socket.address
+                workers.append(
+                    try LoopWorker(
+                        index: index, socket: socket, configuration: configuration, logger: logger, server: self))
+            }
+        } catch {
+            for worker in workers { worker.abandon() }
+            throw error
+        }
+        return (workers, address)
     }
 
     /// Waits until the server has drained.

@@ -24,24 +24,26 @@ private final class Recorder: SessionDelegate {
         memory.deallocate()
     }
 
-    func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let names = stream.pointee.fields.map { String(decoding: $0.name, as: UTF8.self) }
         events.append(
             "headers \(stream.pointee.id) \(names.count)\(stream.pointee.headersTooLarge ? " too large" : "")")
     }
 
-    func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
         events.append("data \(stream.pointee.id) \(bytes.count)")
     }
 
-    func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         events.append("end \(stream.pointee.id)")
         guard answers else { return }
         session?.respond(
             to: stream, head: head, body: UnsafeRawBufferPointer(rebasing: memory[..<bodyCount]), trailers: trailers)
     }
 
-    func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) { events.append("closed \(stream.pointee.id)") }
+    override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
+        events.append("closed \(stream.pointee.id)")
+    }
 }
 
 /// A session and the peer that talks to it.

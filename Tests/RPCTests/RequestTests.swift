@@ -161,6 +161,7 @@ private let rows: [Row] = [
                 + dataFrame(stream: 1, framed([], length: 200_000), end: false))
         for _ in 0..<12 { harness.send(dataFrame(stream: 1, [UInt8](repeating: 1, count: 16_000), end: false)) }
         #expect(harness.response().status == Int(StatusCode.resourceExhausted.rawValue))
+        #expect(harness.response()["grpc-retry-pushback-ms"] == "1000")
         harness.send(unaryCall(stream: 3, "/test.Echo/Echo", [UInt8](repeating: 1, count: 10_000)))
         #expect(harness.response(3).status == 0)
     }

@@ -132,14 +132,22 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(seen.waitForAll().sorted() == [0, 1, 2])
     }
 
-    @Test func refusesAnAddressInUse() throws {
-        // SO_REUSEPORT would share the port; an address that is not ours cannot be bound at all.
+    @Test(arguments: [1, 2]) func refusesAnAddressInUse(_ loopCount: Int) throws {
+        let running = try Running { $0.loopCount = loopCount }
+        var configuration = ServerConfiguration(address: running.address)
+        configuration.loopCount = 2
+        let second = Server(configuration, logger: Logger(label: "test")) { _ in [] }
         #expect {
-            let server = Server(
-                ServerConfiguration(address: try ListenAddress("192.0.2.1:0")), logger: Logger(label: "test")
-            ) { _ in [] }
-            _ = try server.start()
-        } throws: { "\($0)".hasPrefix("cannot listen on 192.0.2.1:0: ") }
+            _ = try second.start()
+        } throws: { "\($0)" == "cannot listen on \(running.address): address already in use" }
+    }
+
+    @Test func endsLoopsThatCouldNotAllStart() throws {
+        // 192.0.2.1 is reserved for documentation: no machine has it.
+        let server = Server(
+            ServerConfiguration(address: try ListenAddress("192.0.2.1:0")), logger: Logger(label: "test")
+        ) { _ in [] }
+        #expect { _ = try server.start() } throws: { "\($0)".hasPrefix("cannot listen on 192.0.2.1:0: ") }
     }
 }
 
