@@ -33,7 +33,7 @@ done
 address=$(sed -n 's/.*listening on \([^ ]*\).*/\1/p' "$server_output")
 printf 'listening on %s\n' "$address"
 
-package=${1:-gimp}
+package=${1:-vlc}
 step "5. What to install after $package"
 run "$fletch" query related --server "$address" --product "$package" --limit 10
 follows=$("$fletch" query related --server "$address" --product "$package" --limit 1 --json |
@@ -41,6 +41,12 @@ follows=$("$fletch" query related --server "$address" --product "$package" --lim
 
 step "6. The reverse question has another answer: what to install after $follows"
 run "$fletch" query related --server "$address" --product "$follows" --limit 10
+"$fletch" query related --server "$address" --product "$follows" --limit 1000 --json | .venv/bin/python -c '
+import json, sys
+package, follows = sys.argv[1:]
+ranks = {item["productId"]: rank for rank, item in enumerate(json.load(sys.stdin)["items"], 1)}
+place = f"at place {ranks[package]}" if package in ranks else "not among the first 1000"
+print(f"{package} leads to {follows} first; what {follows} leads to has {package} {place}.")' "$package" "$follows"
 
 step "7. The same from Python, with stock grpcio"
 PYTHONPATH=clients/python run .venv/bin/python clients/python/examples/related.py "$address" "$package"
