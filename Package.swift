@@ -115,6 +115,7 @@ let package = Package(
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
+        tests("Client", ["RPC", "ScriptedPeer"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
         tests(
             "Server",

@@ -6,7 +6,7 @@ final class Connection {
     private let socket: Socket
     private var session: OpaquePointer!
     /// The exchange under way; the callbacks fill it.
-    fileprivate var exchange: Exchange?
+    private var exchange: Exchange?
     /// The server announced that it will take no further calls, or the connection failed.
     fileprivate(set) var isClosing = false
 
@@ -38,6 +38,7 @@ final class Connection {
             isClosing = true
             throw RPCError(.unavailable, "the connection takes no further calls")
         }
+        exchange.stream = stream
         do throws(RPCError) {
             while !exchange.isClosed {
                 try flush()
@@ -54,6 +55,12 @@ final class Connection {
             throw error
         }
         return try exchange.message()
+    }
+
+    /// The exchange under way where `stream` is its stream: what still comes on the stream of an earlier one, which
+    /// was given up, is not its answer.
+    fileprivate func exchange(on stream: Int32) -> Exchange? {
+        exchange?.stream == stream ? exchange : nil
     }
 
     private static func headers(path: String, authority: String, options: CallOptions) -> [(String, String)] {
@@ -143,6 +150,8 @@ func encodeTimeout(_ timeout: Duration) -> String {
 
 /// One request and what came back for it so far.
 final class Exchange {
+    /// Its HTTP/2 stream, once it has one.
+    var stream: Int32 = 0
     private let framed: [UInt8]
     private var sent = 0
     private(set) var isClosed = false
@@ -241,8 +250,9 @@ func percentDecoded(_ text: String) -> String {
     var bytes: [UInt8] = []
     var rest = Substring(text).utf8
     while let byte = rest.popFirst() {
-        if byte == UInt8(ascii: "%"), let value = UInt8(String(Substring(rest.prefix(2))), radix: 16), rest.count >= 2 {
-            bytes.append(value)
+        let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
+        if byte == UInt8(ascii: "%"), digits.count == 2 {
+            bytes.append(UInt8(digits[0] << 4 | digits[1]))
             rest = rest.dropFirst(2)
         } else {
             bytes.append(byte)
@@ -262,7 +272,9 @@ private func readRequest(
     flags: UnsafeMutablePointer<UInt32>?, source: UnsafeMutablePointer<nghttp2_data_source>?,
     user: UnsafeMutableRawPointer?
 ) -> Int {
-    guard let exchange = connection(user).exchange else { return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue) }
+    guard let exchange = connection(user).exchange(on: stream) else {
+        return Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
+    }
     let (count, isLast) = exchange.read(into: UnsafeMutableRawBufferPointer(start: buffer, count: length))
     if isLast { flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue }
     return count
@@ -272,7 +284,7 @@ private func onHeader(
     session: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, name: UnsafePointer<UInt8>?, nameLength: Int,
     value: UnsafePointer<UInt8>?, valueLength: Int, flags: UInt8, user: UnsafeMutableRawPointer?
 ) -> Int32 {
-    connection(user).exchange?.receive(
+    connection(user).exchange(on: frame!.pointee.hd.stream_id)?.receive(
         header: String(decoding: UnsafeBufferPointer(start: name, count: nameLength), as: UTF8.self),
         value: String(decoding: UnsafeBufferPointer(start: value, count: valueLength), as: UTF8.self))
     return 0
@@ -282,8 +294,8 @@ private func onData(
     session: OpaquePointer?, flags: UInt8, stream: Int32, data: UnsafePointer<UInt8>?, length: Int,
     user: UnsafeMutableRawPointer?
 ) -> Int32 {
-    let fits = connection(user).exchange?.receive(data: UnsafeBufferPointer(start: data, count: length)) ?? true
-    if !fits {
+    let fits = connection(user).exchange(on: stream)?.receive(data: UnsafeBufferPointer(start: data, count: length))
+    if fits == false {
         nghttp2_submit_rst_stream(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream, NGHTTP2_CANCEL.rawValue)
     }
     return 0
@@ -299,6 +311,6 @@ private func onFrame(
 private func onClose(
     session: OpaquePointer?, stream: Int32, code: UInt32, user: UnsafeMutableRawPointer?
 ) -> Int32 {
-    connection(user).exchange?.close(code: code)
+    connection(user).exchange(on: stream)?.close(code: code)
     return 0
 }

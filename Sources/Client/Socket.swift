@@ -21,7 +21,8 @@ final class Socket {
         while let address = next {
             next = address.pointee.ai_next
             let descriptor = socket(
-                address.pointee.ai_family, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+                address.pointee.ai_family,
+                Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else {
                 reason = String(cString: strerror(errno))
                 continue

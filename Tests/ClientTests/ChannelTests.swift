@@ -1,0 +1,57 @@
+import Glibc
+import RPC
+import ScriptedPeer
+import Testing
+
+@testable import Client
+
+@Suite struct ChannelTests {
+    private static let window: UInt32 = 1 << 30
+
+    @Test func givesNoCallTheEndOfAnEarlierOne() throws {
+        let givenUp = 4
+        let server = ScriptedServer { connection in
+            connection.grant(window: Self.window)
+            usleep(1_000_000)
+            let last = UInt32(2 * givenUp + 1)
+            connection.read { $0.responses[last]?.ended == true }
+            for stream in stride(from: 1, through: last, by: 2) { connection.answer(stream, [UInt8(stream)]) }
+            connection.read { _ in false }
+        }
+        let channel = try Channel(target: server.target)
+        // More than the systems keep for a server that does not read: resets of calls given up wait behind it.
+        let large = [UInt8](repeating: 7, count: 16 << 20)
+        for _ in 0..<givenUp {
+            #expect {
+                try channel.unary(
+                    path: "/test.Sink/Take", request: large, options: CallOptions(timeout: .milliseconds(200)))
+            } throws: {
+                ($0 as? RPCError)?.code == .deadlineExceeded
+            }
+        }
+        let options = CallOptions(timeout: .seconds(20))
+        #expect(try channel.unary(path: "/test.Sink/Take", request: [1], options: options) == [UInt8(2 * givenUp + 1)])
+    }
+}
+
+@Suite struct ClientParserTests {
+    @Test(arguments: [
+        ("plain", "plain"), ("%41%e2%82%ac", "A\u{20AC}"), ("100%", "100%"), ("%4", "%4"), ("%+f", "%+f"),
+        ("%zz%41", "%zzA"),
+    ]) func decodesPercents(_ text: String, _ decoded: String) {
+        #expect(percentDecoded(text) == decoded)
+    }
+
+    @Test(arguments: [
+        (Duration.zero, "0n"), (.milliseconds(50), "50000000n"), (.seconds(1), "1000000u"),
+        (.seconds(86_400), "86400000m"),
+        (.seconds(-1), "0n"), (.seconds(1_000_000_000_000), "99999999H"),
+    ]) func encodesTimeouts(_ timeout: Duration, _ encoded: String) {
+        #expect(encodeTimeout(timeout) == encoded)
+    }
+
+    @Test(arguments: ["", "localhost", "localhost:", ":1", "localhost:0", "localhost:65536", "::1:50051", "[]:1"])
+    func refusesWhatIsNoTarget(_ text: String) {
+        #expect { _ = try Channel(target: text) } throws: { ($0 as? RPCError)?.code == .invalidArgument }
+    }
+}
