@@ -45,11 +45,18 @@ final class Directory: Sendable {
     func names() throws(TableError) -> [String] {
         // The stream takes over its descriptor, and the position with it: it gets one of its own.
         let own = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard own >= 0, let stream = fdopendir(own) else { throw .system(path, "list the directory") }
+        guard own >= 0 else { throw .system(path, "list the directory") }
+        guard let stream = fdopendir(own) else {
+            let code = errno
+            close(own)
+            throw .system(path, "list the directory", code)
+        }
         defer { closedir(stream) }
         var names: [String] = []
-        errno = 0
-        while let entry = readdir(stream) {
+        while true {
+            // The only sign that an end is no end.
+            errno = 0
+            guard let entry = readdir(stream) else { break }
             let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
                 tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
