@@ -40,7 +40,7 @@ public final class RelatedProductsServing: Sendable {
         self.logger = logger
         slots = (0..<loopCount).map { _ in LoopSlot() }
         var table: RelatedTable?
-        if let version = try store.servedVersion(of: name) {
+        if let version = try store.currentVersion(of: name) {
             table = try RelatedTable(store.open(name, version: version))
         }
         state = Mutex(State(table: table))
@@ -81,7 +81,7 @@ public final class RelatedProductsServing: Sendable {
         let (served, refused) = state.withLock { ($0.table, $0.refused) }
         var wanted: Int?
         do throws(TableError) {
-            wanted = try store.servedVersion(of: name)
+            wanted = try store.currentVersion(of: name)
             guard let wanted, String(wanted) != served?.table.version, wanted != refused else { return }
             let table = try RelatedTable(store.open(name, version: wanted))
             hand(table, to: server, instead: served)
@@ -99,11 +99,12 @@ public final class RelatedProductsServing: Sendable {
             $0.table = table
             $0.refused = nil
         }
+        let retired = Mutex(old)
         server.onEachLoop { [slots] index in
             slots[index].handler?.serve(table)
         } completion: { [queue] in
-            // Unmapping takes a while: on the queue, not on a loop.
-            queue.async { withExtendedLifetime(old) {} }
+            // Unmapping takes a while: on the queue, not on a loop, whichever of them ends this closure last.
+            queue.async { retired.withLock { $0 = nil } }
         }
         log(table)
         updateHealth(server)
@@ -135,11 +136,4 @@ private struct KeptSources: @unchecked Sendable {
 /// The handler of one loop, touched on that loop's thread alone.
 private final class LoopSlot: @unchecked Sendable {
     var handler: RelatedProductsHandler?
-}
-
-extension Store {
-    /// The version of `name` that is to be served; nil where none was published yet.
-    fileprivate func servedVersion(of name: String) throws(TableError) -> Int? {
-        try names().contains(name) ? currentVersion(of: name) : nil
-    }
 }

@@ -68,9 +68,10 @@ extension Store {
         return result
     }
 
-    /// The version of a table that serves; nil where none was ever activated.
+    /// The version of a table that serves; nil where none was ever activated, or the table is not there at all.
     public func currentVersion(of name: String) throws(TableError) -> Int? {
-        try Self.current(in: directory(of: name))
+        guard let table = try directoryIfPresent(of: name) else { return nil }
+        return try Self.current(in: table)
     }
 
     /// The manifest of a version, by default the one that serves; of the version's files nothing is checked.
@@ -84,9 +85,13 @@ extension Store {
         return try Table(found.directory, name: name, version: found.version)
     }
 
-    private func directory(of name: String) throws(TableError) -> Directory {
+    private func directoryIfPresent(of name: String) throws(TableError) -> Directory? {
         try checkName(name)
-        guard let directory = try Directory(path: path).subdirectoryIfPresent(name) else {
+        return try Directory(path: path).subdirectoryIfPresent(name)
+    }
+
+    private func directory(of name: String) throws(TableError) -> Directory {
+        guard let directory = try directoryIfPresent(of: name) else {
             throw TableError(path: path, reason: "has no table '\(name)'", remedy: "publish it, or check the name")
         }
         return directory

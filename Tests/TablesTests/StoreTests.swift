@@ -77,7 +77,9 @@ private func errorText(_ body: () throws -> Void) -> String {
 
     @Test func mistakesAreNamed() throws {
         #expect(errorText { _ = try store.names() }.contains("store: cannot open the directory: No such file"))
+        #expect(errorText { _ = try store.currentVersion(of: "t") }.contains("store: cannot open the directory"))
         try store.publish(1)
+        #expect(try store.currentVersion(of: "u") == nil)
         #expect(errorText { _ = try store.open("u") }.contains("has no table 'u'; publish it"))
         #expect(errorText { _ = try store.open("t", version: 3) }.contains("has no version 3; choose one of: 1"))
         #expect(errorText { try store.activate("t", version: 3) }.contains("has no version 3"))
