@@ -26,9 +26,10 @@ struct Comments {
     /// The comment at a path; a sentence made from the name where there is none, as public things are documented.
     subscript(_ path: [Int32], or name: String) -> String { texts[path] ?? name }
 
-    /// Without the space after each comment mark and the newline at the end.
+    /// Without the space after each comment mark and the newline at the end. A line ends where it ends for Swift, at a
+    /// carriage return too: what follows must not become code.
     private static func clean(_ comment: String) -> String {
-        var lines = comment.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+        var lines = comment.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { line in
             var line = line.hasPrefix(" ") ? line.dropFirst() : line
             while line.hasSuffix(" ") { line.removeLast() }
             return String(line)
