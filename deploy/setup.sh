@@ -11,7 +11,11 @@ if ((${#missing[@]} == 0)) && [[ -n "$(apt-cache dumpavail | head -c 1)" ]]; the
 
 as_root=()
 if ((EUID != 0)); then
-    command -v sudo >/dev/null || { echo "setup: ${missing[*]} must be installed: run this as root once, or install sudo" >&2; exit 1; }
+    command -v sudo >/dev/null || {
+        needed="${missing[*]:+install ${missing[*]} and }update the package lists"
+        echo "setup: cannot $needed without root: run this as root once, or install sudo" >&2
+        exit 1
+    }
     as_root=(sudo)
 fi
 "${as_root[@]}" apt-get update -qq

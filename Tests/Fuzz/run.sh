@@ -14,6 +14,7 @@ export FLETCH_FUZZ=1
 export SWIFT_BACKTRACE=enable=no
 
 fuzzers=${*:-$(sed -n 's/^ *fuzzer("\([^"]*\)".*/\1/p' Package.swift)}
+[ -n "$fuzzers" ] || { echo "Package.swift names no fuzzer: nothing would be tested" >&2; exit 1; }
 toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
 # SwiftPM's executables bring their main, so libFuzzer's must not be linked (-sanitize=fuzzer would).
 library=$("$toolchain/bin/clang" --print-file-name="libclang_rt.fuzzer_no_main-$(uname -m).a")

@@ -30,6 +30,7 @@ for _ in $(seq 100); do
     kill -0 "$server" 2>/dev/null || { cat demo/server.log >&2; exit 1; }
     sleep 0.1
 done
+grep -q 'listening on' "$server_output" || { echo "the server does not listen; see demo/server.log" >&2; exit 1; }
 address=$(sed -n 's/.*listening on \([^ ]*\).*/\1/p' "$server_output")
 printf 'listening on %s\n' "$address"
 
