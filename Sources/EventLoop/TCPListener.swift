@@ -39,6 +39,8 @@ public final class TCPListener {
         guard isOpen else { return }
         while true {
             let accepted = Glibc.accept(descriptor, nil, nil)
+            // A connection that ended while it waited is no reason to leave those behind it.
+            if accepted < 0, errno == ECONNABORTED || errno == EINTR { continue }
             guard accepted >= 0 else { break }
             if let connection = TCPConnection(adopting: accepted, on: loop) { accept(connection) }
         }
