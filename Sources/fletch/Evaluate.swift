@@ -34,6 +34,7 @@ struct EvaluateRelated: ParsableCommand {
     @OptionGroup var training: TrainingArguments
 
     func run() throws {
+        for path in [json, csv, plot].compactMap(\.self) { try checkDirectory(of: path) }
         var options = EvaluationOptions()
         options.testFraction = testFraction
         options.seed = training.seed
@@ -54,6 +55,14 @@ struct EvaluateRelated: ParsableCommand {
         if let json { try write(evaluation.json(), to: json) }
         if let csv { try write(evaluation.csv(), to: csv) }
         if let plot { try write(evaluation.svg(), to: plot) }
+    }
+
+    /// Training takes minutes: a report that cannot be written is better refused before.
+    private func checkDirectory(of path: String) throws {
+        let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
+        guard FileManager.default.isWritableFile(atPath: directory) else {
+            throw CommandError("\(path): cannot be written; check that its directory exists and its permissions")
+        }
     }
 
     private func write(_ text: String, to path: String) throws {

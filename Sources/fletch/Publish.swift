@@ -27,6 +27,10 @@ struct Publish: ParsableCommand {
     @Option(help: "Neighbours kept for each product; longer answers are found by a scan.")
     var listLength = RelatedTableBuilder.defaultListLength
 
+    func validate() throws {
+        guard listLength >= 0 else { throw ValidationError("--list-length must be 0 or more") }
+    }
+
     func run() throws {
         let embeddings = try RelatedEmbeddings(path: related + "/embeddings.safetensors")
         let builder = try RelatedTableBuilder(embeddings, listLength: listLength)

@@ -49,7 +49,7 @@ struct TablesInspect: ParsableCommand {
         let manifest = try argument.opened.manifest(of: name, version: version)
         print("\(manifest.name)/\(manifest.version): \(manifest.kind), written by \(manifest.buildID)")
         print("format \(manifest.formatVersion), schema \(manifest.schemaFingerprint)")
-        for file in manifest.files { print("file \(file.name)  \(formatted(bytes: Int(file.size)))") }
+        for file in manifest.files { print("file \(file.name)  \(formatted(bytes: Int(clamping: file.size)))") }
         for tensor in manifest.tensors {
             let shape = tensor.shape.map(String.init).joined(separator: " x ")
             let hash = String(tensor.xxh3, radix: 16)

@@ -110,6 +110,8 @@ def test_tables_are_listed_and_inspected(store):
     "arguments, word",
     [
         (["publish", "--related", "/nonexistent", "--store", "{tmp}/store"], "/nonexistent"),
+        (["publish", "--related", "{tmp}", "--store", "{tmp}/store", "--list-length=-1"], "--list-length"),
+        (["evaluate", "related", "--edges", "{tmp}/edges.csv", "--json", "{tmp}/none/report.json"], "none/report.json"),
         (["tables", "list", "--store", "/nonexistent"], "/nonexistent"),
         (["serve", "--store", "{tmp}", "--listen", "nowhere"], "--listen"),
         (["serve", "--store", "{tmp}", "--listen", "127.0.0.1:99999"], "--listen"),
