@@ -121,6 +121,13 @@ let package = Package(
             [
                 "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
             ]),
+        tests("Client", ["RPC"]),
+        tests(
+            "Services",
+            [
+                "Client", "EventLoop", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema", "Tables", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
