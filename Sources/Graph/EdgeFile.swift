@@ -100,6 +100,9 @@ private struct Columns {
         of id: UnsafeRawBufferPointer, _ column: String, ids: inout IdentifierTable, in records: RecordReader
     ) throws(EdgeFileError) -> UInt32 {
         guard !id.isEmpty else { throw records.error("the \(column) is empty", "give every node an id") }
+        guard id.count <= Self.longestID else {
+            throw records.error("the \(column) is longer than \(Self.longestID) bytes", "give the nodes shorter ids")
+        }
         let (row, isNew) = ids.add(id)
         // An id seen before has been checked before.
         if isNew, String(validating: id, as: UTF8.self) == nil {
@@ -131,6 +134,8 @@ private struct Columns {
         }
     }
 
+    /// What tables of products hold, told before the training rather than after it.
+    private static let longestID = 1024
     /// More digits than any printed Float or Double has.
     private static let longestNumber = 400
 }
