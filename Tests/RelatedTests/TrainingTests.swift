@@ -127,12 +127,13 @@ import Testing
             ("learning-rate", { $0.learningRate = 0 }), ("learning-rate", { $0.learningRate = .nan }),
             ("negatives", { $0.negatives = 0 }), ("dropout", { $0.dropout = 1 }),
             ("direction-weight", { $0.directionWeight = -1 }), ("valid-fraction", { $0.validFraction = 1 }),
+            ("sampler", { $0.sampler = .uniform(fanout: 0) }),
         ]
         for (name, spoil) in faults {
             var options = TrainingOptions()
             spoil(&options)
             let error = #expect(throws: TrainingError.self) { try DualEmbeddingTrainer(graph, options: options) }
-            #expect(error?.description.hasPrefix(name + " must be") == true)
+            #expect(error?.description.hasPrefix(name + " must ") == true)
         }
     }
 }
