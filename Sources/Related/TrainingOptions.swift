@@ -78,7 +78,8 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         dimension = options.dimension
         layers = options.layers ?? 2
         epochs = options.epochs ?? 24
-        stepsPerEpoch = max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep)
+        stepsPerEpoch = min(
+            max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep), max(graph.edgeCount, 1))
         learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
         negatives = options.negatives
         negativesExponent = 0.5

@@ -185,6 +185,33 @@ import Testing
         #expect(abs(accuracy - 0.5) < 0.06, "\(accuracy)")
     }
 
+    /// With raw scores that say nothing, degrees decide, as far as their weights may be positive.
+    @Test func theOffsetTellsDirectionByDegreesOnlyTheRightWayRound() {
+        var generator = SeededGenerator(seed: 7)
+        // Low rows lead to high ones, and the higher a row the more often it is a target.
+        let pairs = (0..<3000).map { _ in
+            let ends = [generator.uniform(below: 200), generator.uniform(below: 200)].sorted()
+            return (ends[0], ends[1])
+        }
+        for isReversed in [false, true] {
+            // Where everything is led to by the popular, out-degrees tell it: both weights have a right way round.
+            let whole = graph(200, isReversed ? pairs.map { ($0.1, $0.0) } : pairs)
+            let split = EdgeSplit(whole, fraction: 0.1, seed: 1)
+            let heldOut = DirectedGraph(ids: whole.ids, edges: split.heldOut)
+            let offset = DirectionOffset(
+                leads: [Float](repeating: 0, count: heldOut.edgeCount), of: heldOut, train: split.train)
+            let right = heldOut.edges.count {
+                offset.value(Int($0.source), in: split.train) > offset.value(Int($0.target), in: split.train)
+            }
+            #expect(Double(right) > 0.75 * Double(heldOut.edgeCount))
+        }
+        // Ends that are alike in every edge: no weight may be found.
+        let cycle = graph(60, (0..<60).map { ($0, ($0 + 1) % 60) })
+        let held = graph(60, (0..<60).map { ($0, ($0 + 2) % 60) })
+        let none = DirectionOffset(leads: [Float](repeating: 0, count: 60), of: held, train: cycle)
+        #expect((0..<60).allSatisfy { abs(none.value($0, in: cycle)) < 1e-6 })
+    }
+
     @Test func findsDirectionWhereItIs() throws {
         var generator = SeededGenerator(seed: 6)
         let edges = (0..<4000).map { _ in (generator.uniform(below: 200), 200 + generator.uniform(below: 100)) }
