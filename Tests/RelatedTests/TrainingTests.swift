@@ -144,7 +144,7 @@ import Testing
         var options = EvaluationOptions()
         options.testFraction = 0.2
         options.training.dimension = 16
-        options.training.epochs = 6
+        options.training.epochs = 4
         options.training.negatives = 64
         options.training.validFraction = 0.1
         let split = EdgeSplit(graph, fraction: 0.2, seed: 1)
@@ -188,23 +188,20 @@ import Testing
     /// With raw scores that say nothing, degrees decide, as far as their weights may be positive.
     @Test func theOffsetTellsDirectionByDegreesOnlyTheRightWayRound() {
         var generator = SeededGenerator(seed: 7)
-        // Low rows lead to high ones, and the higher a row the more often it is a target.
+        // Low rows lead to high ones: the lower a row, the larger its out-degree and the smaller its in-degree.
         let pairs = (0..<3000).map { _ in
             let ends = [generator.uniform(below: 200), generator.uniform(below: 200)].sorted()
             return (ends[0], ends[1])
         }
-        for isReversed in [false, true] {
-            // Where everything is led to by the popular, out-degrees tell it: both weights have a right way round.
-            let whole = graph(200, isReversed ? pairs.map { ($0.1, $0.0) } : pairs)
-            let split = EdgeSplit(whole, fraction: 0.1, seed: 1)
-            let heldOut = DirectedGraph(ids: whole.ids, edges: split.heldOut)
-            let offset = DirectionOffset(
-                leads: [Float](repeating: 0, count: heldOut.edgeCount), of: heldOut, train: split.train)
-            let right = heldOut.edges.count {
-                offset.value(Int($0.source), in: split.train) > offset.value(Int($0.target), in: split.train)
-            }
-            #expect(Double(right) > 0.75 * Double(heldOut.edgeCount))
+        let whole = graph(200, pairs)
+        let split = EdgeSplit(whole, fraction: 0.1, seed: 1)
+        let heldOut = DirectedGraph(ids: whole.ids, edges: split.heldOut)
+        let offset = DirectionOffset(
+            leads: [Float](repeating: 0, count: heldOut.edgeCount), of: heldOut, train: split.train)
+        let right = heldOut.edges.count {
+            offset.value(Int($0.source), in: split.train) > offset.value(Int($0.target), in: split.train)
         }
+        #expect(Double(right) > 0.75 * Double(heldOut.edgeCount))
         // Ends that are alike in every edge: no weight may be found.
         let cycle = graph(60, (0..<60).map { ($0, ($0 + 1) % 60) })
         let held = graph(60, (0..<60).map { ($0, ($0 + 2) % 60) })
