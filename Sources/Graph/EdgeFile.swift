@@ -46,8 +46,8 @@ public enum EdgeFile {
         return graph
     }
 
-    /// Rows and edge numbers are 32 bits wide.
-    private static let maximumEdges = Int(UInt32.max) - 1
+    /// Rows are 32 bits wide, and every edge may bring two new nodes.
+    private static let maximumEdges = Int(Int32.max)
 }
 
 /// Where the columns lie, and how a record becomes an edge.
