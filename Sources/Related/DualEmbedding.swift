@@ -32,10 +32,15 @@ public struct TrainingReport: Codable, Sendable {
 
 /// Counts of a graph for reports.
 public struct GraphCounts: Codable, Hashable, Sendable {
+    /// Nodes, also those without an edge.
     public let nodes: Int
+    /// Edges, without self-loops and repeats.
     public let edges: Int
+    /// The share of edges whose reverse is there too.
     public let reciprocity: Double
+    /// Self-loops left out.
     public let droppedSelfLoops: Int
+    /// Repeats merged into earlier edges.
     public let mergedRepeats: Int
 
     /// The counts of a graph.

@@ -73,18 +73,20 @@ public final class DualEmbeddingTrainer {
         var report = TrainingReport(
             parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [],
             bestEpoch: parameters.epochs, seconds: 0)
-        var best: (values: [Matrix], quality: Quality, epoch: Int)?
+        var published: (values: [Matrix], epoch: Int)?
+        var bestMean = 0.0
         for epoch in 0..<parameters.epochs {
             report.losses.append(runEpoch(epoch, learned: learned, start: start, progress: progress))
             guard let quality = validate() else { continue }
             report.valid.append(quality.metrics)
-            if best.map({ $0.quality.mean < quality.mean + quality.standardError }) ?? true {
-                best = (learned.map { $0.value.copy() }, quality, epoch + 1)
+            bestMean = max(bestMean, quality.mean)
+            if quality.mean + quality.standardError >= bestMean {
+                published = (learned.map { $0.value.copy() }, epoch + 1)
             }
         }
-        if let best {
-            report.bestEpoch = best.epoch
-            for (parameter, value) in zip(learned, best.values) {
+        if let published {
+            report.bestEpoch = published.epoch
+            for (parameter, value) in zip(learned, published.values) {
                 parameter.value.elements.update(from: value.elements, count: value.count)
             }
         }

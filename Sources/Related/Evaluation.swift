@@ -81,7 +81,7 @@ public struct Evaluation: Codable, Sendable {
             baselines: [
                 "popularity": metrics("popularity", PopularityScorer(train)),
                 "coCitation": metrics("coCitation", PathScorer.coCitation(train)),
-                "normalizedCoCitation": metrics("normalizedCoCitation", PathScorer.normalizedCoCitation(train)),
+                "normalisedCoCitation": metrics("normalisedCoCitation", PathScorer.normalisedCoCitation(train)),
                 "symmetricTwoHop": metrics("symmetricTwoHop", PathScorer.symmetricTwoHop(train)),
                 "dualSVD": metrics("dualSVD", InnerProductScorer(source: factors.source, target: factors.target)),
                 "degrees": metrics("degrees", DegreeScorer(train)).filter { $0.key.hasPrefix("direction") },
