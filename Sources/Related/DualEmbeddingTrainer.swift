@@ -37,7 +37,7 @@ public final class DualEmbeddingTrainer {
     public init(_ graph: DirectedGraph, options: TrainingOptions) throws(TrainingError) {
         parameters = try TrainingParameters(options, graph: graph)
         guard graph.edgeCount > 0 else {
-            throw TrainingError(description: "the graph has no edges; give a graph with at least one")
+            throw TrainingError("the graph has no edges; give a graph with at least one")
         }
         self.graph = graph
         self.options = options

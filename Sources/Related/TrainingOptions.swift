@@ -31,8 +31,17 @@ public struct TrainingOptions: Sendable {
 
 /// Why a training cannot start. The description is one line that names the option, the reason and the remedy.
 public struct TrainingError: Error, Hashable, CustomStringConvertible, Sendable {
+    /// The option that is out of its range, for example `valid-fraction`; nil where it is none of them.
+    public let option: String?
     /// What is wrong, with the remedy.
-    public let description: String
+    public let reason: String
+
+    init(option: String? = nil, _ reason: String) {
+        self.option = option
+        self.reason = reason
+    }
+
+    public var description: String { option.map { "\($0) \(reason)" } ?? reason }
 }
 
 /// The parameters of one training, as used.
@@ -96,19 +105,19 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     }
 
     private static func check(_ options: TrainingOptions) throws(TrainingError) {
-        func require(_ condition: Bool, _ text: String) throws(TrainingError) {
-            if !condition { throw TrainingError(description: text) }
+        func require(_ condition: Bool, _ option: String, _ reason: String) throws(TrainingError) {
+            if !condition { throw TrainingError(option: option, reason) }
         }
-        try require((4...4096).contains(options.dimension), "dimension must be between 4 and 4096")
-        try require((1...8).contains(options.layers ?? 1), "layers must be between 1 and 8")
-        try require((1...100_000).contains(options.epochs ?? 1), "epochs must be between 1 and 100000")
+        try require((4...4096).contains(options.dimension), "dimension", "must be between 4 and 4096")
+        try require((1...8).contains(options.layers ?? 1), "layers", "must be between 1 and 8")
+        try require((1...100_000).contains(options.epochs ?? 1), "epochs", "must be between 1 and 100000")
         let rate = options.learningRate ?? 1
-        try require(rate > 0 && rate <= 10, "learning-rate must be above 0 and at most 10")
-        try require((1...65_536).contains(options.negatives), "negatives must be between 1 and 65536")
-        try require((0..<1).contains(options.dropout ?? 0), "dropout must be at least 0 and below 1")
+        try require(rate > 0 && rate <= 10, "learning-rate", "must be above 0 and at most 10")
+        try require((1...65_536).contains(options.negatives), "negatives", "must be between 1 and 65536")
+        try require((0..<1).contains(options.dropout ?? 0), "dropout", "must be at least 0 and below 1")
         let direction = options.directionWeight ?? 0
-        try require(direction >= 0 && direction.isFinite, "direction-weight must be at least 0")
-        try require(options.sampler.isValid, "sampler must have sizes of at least 1, the minimum not above the maximum")
-        try require((0..<1).contains(options.validFraction), "valid-fraction must be at least 0 and below 1")
+        try require(direction >= 0 && direction.isFinite, "direction-weight", "must be at least 0")
+        try require(options.sampler.isValid, "sampler", "must have sizes of at least 1, the least first")
+        try require((0..<1).contains(options.validFraction), "valid-fraction", "must be at least 0 and below 1")
     }
 }

@@ -30,7 +30,7 @@ struct TrainRelated: ParsableCommand {
         let directory = try TrainingOutput(directory: output)
         let graph = try input.load()
         let progress = TrainingProgressLine()
-        let embedding = try training.naming { () throws(TrainingError) in
+        let embedding = try training.naming(input.edges) { () throws(TrainingError) in
             try DualEmbeddingTrainer(graph, options: options).run(progress: progress.show)
         }
         progress.finish()

@@ -15,7 +15,7 @@ import Testing
 /// A store with versions of a small table and a server on it, asked through the generated stub.
 private final class Shop {
     let store: Store
-    let client: RelatedProductsClient<Channel>
+    private(set) var client: RelatedProductsClient<Channel>!
     private let directory = TemporaryDirectory()
     private let server: Server
 
@@ -28,8 +28,6 @@ private final class Shop {
         var configuration = ServerConfiguration(address: try ListenAddress("127.0.0.1:0"))
         configuration.handlesSignals = false
         configuration.loopCount = 2
-        // The client reads only while it calls, so it does not answer the announcement.
-        configuration.announceTimeout = .milliseconds(20)
         let serving = try RelatedProductsServing(store: store, name: "related", loopCount: 2, logger: logger)
         server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         let address = try server.start()
@@ -38,6 +36,8 @@ private final class Shop {
     }
 
     deinit {
+        // The channel reads only while it calls: it would not notice that the server ends.
+        client = nil
         server.shutDown()
         server.wait()
     }
