@@ -72,7 +72,7 @@ public final class DualEmbeddingTrainer {
         let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
         var report = TrainingReport(
             parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [],
-            bestEpoch: parameters.epochs, seconds: 0)
+            publishedEpoch: parameters.epochs)
         var published: (values: [Matrix], epoch: Int)?
         var bestMean = 0.0
         for epoch in 0..<parameters.epochs {
@@ -85,13 +85,12 @@ public final class DualEmbeddingTrainer {
             }
         }
         if let published {
-            report.bestEpoch = published.epoch
+            report.publishedEpoch = published.epoch
             for (parameter, value) in zip(learned, published.values) {
                 parameter.value.elements.update(from: value.elements, count: value.count)
             }
         }
         let (source, target) = publish()
-        report.seconds = start.duration(to: .now).seconds
         return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
     }
 

@@ -36,8 +36,8 @@ struct TrainRelated: ParsableCommand {
         progress.finish()
         try directory.write(embedding)
         print("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
-        for (name, value) in embedding.report.valid.last?.sorted(by: { $0.key < $1.key }) ?? [] {
-            print("  held out: \(name) \(formatted(value))")
+        for name in ["hitRate@10", "mrr@10"] {
+            if let value = embedding.report.quality?[name] { print("  on held-out edges: \(name) \(formatted(value))") }
         }
     }
 }
