@@ -115,19 +115,18 @@ let package = Package(
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
-        tests("Client", ["RPC", "ScriptedPeer"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
         tests(
             "Server",
             [
                 "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
             ]),
+        tests("Client", ["RPC", "ScriptedPeer"]),
         tests(
             "Services",
             [
-                "Client", "EventLoop", "LinearAlgebra", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema",
-                "Tables",
-                "TestSupport", .product(name: "Logging", package: "swift-log"),
+                "Client", "EventLoop", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema", "Tables", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),

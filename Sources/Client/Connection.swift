@@ -247,18 +247,25 @@ final class Exchange {
 
 /// grpc-message without its percent encoding; what is no valid escape stays as it is.
 func percentDecoded(_ text: String) -> String {
+    let encoded = Array(text.utf8)
     var bytes: [UInt8] = []
-    var rest = Substring(text).utf8
-    while let byte = rest.popFirst() {
-        let digits = rest.prefix(2).compactMap { Character(Unicode.Scalar($0)).hexDigitValue }
-        if byte == UInt8(ascii: "%"), digits.count == 2 {
-            bytes.append(UInt8(digits[0] << 4 | digits[1]))
-            rest = rest.dropFirst(2)
+    var next = 0
+    while next < encoded.count {
+        if encoded[next] == UInt8(ascii: "%"), next + 2 < encoded.count,
+            let high = hexDigit(encoded[next + 1]), let low = hexDigit(encoded[next + 2])
+        {
+            bytes.append(high << 4 | low)
+            next += 3
         } else {
-            bytes.append(byte)
+            bytes.append(encoded[next])
+            next += 1
         }
     }
     return String(decoding: bytes, as: UTF8.self)
+}
+
+private func hexDigit(_ character: UInt8) -> UInt8? {
+    Character(UnicodeScalar(character)).hexDigitValue.map(UInt8.init)
 }
 
 // nghttp2's callbacks: free functions, for a closure that belongs to an isolated context must not be handed to C.

@@ -46,8 +46,8 @@ public enum EdgeFile {
         return graph
     }
 
-    /// Rows and edge numbers are 32 bits wide.
-    private static let maximumEdges = Int(UInt32.max) - 1
+    /// Rows are 32 bits wide, and every edge may bring two new nodes.
+    private static let maximumEdges = Int(Int32.max)
 }
 
 /// Where the columns lie, and how a record becomes an edge.
@@ -100,6 +100,9 @@ private struct Columns {
         of id: UnsafeRawBufferPointer, _ column: String, ids: inout IdentifierTable, in records: RecordReader
     ) throws(EdgeFileError) -> UInt32 {
         guard !id.isEmpty else { throw records.error("the \(column) is empty", "give every node an id") }
+        guard id.count <= Self.longestID else {
+            throw records.error("the \(column) is longer than \(Self.longestID) bytes", "give the nodes shorter ids")
+        }
         let (row, isNew) = ids.add(id)
         // An id seen before has been checked before.
         if isNew, String(validating: id, as: UTF8.self) == nil {
@@ -131,6 +134,8 @@ private struct Columns {
         }
     }
 
+    /// What tables of products hold, told before the training rather than after it.
+    private static let longestID = 1024
     /// More digits than any printed Float or Double has.
     private static let longestNumber = 400
 }

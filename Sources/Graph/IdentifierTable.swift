@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// The ids of the nodes of a graph, numbered from 0 in the order in which they were added.
 ///
 /// All bytes lie in one array and the hash index holds row numbers only, so a table of millions of ids costs three
@@ -7,8 +9,9 @@ public struct IdentifierTable: Sendable {
     public private(set) var offsets: [Int] = [0]
     /// The UTF-8 bytes of all ids, one after the other.
     public private(set) var bytes: [UInt8] = []
-    /// Open addressing with linear probing: row + 1, or 0 where free. The size is a power of two.
-    private var slots = [UInt32](repeating: 0, count: 1024)
+    /// Open addressing with linear probing: the upper half of the hash above row + 1, or 0 where free. The size is a power
+    /// of two. Probes that meet another id are told by its hash, without a look at its bytes.
+    private var slots = [UInt64](repeating: 0, count: 1024)
 
     /// An empty table.
     public init() {}
@@ -34,28 +37,36 @@ public struct IdentifierTable: Sendable {
     public func row(of id: String) -> Int? {
         var id = id
         return id.withUTF8 { buffer in
-            let found = slots[slot(of: UnsafeRawBufferPointer(buffer))]
-            return found == 0 ? nil : Int(found) - 1
+            let buffer = UnsafeRawBufferPointer(buffer)
+            let found = slots[slot(of: buffer, hash: Self.hash(buffer))]
+            return found == 0 ? nil : Self.row(found)
         }
     }
 
     /// The row of an id, which is added at the end when it is new.
     mutating func add(_ id: UnsafeRawBufferPointer) -> (row: UInt32, isNew: Bool) {
-        let free = slot(of: id)
-        if slots[free] != 0 { return (slots[free] - 1, false) }
+        let hash = Self.hash(id)
+        let slot = slot(of: id, hash: hash)
+        if slots[slot] != 0 { return (UInt32(Self.row(slots[slot])), false) }
         bytes.append(contentsOf: id)
         offsets.append(bytes.count)
-        slots[free] = UInt32(count)
+        slots[slot] = hash & Self.tag | UInt64(count)
         let row = UInt32(count - 1)
         if count * 2 > slots.count { grow() }
         return (row, true)
     }
 
+    /// The upper half of a slot or hash.
+    private static let tag: UInt64 = 0xFFFF_FFFF_0000_0000
+
+    private static func row(_ slot: UInt64) -> Int { Int(slot & ~tag) - 1 }
+
     /// The slot that holds an id, or the free one where it belongs.
-    private func slot(of id: UnsafeRawBufferPointer) -> Int {
+    private func slot(of id: UnsafeRawBufferPointer, hash: UInt64) -> Int {
         let mask = slots.count - 1
-        var slot = Int(truncatingIfNeeded: Self.hash(id)) & mask
-        while slots[slot] != 0, !holds(row: Int(slots[slot]) - 1, id) {
+        var slot = Int(truncatingIfNeeded: hash) & mask
+        while slots[slot] != 0 {
+            if (slots[slot] ^ hash) & Self.tag == 0, holds(row: Self.row(slots[slot]), id) { break }
             slot = (slot + 1) & mask
         }
         return slot
@@ -63,23 +74,22 @@ public struct IdentifierTable: Sendable {
 
     private func holds(row: Int, _ id: UnsafeRawBufferPointer) -> Bool {
         let begin = offsets[row]
-        let length = offsets[row + 1] - begin
-        guard length == id.count else { return false }
+        guard offsets[row + 1] - begin == id.count else { return false }
         return bytes.withUnsafeBytes { all in
-            for index in 0..<length where all[begin + index] != id[index] { return false }
-            return true
+            id.isEmpty || memcmp(all.baseAddress! + begin, id.baseAddress!, id.count) == 0
         }
     }
 
     private mutating func grow() {
-        slots = [UInt32](repeating: 0, count: slots.count * 2)
+        slots = [UInt64](repeating: 0, count: slots.count * 2)
         let mask = slots.count - 1
         bytes.withUnsafeBytes { all in
             for row in 0..<count {
                 let id = UnsafeRawBufferPointer(rebasing: all[offsets[row]..<offsets[row + 1]])
-                var slot = Int(truncatingIfNeeded: Self.hash(id)) & mask
+                let hash = Self.hash(id)
+                var slot = Int(truncatingIfNeeded: hash) & mask
                 while slots[slot] != 0 { slot = (slot + 1) & mask }
-                slots[slot] = UInt32(row + 1)
+                slots[slot] = hash & Self.tag | UInt64(row + 1)
             }
         }
     }

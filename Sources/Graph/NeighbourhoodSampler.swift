@@ -61,6 +61,42 @@ public enum NeighbourhoodSampler: Hashable, Sendable {
     }
 }
 
+extension NeighbourhoodSampler: LosslessStringConvertible {
+    /// `full`, `uniform:FANOUT` or `biased:MINIMUM:MAXIMUM`.
+    public var description: String {
+        switch self {
+        case .full: "full"
+        case .uniform(let fanout): "uniform:\(fanout)"
+        case .degreeBiased(let minimum, let maximum): "biased:\(minimum):\(maximum)"
+        }
+    }
+
+    /// Reads a ``description``, also without the sizes; nil where it is none or ``isValid`` would be false.
+    public init?(_ description: String) {
+        let parts = description.split(separator: ":", omittingEmptySubsequences: false)
+        let numbers = parts.dropFirst().compactMap { Int($0) }
+        guard numbers.count == parts.count - 1 else { return nil }
+        switch (parts[0], numbers.count) {
+        case ("full", 0): self = .full
+        case ("uniform", 0): self = .uniform(fanout: 10)
+        case ("uniform", 1): self = .uniform(fanout: numbers[0])
+        case ("biased", 0): self = .degreeBiased(minimum: 4, maximum: 32)
+        case ("biased", 2): self = .degreeBiased(minimum: numbers[0], maximum: numbers[1])
+        default: return nil
+        }
+        guard isValid else { return nil }
+    }
+
+    /// Whether the sizes are positive and in order.
+    public var isValid: Bool {
+        switch self {
+        case .full: true
+        case .uniform(let fanout): fanout >= 1
+        case .degreeBiased(let minimum, let maximum): minimum >= 1 && minimum <= maximum
+        }
+    }
+}
+
 /// How large the neighbourhood of a node is, from its degree d:
 /// `clamp(round(maximum * max(d, 1)^-(alpha - 1)), minimum, maximum)` with the exponent of the graph's own degrees,
 /// `alpha = 1 + N / sum(ln(max(d, 1)))` (the maximum-likelihood estimate for a smallest degree of 1).

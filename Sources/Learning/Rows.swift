@@ -2,22 +2,21 @@
 ///
 /// Products are added with `*` and `+` in two steps: at the baseline target a fused `addProduct` would call the C
 /// library for each lane.
-@usableFromInline
 enum Rows {
-    @usableFromInline typealias Lanes = SIMD8<Float>
+    typealias Lanes = SIMD8<Float>
 
-    @inlinable @inline(__always)
+    @inline(__always)
     static func load(_ row: UnsafePointer<Float>, _ index: Int) -> Lanes {
         UnsafeRawPointer(row + index).loadUnaligned(as: Lanes.self)
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     static func store(_ lanes: Lanes, _ row: UnsafeMutablePointer<Float>, _ index: Int) {
         UnsafeMutableRawPointer(row + index).storeBytes(of: lanes, as: Lanes.self)
     }
 
     /// The inner product of two rows.
-    @inlinable @inline(__always)
+    @inline(__always)
     static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
         var lanes = Lanes.zero
         var index = 0
@@ -34,7 +33,7 @@ enum Rows {
     }
 
     /// `b += scale * a`.
-    @inlinable @inline(__always)
+    @inline(__always)
     static func add(
         _ scale: Float, _ a: UnsafePointer<Float>, to b: UnsafeMutablePointer<Float>, _ count: Int
     ) {
@@ -50,7 +49,7 @@ enum Rows {
     }
 
     /// The largest element, or the given bound where none exceeds it.
-    @inlinable @inline(__always)
+    @inline(__always)
     static func maximum(_ row: UnsafePointer<Float>, _ count: Int, atLeast bound: Float) -> Float {
         var lanes = Lanes(repeating: bound)
         var index = 0
@@ -71,7 +70,6 @@ enum Rows {
     ///
     /// Cody-Waite reduction to `|r| <= ln(2)/2` and a polynomial of degree six: relative error below 3e-7. Elements 87
     /// or more below the maximum, also minus infinity, become less than 1e-37.
-    @inlinable
     static func exponentials(_ row: UnsafeMutablePointer<Float>, _ count: Int, less maximum: Float) -> Float {
         var lanes = Lanes.zero
         var index = 0
@@ -90,7 +88,7 @@ enum Rows {
         return sum
     }
 
-    @inlinable @inline(__always)
+    @inline(__always)
     static func exponential(_ value: Lanes) -> Lanes {
         var x = value
         x.replace(with: -87, where: x .< -87)

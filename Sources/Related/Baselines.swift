@@ -51,7 +51,7 @@ struct PathScorer: TargetScorer {
     }
 
     /// `A Din^-1 A^T Dout^-1/2 A`: the same, where common targets and busy sources count less.
-    static func normalizedCoCitation(_ graph: DirectedGraph) -> PathScorer {
+    static func normalisedCoCitation(_ graph: DirectedGraph) -> PathScorer {
         let forward = SparseMatrix(binary: graph)
         var byTarget = forward.transposed()
         byTarget.scaleRows { row in 1 / Float(graph.inDegree(row)) }

@@ -5,42 +5,39 @@ internal import Graph
 ///
 /// Added to every score of a source it changes no ranking of that source, only `f(u,v) - f(v,u)`. It is
 ///
-///     a_u = (p log(1 + outdegree u) - q log(1 + indegree u)) / g
+///     a_u = h (p log(1 + outdegree u) - q log(1 + indegree u)) / g
 ///
-/// where p, q >= 0 and g > 0 are fitted by logistic regression of held-out one-way edges on g (raw lead) + p (lead in
-/// out-degree) + q (lead in in-degree). Weights of either sign, or edges that took part in the training, would find a
-/// direction also where there is none.
+/// The weights of the degrees, p and q, are fitted by logistic regression to the one-way edges of the train graph, each
+/// with the degrees that its ends have without it; then the weights g of the raw lead `f(u,v) - f(v,u)` and h of the
+/// degrees are fitted to edges that took no part in the training. All are held to be non-negative: weights of either
+/// sign, or leads of edges that were trained on, would find a direction also where there is none.
 struct DirectionOffset {
     private let outWeight: Double
     private let inWeight: Double
 
-    /// One-way edges enough for three weights; more would only take time.
+    /// One-way edges enough for two weights; more would only take time.
     private static let mostEdges = 20_000
     /// The least weight of the raw lead, which bounds the offset when the scores say nothing about direction.
     private static let leastRawWeight = 0.05
-    /// Strength of the pull of the degree weights towards 0, in edges' worth of loss.
-    private static let ridge = 1.0
-    private static let rounds = 50
 
     /// Fits the offset.
     ///
     /// - Parameters:
     ///   - leads: the raw `f(u,v) - f(v,u)` of each held-out edge.
-    ///   - edges: the held-out edges, beside `leads`; those whose reverse is in either graph are left out.
+    ///   - heldOut: the held-out edges, beside `leads`; those whose reverse is in either graph are left out.
     ///   - train: the graph that the degrees are taken from.
     init(leads: [Float], of heldOut: DirectedGraph, train: DirectedGraph) {
-        var rows: [SIMD3<Double>] = []
+        let degrees = Self.fit(Self.trainLeads(train), start: SIMD2(0, 0), least: SIMD2(0, 0))
+        var rows: [SIMD2<Double>] = []
         for (number, edge) in heldOut.edges.enumerated() where rows.count < Self.mostEdges {
             let (u, v) = (Int(edge.source), Int(edge.target))
             if train.edge(from: v, to: u) != nil || heldOut.edge(from: v, to: u) != nil { continue }
-            rows.append(
-                SIMD3(
-                    Double(leads[number]), log1p(Double(train.outDegree(u))) - log1p(Double(train.outDegree(v))),
-                    log1p(Double(train.inDegree(v))) - log1p(Double(train.inDegree(u)))))
+            let lead = Self.degreeLead(u, v, train, without: 0)
+            rows.append(SIMD2(Double(leads[number]), (lead * degrees).sum()))
         }
-        let weights = Self.fit(rows)
-        outWeight = weights.y / weights.x
-        inWeight = weights.z / weights.x
+        let weights = Self.fit(rows, start: SIMD2(1, 0), least: SIMD2(Self.leastRawWeight, 0))
+        outWeight = weights.y / weights.x * degrees.x
+        inWeight = weights.y / weights.x * degrees.y
     }
 
     /// The offset of a source row.
@@ -49,15 +46,34 @@ struct DirectionOffset {
             outWeight * log1p(Double(graph.outDegree(row))) - inWeight * log1p(Double(graph.inDegree(row))))
     }
 
-    /// Newton steps on one weight at a time, each held to its bound; the loss is convex.
-    private static func fit(_ rows: [SIMD3<Double>]) -> SIMD3<Double> {
-        let least = SIMD3(leastRawWeight, 0, 0)
-        var weights = SIMD3<Double>(1, 0, 0)
-        for _ in 0..<rounds {
-            for index in 0..<3 {
-                // The raw lead is pulled towards 1, where the scores stay as they are.
-                var slope = ridge * (weights[index] - (index == 0 ? 1 : 0))
-                var curvature = ridge
+    /// The degree leads of one-way edges of the train graph, evenly spread over it.
+    private static func trainLeads(_ train: DirectedGraph) -> [SIMD2<Double>] {
+        let stride = train.edgeCount / mostEdges + 1
+        return train.edges.enumerated().compactMap { number, edge in
+            let (u, v) = (Int(edge.source), Int(edge.target))
+            guard number % stride == 0, train.edge(from: v, to: u) == nil else { return nil }
+            return degreeLead(u, v, train, without: 1)
+        }
+    }
+
+    /// How far u leads v in out-degree and v leads u in in-degree, on a logarithmic scale, when `count` edges from u to v
+    /// are not counted.
+    private static func degreeLead(_ u: Int, _ v: Int, _ graph: DirectedGraph, without count: Int) -> SIMD2<Double> {
+        SIMD2(
+            log1p(Double(graph.outDegree(u) - count)) - log1p(Double(graph.outDegree(v))),
+            log1p(Double(graph.inDegree(v) - count)) - log1p(Double(graph.inDegree(u))))
+    }
+
+    /// Logistic regression of edges on their leads, by Newton steps on one weight at a time, each held to its bound. A
+    /// ridge as strong as one edge pulls to the start, so that no weight runs away where there are few edges.
+    private static func fit(
+        _ rows: [SIMD2<Double>], start: SIMD2<Double>, least: SIMD2<Double>
+    ) -> SIMD2<Double> {
+        var weights = start
+        for _ in 0..<50 {
+            for index in 0..<2 {
+                var slope = weights[index] - start[index]
+                var curvature = 1.0
                 for row in rows {
                     let miss = 1 / (1 + exp((row * weights).sum()))
                     slope -= miss * row[index]

@@ -25,17 +25,23 @@ public struct TrainingReport: Codable, Sendable {
     /// Metrics on the held-out edges after each epoch; empty where nothing was held out.
     public internal(set) var valid: [[String: Double]]
     /// The epoch whose parameters are published, from 1.
-    public internal(set) var bestEpoch: Int
-    /// Wall time.
-    public internal(set) var seconds: Double
+    public internal(set) var publishedEpoch: Int
+
+    /// Metrics of the published parameters on the held-out edges; nil where nothing was held out.
+    public var quality: [String: Double]? { valid.isEmpty ? nil : valid[publishedEpoch - 1] }
 }
 
 /// Counts of a graph for reports.
 public struct GraphCounts: Codable, Hashable, Sendable {
+    /// Nodes, also those without an edge.
     public let nodes: Int
+    /// Edges, without self-loops and repeats.
     public let edges: Int
+    /// The share of edges whose reverse is there too.
     public let reciprocity: Double
+    /// Self-loops left out.
     public let droppedSelfLoops: Int
+    /// Repeats merged into earlier edges.
     public let mergedRepeats: Int
 
     /// The counts of a graph.

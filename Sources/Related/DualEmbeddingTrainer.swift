@@ -37,7 +37,7 @@ public final class DualEmbeddingTrainer {
     public init(_ graph: DirectedGraph, options: TrainingOptions) throws(TrainingError) {
         parameters = try TrainingParameters(options, graph: graph)
         guard graph.edgeCount > 0 else {
-            throw TrainingError(description: "the graph has no edges; give a graph with at least one")
+            throw TrainingError("the graph has no edges; give a graph with at least one")
         }
         self.graph = graph
         self.options = options
@@ -72,24 +72,25 @@ public final class DualEmbeddingTrainer {
         let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
         var report = TrainingReport(
             parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [],
-            bestEpoch: parameters.epochs, seconds: 0)
-        var best: (values: [Matrix], quality: Quality, epoch: Int)?
+            publishedEpoch: parameters.epochs)
+        var published: (values: [Matrix], epoch: Int)?
+        var bestMean = 0.0
         for epoch in 0..<parameters.epochs {
             report.losses.append(runEpoch(epoch, learned: learned, start: start, progress: progress))
             guard let quality = validate() else { continue }
             report.valid.append(quality.metrics)
-            if best.map({ $0.quality.mean < quality.mean + quality.standardError }) ?? true {
-                best = (learned.map { $0.value.copy() }, quality, epoch + 1)
+            bestMean = max(bestMean, quality.mean)
+            if quality.mean + quality.standardError >= bestMean {
+                published = (learned.map { $0.value.copy() }, epoch + 1)
             }
         }
-        if let best {
-            report.bestEpoch = best.epoch
-            for (parameter, value) in zip(learned, best.values) {
+        if let published {
+            report.publishedEpoch = published.epoch
+            for (parameter, value) in zip(learned, published.values) {
                 parameter.value.elements.update(from: value.elements, count: value.count)
             }
         }
         let (source, target) = publish()
-        report.seconds = start.duration(to: .now).seconds
         return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
     }
 

@@ -50,12 +50,12 @@ public struct Evaluation: Codable, Sendable {
         _ graph: DirectedGraph, options: EvaluationOptions, progress: (EvaluationProgress) -> Void = { _ in }
     ) throws(TrainingError) -> Evaluation {
         guard options.testFraction > 0, options.testFraction < 1 else {
-            throw TrainingError(description: "test-fraction must be above 0 and below 1")
+            throw TrainingError(option: "test-fraction", "must be above 0 and below 1")
         }
         let split = EdgeSplit(graph, fraction: options.testFraction, seed: options.seed)
         guard !split.heldOut.isEmpty else {
             throw TrainingError(
-                description: "no edge of \(graph.edgeCount) is left to test on; give a larger graph or test-fraction")
+                "no edge of \(graph.edgeCount) is left to test on; give a larger graph or test-fraction")
         }
         return try run(split, options: options, progress: progress)
     }
@@ -81,7 +81,7 @@ public struct Evaluation: Codable, Sendable {
             baselines: [
                 "popularity": metrics("popularity", PopularityScorer(train)),
                 "coCitation": metrics("coCitation", PathScorer.coCitation(train)),
-                "normalizedCoCitation": metrics("normalizedCoCitation", PathScorer.normalizedCoCitation(train)),
+                "normalisedCoCitation": metrics("normalisedCoCitation", PathScorer.normalisedCoCitation(train)),
                 "symmetricTwoHop": metrics("symmetricTwoHop", PathScorer.symmetricTwoHop(train)),
                 "dualSVD": metrics("dualSVD", InnerProductScorer(source: factors.source, target: factors.target)),
                 "degrees": metrics("degrees", DegreeScorer(train)).filter { $0.key.hasPrefix("direction") },

@@ -3,7 +3,7 @@ internal import Foundation
 extension Evaluation {
     /// The names of the baselines in the order of reports.
     private static let order = [
-        "popularity", "coCitation", "normalizedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
+        "popularity", "coCitation", "normalisedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
     ]
 
     /// The methods with their metrics, the embedding first.

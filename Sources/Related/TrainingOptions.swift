@@ -31,31 +31,50 @@ public struct TrainingOptions: Sendable {
 
 /// Why a training cannot start. The description is one line that names the option, the reason and the remedy.
 public struct TrainingError: Error, Hashable, CustomStringConvertible, Sendable {
+    /// The option that is out of its range, for example `valid-fraction`; nil where it is none of them.
+    public let option: String?
     /// What is wrong, with the remedy.
-    public let description: String
+    public let reason: String
+
+    init(option: String? = nil, _ reason: String) {
+        self.option = option
+        self.reason = reason
+    }
+
+    public var description: String { option.map { "\($0) \(reason)" } ?? reason }
 }
 
 /// The parameters of one training, as used.
 public struct TrainingParameters: Codable, Hashable, Sendable {
+    /// Coordinates of the published vectors.
     public let dimension: Int
+    /// Rounds of message passing.
     public let layers: Int
+    /// Passes over the edges.
     public let epochs: Int
+    /// Steps of an epoch; each supervises an equal share of the edges, and passes messages along the others only.
     public let stepsPerEpoch: Int
+    /// The rate of Adam in the first step.
     public let learningRate: Float
+    /// Negatives shared by the pairs of one step.
     public let negatives: Int
     /// Negatives are drawn with probability proportional to (in-degree + 1) to this power.
     public let negativesExponent: Float
+    /// The share of input coordinates dropped.
     public let dropout: Float
+    /// The weight of the direction term beside the existence term.
     public let directionWeight: Float
+    /// The neighbourhood sampler, with its parameters.
     public let sampler: String
+    /// The seed.
     public let seed: UInt64
+    /// The share of edges held out of the training.
     public let validFraction: Double
 
-    /// Each step supervises a tenth of the edges, and passes messages along the others only.
+    /// Enough steps that few messages are missing in each.
     private static let leastStepsPerEpoch = 10
     /// Bounds the memory of a step; larger graphs take more steps.
     private static let mostPairsPerStep = 100_000
-
     /// Edges per node below which most nodes have too few neighbours to learn from but by heart.
     private static let sparseDensity = 4.0
 
@@ -68,13 +87,14 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         dimension = options.dimension
         layers = options.layers ?? 2
         epochs = options.epochs ?? 24
-        stepsPerEpoch = max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep)
+        stepsPerEpoch = min(
+            max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep), max(graph.edgeCount, 1))
         learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
         negatives = options.negatives
         negativesExponent = 0.5
         dropout = options.dropout ?? Self.dropout(density: density)
         directionWeight = options.directionWeight ?? 0.3
-        sampler = options.sampler.name
+        sampler = options.sampler.description
         seed = options.seed
         validFraction = options.validFraction
     }
@@ -85,29 +105,19 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     }
 
     private static func check(_ options: TrainingOptions) throws(TrainingError) {
-        func require(_ condition: Bool, _ text: String) throws(TrainingError) {
-            if !condition { throw TrainingError(description: text) }
+        func require(_ condition: Bool, _ option: String, _ reason: String) throws(TrainingError) {
+            if !condition { throw TrainingError(option: option, reason) }
         }
-        try require((4...4096).contains(options.dimension), "dimension must be between 4 and 4096")
-        try require((1...8).contains(options.layers ?? 1), "layers must be between 1 and 8")
-        try require((1...100_000).contains(options.epochs ?? 1), "epochs must be between 1 and 100000")
+        try require((4...4096).contains(options.dimension), "dimension", "must be between 4 and 4096")
+        try require((1...8).contains(options.layers ?? 1), "layers", "must be between 1 and 8")
+        try require((1...100_000).contains(options.epochs ?? 1), "epochs", "must be between 1 and 100000")
         let rate = options.learningRate ?? 1
-        try require(rate > 0 && rate <= 10, "learning-rate must be above 0 and at most 10")
-        try require((1...65_536).contains(options.negatives), "negatives must be between 1 and 65536")
-        try require((0..<1).contains(options.dropout ?? 0), "dropout must be at least 0 and below 1")
+        try require(rate > 0 && rate <= 10, "learning-rate", "must be above 0 and at most 10")
+        try require((1...65_536).contains(options.negatives), "negatives", "must be between 1 and 65536")
+        try require((0..<1).contains(options.dropout ?? 0), "dropout", "must be at least 0 and below 1")
         let direction = options.directionWeight ?? 0
-        try require(direction >= 0 && direction.isFinite, "direction-weight must be at least 0")
-        try require((0..<1).contains(options.validFraction), "valid-fraction must be at least 0 and below 1")
-    }
-}
-
-extension NeighbourhoodSampler {
-    /// A short name with the sampler's parameters.
-    var name: String {
-        switch self {
-        case .full: "full"
-        case .uniform(let fanout): "uniform(\(fanout))"
-        case .degreeBiased(let minimum, let maximum): "degree-biased(\(minimum), \(maximum))"
-        }
+        try require(direction >= 0 && direction.isFinite, "direction-weight", "must be at least 0")
+        try require(options.sampler.isValid, "sampler", "must have sizes of at least 1, the least first")
+        try require((0..<1).contains(options.validFraction), "valid-fraction", "must be at least 0 and below 1")
     }
 }

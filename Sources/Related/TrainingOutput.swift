@@ -127,6 +127,18 @@ extension DualEmbedding {
             ids: (0..<ids.count).map { ids[$0] }, dimension: source.columns,
             source: Array(UnsafeBufferPointer(start: source.elements, count: source.count)),
             target: Array(UnsafeBufferPointer(start: target.elements, count: target.count)),
-            metadata: ["kind": "related-products", "method": "dual embeddings of a directed graph"])
+            metadata: metadata)
+    }
+
+    /// How the vectors were made and what they reached, for whoever finds them later.
+    private var metadata: [String: String] {
+        var metadata = [
+            "method": "dual embeddings of a directed graph",
+            "edges": "\(report.graph.edges)", "layers": "\(report.parameters.layers)",
+            "epochs": "\(report.parameters.epochs)", "publishedEpoch": "\(report.publishedEpoch)",
+            "sampler": report.parameters.sampler, "seed": "\(report.parameters.seed)",
+        ]
+        for (name, value) in report.quality ?? [:] { metadata[RelatedEmbeddings.metricPrefix + name] = "\(value)" }
+        return metadata
     }
 }

@@ -26,15 +26,15 @@ public struct RelatedTableBuilder: Sendable {
 
     /// Publishes the table as the next version of `name`, or as `version`, and returns its version.
     ///
-    /// `attributes` are kept in the manifest beside the embeddings' own metadata. `progress` hears from several threads
-    /// how many products have their list, and of how many.
+    /// The embeddings' metadata go into the manifest as its metrics and attributes. `progress` hears from several
+    /// threads how many products have their list, and of how many.
     public func publish(
-        to store: Store, name: String, version: Int? = nil, buildID: String, metrics: [String: Double] = [:],
-        attributes: [String: String] = [:], progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+        to store: Store, name: String, version: Int? = nil, buildID: String,
+        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(TableError) -> Int {
         let contents = TableContents(
-            kind: RelatedTable.kind, tensors: specs, buildID: buildID, metrics: metrics,
-            attributes: embeddings.metadata.merging(attributes) { $1 })
+            kind: RelatedTable.kind, tensors: specs, buildID: buildID, metrics: embeddings.metrics,
+            attributes: embeddings.metadata.filter { !$0.key.hasPrefix(RelatedEmbeddings.metricPrefix) })
         return try store.publish(name, version: version, contents) { writer throws(TableError) in
             try writer.write(embeddings.idOffsets, to: "ids.offsets")
             try writer.write(embeddings.idBytes, to: "ids.bytes")

@@ -4,6 +4,9 @@
 /// included, is folded into the vectors. In files: the tensors `ids.offsets` U64 [n + 1], `ids.bytes` U8, `source` F32
 /// [n, dimension] and `target` F32 [n, dimension].
 public struct RelatedEmbeddings: Sendable {
+    /// Metadata whose key begins so is a number measured on held-out data; the rest of the key is its name.
+    public static let metricPrefix = "metric."
+
     /// The file they were read from, or a word for what holds them; errors name it.
     public let path: String
     /// The coordinates of one vector.
@@ -21,6 +24,17 @@ public struct RelatedEmbeddings: Sendable {
 
     /// The number of products.
     public var count: Int { idOffsets.count - 1 }
+
+    /// What the metadata says was measured on held-out data; values that are no finite numbers are left out.
+    public var metrics: [String: Double] {
+        var metrics: [String: Double] = [:]
+        for (key, text) in metadata where key.hasPrefix(Self.metricPrefix) {
+            if let value = Double(text), value.isFinite {
+                metrics[String(key.dropFirst(Self.metricPrefix.count))] = value
+            }
+        }
+        return metrics
+    }
 
     private enum Limit {
         /// Rows are 32-bit numbers, of which two are kept free.

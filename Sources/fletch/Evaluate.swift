@@ -41,7 +41,7 @@ struct EvaluateRelated: ParsableCommand {
         options.training = training.options()
         let graph = try input.load()
         let progress = TrainingProgressLine()
-        let evaluation = try training.naming { () throws(TrainingError) in
+        let evaluation = try training.naming(input.edges) { () throws(TrainingError) in
             try Evaluation.run(graph, options: options) { step in
                 switch step {
                 case .training(let training): progress.show(training)

@@ -30,14 +30,14 @@ struct TrainRelated: ParsableCommand {
         let directory = try TrainingOutput(directory: output)
         let graph = try input.load()
         let progress = TrainingProgressLine()
-        let embedding = try training.naming { () throws(TrainingError) in
+        let embedding = try training.naming(input.edges) { () throws(TrainingError) in
             try DualEmbeddingTrainer(graph, options: options).run(progress: progress.show)
         }
         progress.finish()
         try directory.write(embedding)
         print("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
-        for (name, value) in embedding.report.valid.last?.sorted(by: { $0.key < $1.key }) ?? [] {
-            print("  held out: \(name) \(formatted(value))")
+        for name in ["hitRate@10", "mrr@10"] {
+            if let value = embedding.report.quality?[name] { print("  on held-out edges: \(name) \(formatted(value))") }
         }
     }
 }

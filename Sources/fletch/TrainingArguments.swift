@@ -1,5 +1,5 @@
-internal import ArgumentParser
-internal import Graph
+public import ArgumentParser
+public import Graph
 internal import Related
 
 /// The edges file that learning commands read.
@@ -20,12 +20,7 @@ struct EdgesArgument: ParsableArguments {
     }
 }
 
-/// Which neighbours pass messages.
-enum SamplerArgument: String, ExpressibleByArgument, CaseIterable {
-    case full
-    case uniform
-    case biased
-}
+extension NeighbourhoodSampler: ExpressibleByArgument {}
 
 /// How embeddings are trained; shared by training and evaluation.
 struct TrainingArguments: ParsableArguments {
@@ -53,18 +48,11 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Weight of the direction term beside the existence term.")
     var directionWeight: Float?
 
-    @Option(help: "Neighbours that pass messages: all, some drawn evenly, or more where the degree is low.")
-    var sampler = SamplerArgument.full
-
-    @Option(help: "The most neighbours drawn for a product; the biased sampler draws a quarter of it at least.")
-    var fanout = 20
+    @Option(help: "Neighbours that pass messages: full, uniform[:FANOUT] or biased[:LEAST:MOST].")
+    var sampler = NeighbourhoodSampler.full
 
     @Option(help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
     var validFraction = TrainingOptions().validFraction
-
-    func validate() throws {
-        guard (1...10_000).contains(fanout) else { throw ValidationError("--fanout must be between 1 and 10000") }
-    }
 
     /// What the flags say.
     func options() -> TrainingOptions {
@@ -77,22 +65,17 @@ struct TrainingArguments: ParsableArguments {
         options.negatives = negatives
         options.dropout = dropout
         options.directionWeight = directionWeight
-        options.sampler =
-            switch sampler {
-            case .full: .full
-            case .uniform: .uniform(fanout: fanout)
-            case .biased: .degreeBiased(minimum: max(1, fanout / 4), maximum: fanout)
-            }
+        options.sampler = sampler
         options.validFraction = validFraction
         return options
     }
 
-    /// Runs `body`; where an option is out of its range, the error names it as a flag.
-    func naming<Value>(_ body: () throws(TrainingError) -> Value) throws -> Value {
+    /// Runs `body`; an error names the flag that is out of its range, or else the edges file.
+    func naming<Value>(_ edges: String, _ body: () throws(TrainingError) -> Value) throws -> Value {
         do throws(TrainingError) {
             return try body()
         } catch {
-            throw CommandError(error.description)
+            throw CommandError((error.option.map { "--\($0) " } ?? "\(edges): ") + error.reason)
         }
     }
 }

@@ -33,25 +33,3 @@ import Testing
         #expect(try channel.unary(path: "/test.Sink/Take", request: [1], options: options) == [UInt8(2 * givenUp + 1)])
     }
 }
-
-@Suite struct ClientParserTests {
-    @Test(arguments: [
-        ("plain", "plain"), ("%41%e2%82%ac", "A\u{20AC}"), ("100%", "100%"), ("%4", "%4"), ("%+f", "%+f"),
-        ("%zz%41", "%zzA"),
-    ]) func decodesPercents(_ text: String, _ decoded: String) {
-        #expect(percentDecoded(text) == decoded)
-    }
-
-    @Test(arguments: [
-        (Duration.zero, "0n"), (.milliseconds(50), "50000000n"), (.seconds(1), "1000000u"),
-        (.seconds(86_400), "86400000m"),
-        (.seconds(-1), "0n"), (.seconds(1_000_000_000_000), "99999999H"),
-    ]) func encodesTimeouts(_ timeout: Duration, _ encoded: String) {
-        #expect(encodeTimeout(timeout) == encoded)
-    }
-
-    @Test(arguments: ["", "localhost", "localhost:", ":1", "localhost:0", "localhost:65536", "::1:50051", "[]:1"])
-    func refusesWhatIsNoTarget(_ text: String) {
-        #expect { _ = try Channel(target: text) } throws: { ($0 as? RPCError)?.code == .invalidArgument }
-    }
-}

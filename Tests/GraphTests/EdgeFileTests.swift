@@ -63,6 +63,7 @@ import Testing
         ("source,target\n,b\n", 2, "the source is empty"),
         ("source,target\na,\n", 2, "the target is empty"),
         ("source,target\na,b\0\n", 2, "NUL"),
+        ("source,target\na,b\na," + String(repeating: "x", count: 1025) + "\n", 3, "longer than 1024 bytes"),
         ("source,target\na,\"b\n", 2, "quoted field has no end"),
         ("source,target\n\"a\nb\",c\nx\n", 4, "1 fields"),
         ("source,target\na,\"b\"c\n", 2, "after a closing quote"),

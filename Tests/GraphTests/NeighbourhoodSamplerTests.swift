@@ -104,4 +104,13 @@ import Testing
         #expect(sampler.sample(graph, .in, seed: 5).nodes == sampler.sample(graph, .in, seed: 5).nodes)
         #expect(sampler.sample(graph, .in, seed: 5).nodes != sampler.sample(graph, .in, seed: 6).nodes)
     }
+
+    @Test func readsItsOwnDescription() {
+        for sampler in [NeighbourhoodSampler.full, .uniform(fanout: 7), .degreeBiased(minimum: 4, maximum: 32)] {
+            #expect(NeighbourhoodSampler(sampler.description) == sampler)
+        }
+        for text in ["", "Full", "full:1", "uniform:", "uniform:0", "uniform:x", "biased:5:4", "biased:5"] {
+            #expect(NeighbourhoodSampler(text) == nil)
+        }
+    }
 }

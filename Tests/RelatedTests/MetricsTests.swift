@@ -109,7 +109,7 @@ private struct TableScorer: TargetScorer {
         expect(PathScorer.coCitation(graph), equals: product(product(a, transpose(a)), a))
     }
 
-    @Test func normalizedCoCitation() {
+    @Test func normalisedCoCitation() {
         let a = adjacency()
         let middle = transpose(a).enumerated().map { row, values in
             values.map { $0 / Double(max(1, graph.inDegree(row))) }
@@ -117,7 +117,7 @@ private struct TableScorer: TargetScorer {
         let last = a.enumerated().map { row, values in
             values.map { $0 / Double(max(1, graph.outDegree(row))).squareRoot() }
         }
-        expect(PathScorer.normalizedCoCitation(graph), equals: product(product(a, middle), last))
+        expect(PathScorer.normalisedCoCitation(graph), equals: product(product(a, middle), last))
     }
 
     @Test func symmetricTwoHop() {
@@ -178,7 +178,7 @@ private struct TableScorer: TargetScorer {
         let baselines = try #require(json["baselines"] as? [String: [String: Double]])
         #expect(
             Set(baselines.keys) == [
-                "popularity", "coCitation", "normalizedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
+                "popularity", "coCitation", "normalisedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
             ])
         #expect(Set(baselines["degrees"]!.keys) == ["directionAccuracy", "directionAUC"])
         #expect(evaluation.table().split(separator: "\n").count == 9)

@@ -342,11 +342,11 @@ private struct Parts {
         let directory = TemporaryDirectory()
         let values = [Float](repeating: 1, count: 1000)
         let embeddings = try RelatedEmbeddings(
-            ids: (0..<1000).map { "\($0)" }, dimension: 1, source: values, target: values)
+            ids: (0..<1000).map { "\($0)" }, dimension: 1, source: values, target: values,
+            metadata: ["edges": "9", "metric.hitRate@10": "0.5", "metric.loss": "nan"])
         let last = Last()
         let version = try RelatedTableBuilder(embeddings, listLength: 2).publish(
-            to: Store(path: directory.path + "/s"), name: "r", buildID: "build", metrics: ["hitRate@10": 0.5],
-            attributes: ["edges": "9"]
+            to: Store(path: directory.path + "/s"), name: "r", buildID: "build"
         ) { done, total in last.set(done, total) }
         #expect(version == 1)
         #expect(last.value == [1000, 1000])
