@@ -11,7 +11,6 @@ public final class Server: Sendable {
         var workers: [LoopWorker] = []
         var threads: [LoopThread] = []
         var finalCounters = Counters()
-        var runningLoops = 0
         var cutOffCalls = 0
     }
 
@@ -43,10 +42,7 @@ public final class Server: Sendable {
     public func start() throws(EventLoopError) -> ListenAddress {
         LoopSignal.ignoreBrokenPipes()
         let (workers, address) = try makeWorkers()
-        state.withLock { state in
-            state.workers = workers
-            state.runningLoops = workers.count
-        }
+        state.withLock { $0.workers = workers }
         for worker in workers {
             let thread = try LoopThread { [self] in run(worker) }
             state.withLock { $0.threads.append(thread) }
@@ -108,7 +104,6 @@ public final class Server: Sendable {
         state.withLock { state in
             state.finalCounters = state.finalCounters + worker.counters
             state.cutOffCalls += cutOff
-            state.runningLoops -= 1
             state.workers.removeAll { $0 === worker }
         }
     }

@@ -54,7 +54,8 @@ public final class RelatedProductsServing: Sendable {
         return RelatedProducts.methods(handler)
     }
 
-    /// Follows the store from now on, and tries again at SIGHUP what was refused.
+    /// Follows the store from now on, and tries again at SIGHUP what was refused. Best before the server starts: its
+    /// health is then right from the first call on.
     public func follow(with server: Server) {
         updateHealth(server)
         signal(SIGHUP, SIG_IGN)

@@ -47,8 +47,9 @@ struct Serve: ParsableCommand {
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
-        let address = try server.start()
+        // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
+        let address = try server.start()
         FileHandle.standardOutput.write(Data("listening on \(address)\n".utf8))
         guard server.wait() == 0 else { throw ExitCode(1) }
     }

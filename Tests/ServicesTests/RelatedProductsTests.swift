@@ -31,8 +31,8 @@ private final class Shop {
         configuration.loopCount = 2
         let serving = try RelatedProductsServing(store: store, name: "related", loopCount: 2, logger: logger)
         server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
-        address = try server.start()
         serving.follow(with: server)
+        address = try server.start()
         client = try connect()
     }
 
