@@ -8,7 +8,7 @@ import grpc
 from fletch.v1 import related_products_pb2 as messages
 from fletch.v1 import related_products_pb2_grpc as stubs
 
-# Retried by grpcio itself: UNAVAILABLE means that the server did not take the call.
+# Retried by grpcio itself: the server did not take the call, or the connection broke; asking again changes nothing.
 _SERVICE_CONFIG = json.dumps(
     {
         "methodConfig": [
