@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Foundation
 internal import Related
 
 struct Evaluate: ParsableCommand {
@@ -34,6 +33,9 @@ struct EvaluateRelated: ParsableCommand {
     @OptionGroup var training: TrainingArguments
 
     func run() throws {
+        let json = try json.map { try ReportFile($0, flag: "--json") }
+        let csv = try csv.map { try ReportFile($0, flag: "--csv") }
+        let plot = try plot.map { try ReportFile($0, flag: "--plot") }
         var options = EvaluationOptions()
         options.testFraction = testFraction
         options.seed = training.seed
@@ -50,17 +52,9 @@ struct EvaluateRelated: ParsableCommand {
                 }
             }
         }
-        print(evaluation.table())
-        if let json { try write(evaluation.json(), to: json) }
-        if let csv { try write(evaluation.csv(), to: csv) }
-        if let plot { try write(evaluation.svg(), to: plot) }
-    }
-
-    private func write(_ text: String, to path: String) throws {
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CommandError("\(path): cannot be written; check that its directory exists and has room")
-        }
+        try say(evaluation.table())
+        try json?.write(evaluation.json())
+        try csv?.write(evaluation.csv())
+        try plot?.write(evaluation.svg())
     }
 }

@@ -49,7 +49,7 @@ struct Serve: ParsableCommand {
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         let address = try server.start()
         serving.follow(with: server)
-        FileHandle.standardOutput.write(Data("listening on \(address)\n".utf8))
+        try say("listening on \(address)")
         guard server.wait() == 0 else { throw ExitCode(1) }
     }
 }
