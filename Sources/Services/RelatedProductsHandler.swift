@@ -16,6 +16,11 @@ public final class RelatedProductsHandler: RelatedProductsService {
     public static let maxLimit = 1000
     /// The most requests in a batch: each may be a scan of the whole table, and all of them hold the loop.
     public static let maxBatch = 256
+    /// The most items that all requests of a batch may ask for together: their response stays below the 4 MiB that most
+    /// clients accept where ids have up to 60 bytes.
+    public static let maxBatchItems = 50_000
+    /// The most products to leave out: each is a look-up, and all of them hold the loop.
+    public static let maxExcluded = 10_000
     /// The most products in a cart.
     public static let maxCart = 1000
 
@@ -47,6 +52,14 @@ public final class RelatedProductsHandler: RelatedProductsService {
                 .invalidArgument,
                 "requests: \(request.requests.count) in one batch; send at most \(Self.maxBatch)")
         }
+        let items = request.requests.reduce(0) {
+            $0 + ($1.limit == 0 ? Self.defaultLimit : min(Int($1.limit), Self.maxLimit))
+        }
+        guard items <= Self.maxBatchItems else {
+            throw RPCError(
+                .invalidArgument,
+                "requests: their limits add up to \(items) items; ask for at most \(Self.maxBatchItems) in one batch")
+        }
         var results = response.makeResults(capacity: request.requests.count)
         for index in 0..<request.requests.count {
             // A call that nobody waits for any more must not hold the loop for the rest of its batch.
@@ -75,6 +88,11 @@ public final class RelatedProductsHandler: RelatedProductsService {
     ) throws(RPCError) {
         let table = served.table
         let limit = try limit(of: request)
+        guard request.excludeProductIds.count <= Self.maxExcluded else {
+            throw RPCError(
+                .invalidArgument,
+                "exclude_product_ids: \(request.excludeProductIds.count) ids; leave out at most \(Self.maxExcluded)")
+        }
         scratch.reset()
         for id in request.excludeProductIds {
             if let row = table.row(of: id.buffer) { scratch.exclude(row) }

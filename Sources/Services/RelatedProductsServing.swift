@@ -16,6 +16,9 @@ public import Tables
 public final class RelatedProductsServing: Sendable {
     /// How often the store is asked for its current version; one small file is read.
     private static let pollInterval = DispatchTimeInterval.milliseconds(500)
+    /// After how long a refused version is tried again: what was wrong may have been the machine (no memory, no file
+    /// descriptor), and reading all of a table twice a second would be too much.
+    private static let retryInterval = Duration.seconds(60)
 
     private let store: Store
     private let name: String
@@ -26,9 +29,14 @@ public final class RelatedProductsServing: Sendable {
 
     private struct State {
         var table: RelatedTable?
-        /// The version that was refused last: it is not tried again until the store names another.
-        var refused: Int?
+        var refusal: Refusal?
         var sources: KeptSources?
+    }
+
+    /// A version that was refused, nil where the store could not even name one, and when.
+    private struct Refusal {
+        let version: Int?
+        let time = ContinuousClock.now
     }
 
     /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE.
@@ -62,7 +70,7 @@ public final class RelatedProductsServing: Sendable {
         let hangup = DispatchSource.makeSignalSource(signal: SIGHUP, queue: queue)
         hangup.setEventHandler { [weak self, weak server] in
             guard let self, let server else { return }
-            state.withLock { $0.refused = nil }
+            state.withLock { $0.refusal = nil }
             update(server)
         }
         let timer = DispatchSource.makeTimerSource(queue: queue)
@@ -79,17 +87,21 @@ public final class RelatedProductsServing: Sendable {
 
     /// Takes up the version that the store names, where it is another than the one served. On the queue.
     private func update(_ server: Server) {
-        let (served, refused) = state.withLock { ($0.table, $0.refused) }
+        let (served, refusal) = state.withLock { ($0.table, $0.refusal) }
+        let isDue = refusal.map { .now - $0.time >= Self.retryInterval } ?? true
         var wanted: Int?
         do throws(TableError) {
             wanted = try store.currentVersion(of: name)
-            guard let wanted, String(wanted) != served?.table.version, wanted != refused else { return }
+            guard let wanted, String(wanted) != served?.table.version else {
+                state.withLock { $0.refusal = nil }
+                return
+            }
+            guard isDue || refusal?.version != wanted else { return }
             let table = try RelatedTable(store.open(name, version: wanted))
             hand(table, to: server, instead: served)
         } catch {
-            // What cannot even be named counts as version 0, which no table has.
-            guard refused != wanted ?? 0 else { return }
-            state.withLock { $0.refused = wanted ?? 0 }
+            guard isDue || refusal?.version != wanted else { return }
+            state.withLock { [wanted] in $0.refusal = Refusal(version: wanted) }
             let kept = served.map { "keeps version \($0.table.version)" } ?? "serves none"
             logger.error("refused a version of table '\(name)' and \(kept): \(error)")
         }
@@ -98,7 +110,7 @@ public final class RelatedProductsServing: Sendable {
     private func hand(_ table: RelatedTable, to server: Server, instead old: RelatedTable?) {
         state.withLock {
             $0.table = table
-            $0.refused = nil
+            $0.refusal = nil
         }
         let retired = Mutex(old)
         server.onEachLoop { [slots] index in

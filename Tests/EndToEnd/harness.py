@@ -72,12 +72,12 @@ class Server:
         self.process.stdout.close()
         self.log.close()
 
-    def wait_for_log(self, text: str, seconds: float = 10) -> str:
-        """The log once it holds the text; fails where it does not in time."""
+    def wait_for_log(self, text: str, seconds: float = 10, times: int = 1) -> str:
+        """The log once it holds the text so many times; fails where it does not in time."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             log = self.log_path.read_text()
-            if text in log:
+            if log.count(text) >= times:
                 return log
             time.sleep(0.02)
         raise AssertionError(f"no '{text}' in the server's log:\n{self.log_path.read_text()}")

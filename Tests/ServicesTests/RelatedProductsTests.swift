@@ -102,6 +102,10 @@ private final class Shop {
         (RelatedRequest(sourceVector: [1, -.infinity]), "source_vector"),
         (RelatedRequest(sourceVector: [3e38, 3e38]), "source_vector"),
         (RelatedRequest(productID: "a", limit: 1001), "limit"),
+        (
+            RelatedRequest(productID: "a", excludeProductIds: Array(repeating: "a", count: 10_001)),
+            "exclude_product_ids"
+        ),
     ])
     func aWrongRequestNamesItsField(request: RelatedRequest, field: String) throws {
         let error = try Shop().refusal(request)
@@ -139,6 +143,10 @@ private final class Shop {
         let batch = RelatedBatchRequest(requests: Array(repeating: RelatedRequest(productID: "a"), count: 257))
         let tooMany = #expect(throws: RPCError.self) { try shop.client.relatedBatch(batch) }
         #expect(tooMany?.code == .invalidArgument)
+        let large = RelatedBatchRequest(
+            requests: Array(repeating: RelatedRequest(productID: "a", limit: 1000), count: 51))
+        let tooLarge = #expect(throws: RPCError.self) { try shop.client.relatedBatch(large) }
+        #expect(tooLarge?.code == .invalidArgument && tooLarge?.message.contains("51000 items") == true)
         let late = #expect(throws: RPCError.self) {
             try shop.client.related(RelatedRequest(productID: "a"), options: CallOptions(timeout: .zero))
         }

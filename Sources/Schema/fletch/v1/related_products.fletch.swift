@@ -89,7 +89,8 @@ public struct RelatedRequest: Message {
     /// How many items are wanted; 0 means 10. The largest limit is 1000.
     public var limit: UInt32 = 0
 
-    /// Products that must not be in the answer. Ids that the table does not know are ignored.
+    /// Products that must not be in the answer. Ids that the table does not know are ignored. At
+    /// most 10,000.
     public var excludeProductIds: [String] = []
 
     /// Fields of a decoded message that this schema does not name.
@@ -170,7 +171,7 @@ public struct RelatedItem: Message {
 public struct RelatedBatchRequest: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[3]
 
-    /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
+    /// At most 256 requests, whose limits add up to at most 50,000 items: most clients accept responses of up to 4 MiB.
     public var requests: [RelatedRequest] = []
 
     /// Fields of a decoded message that this schema does not name.
@@ -272,7 +273,8 @@ extension RelatedRequest {
         /// How many items are wanted; 0 means 10. The largest limit is 1000.
         @inlinable public var limit: UInt32 { _pointer.load(fromByteOffset: 72, as: UInt32.self) }
 
-        /// Products that must not be in the answer. Ids that the table does not know are ignored.
+        /// Products that must not be in the answer. Ids that the table does not know are ignored. At
+        /// most 10,000.
         @inlinable public var excludeProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 80, as: RepeatedView<WireBytes>.self) }
     }
 
@@ -329,7 +331,8 @@ extension RelatedRequest {
             }
         }
 
-        /// Products that must not be in the answer. Ids that the table does not know are ignored.
+        /// Products that must not be in the answer. Ids that the table does not know are ignored. At
+        /// most 10,000.
         @inlinable public var excludeProductIds: RepeatedView<WireBytes> {
             get { _pointer.load(fromByteOffset: 80, as: RepeatedView<WireBytes>.self) }
             nonmutating set {
@@ -509,7 +512,7 @@ extension RelatedBatchRequest {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
+        /// At most 256 requests, whose limits add up to at most 50,000 items: most clients accept responses of up to 4 MiB.
         @inlinable public var requests: RepeatedView<RelatedRequest.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<RelatedRequest.View>.self) }
     }
 
@@ -523,7 +526,7 @@ extension RelatedBatchRequest {
             self._arena = _arena
         }
 
-        /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
+        /// At most 256 requests, whose limits add up to at most 50,000 items: most clients accept responses of up to 4 MiB.
         @inlinable public var requests: RepeatedView<RelatedRequest.View> {
             get { _pointer.load(fromByteOffset: 24, as: RepeatedView<RelatedRequest.View>.self) }
             nonmutating set {
