@@ -17,23 +17,18 @@ struct Fletch: ParsableCommand {
               fletch publish --related embeddings --store store
               fletch serve --store store --listen 127.0.0.1:50051
               fletch query related --server 127.0.0.1:50051 --product phone
+
+            'fletch --version' prints the version of this program.
             """,
         subcommands: [Train.self, Evaluate.self, Publish.self, Serve.self, Query.self, TablesCommand.self])
-
-    // Not the parser's own flag, which would stand in for the --version of a subcommand.
-    @Flag(name: .customLong("version"), help: "Show the version of this program.")
-    var showsVersion = false
-
-    func run() throws {
-        guard showsVersion else { throw CleanExit.helpRequest(self) }
-        try say(Self.version)
-    }
 
     static func main() {
         openStandardFiles()
         // A file that may not grow is an error to report, not the end.
         signal(SIGXFSZ, SIG_IGN)
         do {
+            // The parser's own flag would stand in for the --version of a subcommand that lacks another argument.
+            guard CommandLine.arguments.dropFirst() != ["--version"] else { return try say(version) }
             var command = try parseAsRoot()
             do {
                 try command.run()
