@@ -39,11 +39,13 @@ func encodedSize(_ message: UnsafeRawPointer) -> Int {
     protobuf_c_message_get_packed_size(message.assumingMemoryBound(to: ProtobufCMessage.self))
 }
 
-/// Encodes a message into memory of at least its encoded size; the bytes written.
-@usableFromInline
-func encode(_ message: UnsafeRawPointer, into output: UnsafeMutableRawPointer) -> Int {
-    protobuf_c_message_pack(
-        message.assumingMemoryBound(to: ProtobufCMessage.self), output.assumingMemoryBound(to: UInt8.self))
+/// Encodes a message of the type into the end of `room`; nil where it does not fit.
+func encode(
+    _ message: UnsafeRawPointer, as type: MessageDescriptor, into room: UnsafeMutableRawBufferPointer
+) -> UnsafeMutableRawBufferPointer? {
+    var encoder = Encoder(room: room)
+    guard encoder.put(message, type.table) else { return nil }
+    return UnsafeMutableRawBufferPointer(rebasing: room[(encoder.cursor - room.baseAddress!)...])
 }
 
 extension Arena {
@@ -53,6 +55,29 @@ extension Arena {
         let message = require(byteCount: type.size)
         initializeMessage(message, type)
         return message
+    }
+
+    /// Encodes a message of the type behind `headroom` bytes that are left unwritten; nil where the byte limit would
+    /// be passed.
+    @usableFromInline
+    func encode(
+        _ message: UnsafeRawPointer, as type: MessageDescriptor, headroom: Int
+    ) -> UnsafeMutableRawBufferPointer? {
+        // Nearly every message fits what is left of the block, and need not be measured.
+        let start = state.pointee.next
+        let room = state.pointee.available - headroom
+        if room > 0,
+            let bytes = Wire.encode(
+                message, as: type, into: UnsafeMutableRawBufferPointer(start: start + headroom, count: room))
+        {
+            // Everything from the headroom on is taken.
+            state.pointee.available = (bytes.baseAddress! - headroom - start) & ~(Self.alignment - 1)
+            return bytes
+        }
+        let size = encodedSize(message)
+        guard let memory = allocate(byteCount: headroom + size) else { return nil }
+        return Wire.encode(
+            message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
     }
 }
 
