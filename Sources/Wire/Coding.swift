@@ -39,22 +39,31 @@ func encodedSize(_ message: UnsafeRawPointer) -> Int {
     protobuf_c_message_get_packed_size(message.assumingMemoryBound(to: ProtobufCMessage.self))
 }
 
-/// Encodes a message of the type into the end of `room`; nil where it does not fit.
+/// Encodes a message of the type into the end of `room`, which has an address; nil where it does not fit.
 func encode(
     _ message: UnsafeRawPointer, as type: MessageDescriptor, into room: UnsafeMutableRawBufferPointer
 ) -> UnsafeMutableRawBufferPointer? {
-    var encoder = Encoder(room: room)
-    guard encoder.put(message, type.table) else { return nil }
-    return UnsafeMutableRawBufferPointer(rebasing: room[(encoder.cursor - room.baseAddress!)...])
+    guard let base = room.baseAddress else { return nil }
+    let end = base + room.count
+    guard let start = Encoder(start: base).put(message, type.table, before: end) else { return nil }
+    return UnsafeMutableRawBufferPointer(start: start, count: end - start)
 }
 
 extension Arena {
     /// A message with every field at its default.
     @inlinable
     func makeMessage(_ type: MessageDescriptor) -> UnsafeMutableRawPointer {
-        let message = require(byteCount: type.size)
-        initializeMessage(message, type)
+        let message = makeZeroed(byteCount: type.size)
+        message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
         return message
+    }
+
+    /// Bytes as ``require(byteCount:)`` gives them, all of them zero.
+    @inlinable
+    func makeZeroed(byteCount: Int) -> UnsafeMutableRawPointer {
+        let bytes = require(byteCount: byteCount)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+        return bytes
     }
 
     /// Encodes a message of the type behind `headroom` bytes that are left unwritten; nil where the byte limit would
@@ -79,11 +88,4 @@ extension Arena {
         return Wire.encode(
             message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
     }
-}
-
-/// Makes `type.size` bytes a message with every field at its default.
-@inlinable
-func initializeMessage(_ message: UnsafeMutableRawPointer, _ type: MessageDescriptor) {
-    message.initializeMemory(as: UInt8.self, repeating: 0, count: type.size)
-    message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
 }
