@@ -1,8 +1,8 @@
 internal import CProtobufC
 
 /// Encodes messages as protobuf-c lays them out, from their last byte to their first: where a message's length is
-/// written, the message is already there, so nothing is measured beforehand. The bytes are those of
-/// `protobuf_c_message_pack`, which walks every message twice.
+/// written, the message is already there, so nothing is measured beforehand. The bytes are those that
+/// `protobuf_c_message_pack` writes into memory whose size its caller must find out first, by a walk of its own.
 ///
 /// Every function writes right before `end` and returns where its bytes start; nil where there is no room. No byte
 /// before the start of the room is ever written.
