@@ -108,7 +108,7 @@ let package = Package(
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
-        tests("Wire", ["Quirks", "Schema"]),
+        tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
         tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
@@ -142,7 +142,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
         package.products.append(.executable(name: name, targets: [name]))
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
-    fuzzer("fuzz-wire", ["Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -6,7 +6,8 @@
 
 Each server is NAME=COMMAND, where {port} becomes its port. Servers run on core 0, h2load on core 1. All of them are
 loaded in turn in short rounds, so that noise of the machine meets all alike; the least CPU of a server's rounds is
-reported, and its ratio to the first server's. Needs h2load (Debian: nghttp2-client) and two cores.
+reported, and its ratio to the first server's. A round in which no request was answered, or one failed, or the kernel
+counted no CPU, is skipped and said to be. Needs h2load (Debian: nghttp2-client) and two cores.
 
 h2load does not read grpc-status: an error counts as success there. A server that logs `calls_ok=N` to its standard
 output or error when it gets SIGTERM (Fletch does) has that count printed beside h2load's; the bytes of an answer tell
@@ -47,12 +48,24 @@ def cpu_seconds(pid):
     return total / 1e9
 
 
+def settled_cpu_seconds(pid):
+    """The same once a server that nobody loads stands still: the kernel's counter can lag behind."""
+    seconds = cpu_seconds(pid)
+    for _ in range(10):
+        time.sleep(0.02)
+        before, seconds = seconds, cpu_seconds(pid)
+        if seconds == before:
+            break
+    return seconds
+
+
 class Server:
     def __init__(self, name, command, port, path, body):
         self.name, self.port, self.path, self.body = name, port, path, body
         self.log = tempfile.TemporaryFile("w+")
         self.requests = 0
         self.rounds = {}
+        self.skipped = []
         self.process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE] + shlex.split(command.replace("{port}", str(port))),
             stdout=self.log, stderr=subprocess.STDOUT)
@@ -61,8 +74,7 @@ class Server:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                self.log.seek(0)
-                sys.exit(f"{self.name} ended at once:\n{self.log.read()}")
+                sys.exit(f"{self.name} ended at once:\n{self.output()}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
                 return
@@ -72,24 +84,36 @@ class Server:
 
     def load(self, shape, seconds, record):
         clients, streams = shape.split("x")
-        before = cpu_seconds(self.process.pid)
+        before = settled_cpu_seconds(self.process.pid)
         result = subprocess.run(
             ["taskset", "-c", LOAD_CORE, "h2load", "-t1", "-c", clients, "-m", streams, "-D", str(seconds),
              "-d", self.body, "-H", "content-type: application/grpc", "-H", "te: trailers",
              f"http://127.0.0.1:{self.port}{self.path}"],
             capture_output=True, text=True, timeout=seconds + 60)
-        cpu = cpu_seconds(self.process.pid) - before
+        if self.process.poll() is not None:
+            sys.exit(f"{self.name} ended under load ({shape}); its log:\n{self.output()}")
+        cpu = settled_cpu_seconds(self.process.pid) - before
         total = re.search(r"(\d+) total, \d+ started, (\d+) done, (\d+) succeeded", result.stdout)
         data = re.search(r"\((\d+)\) data", result.stdout)
-        if not total or not data or int(total[2]) == 0:
+        if not total or not data:
             sys.exit(f"h2load failed against {self.name}:\n{result.stdout}{result.stderr}")
-        done = int(total[2])
+        done, succeeded = int(total[2]), int(total[3])
         self.requests += done
-        latency = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", result.stdout)
-        if record and cpu > 0:  # where the kernel's counter lags, this round's CPU shows in the next
+        if not record:
+            return
+        if done == 0 or succeeded < done:
+            self.skipped.append(f"{shape}: {succeeded} of {done} requests succeeded")
+        elif cpu == 0:
+            self.skipped.append(f"{shape}: no CPU counted")
+        else:
+            latency = re.search(r"time for request:\s+\S+\s+\S+\s+(\S+)", result.stdout)
             self.rounds.setdefault(shape, []).append(
                 {"cpu": 1e6 * cpu / done, "rate": done / seconds, "bytes": int(data[1]) / done,
                  "mean": latency[1] if latency else "-"})
+
+    def output(self):
+        self.log.seek(0)
+        return self.log.read()
 
     def stop(self):
         """Ends the server; the count of OK calls from its log, or None."""
@@ -99,8 +123,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.log.seek(0)
-        counts = re.findall(r"calls_ok=(\d+)", self.log.read())
+        counts = re.findall(r"calls_ok=(\d+)", self.output())
         return int(counts[-1]) if counts else None
 
 
@@ -135,7 +158,7 @@ def main():
             run(servers, arguments)
         finally:
             counts = [server.stop() for server in servers]
-    report(servers, counts)
+    report(servers, counts, arguments.shapes.split(","))
 
 
 def run(servers, arguments):
@@ -145,18 +168,25 @@ def run(servers, arguments):
                 server.load(shape, arguments.seconds, record=number >= 0)
 
 
-def report(servers, counts):
+def report(servers, counts, shapes):
     print(f"{'shape':8} {'server':14} {'CPU us/req':>10} {'ratio':>6} {'req/s':>9} {'mean':>9} {'bytes/req':>9}")
-    for shape in servers[0].rounds:
-        first = min(entry["cpu"] for entry in servers[0].rounds[shape])
+    for shape in shapes:
+        first = min((entry["cpu"] for entry in servers[0].rounds.get(shape, [])), default=None)
         for server in servers:
-            best = min(server.rounds[shape], key=lambda entry: entry["cpu"])
-            rate = max(entry["rate"] for entry in server.rounds[shape])
-            print(f"{shape:8} {server.name:14} {best['cpu']:10.2f} {best['cpu'] / first:6.2f} {rate:9.0f} "
+            rounds = server.rounds.get(shape)
+            if not rounds:
+                print(f"{shape:8} {server.name:14} no round counts")
+                continue
+            best = min(rounds, key=lambda entry: entry["cpu"])
+            rate = max(entry["rate"] for entry in rounds)
+            ratio = f"{best['cpu'] / first:6.2f}" if first else f"{'-':>6}"
+            print(f"{shape:8} {server.name:14} {best['cpu']:10.2f} {ratio} {rate:9.0f} "
                   f"{best['mean']:>9} {best['bytes']:9.1f}")
     for server, ok in zip(servers, counts):
         told = "does not count" if ok is None else f"counted {ok} OK calls"
         print(f"{server.name}: h2load saw {server.requests} answers, the server {told}")
+        if server.skipped:
+            print(f"{server.name}: {len(server.skipped)} rounds skipped ({'; '.join(sorted(set(server.skipped)))})")
 
 
 main()

@@ -10,12 +10,10 @@ public final class Session {
     private let resources: SessionResources
 
     /// A session for a new connection; its SETTINGS are the first thing ``fill(_:)`` gives.
-    ///
-    /// - Parameter delegate: Not retained; must live until ``close()``.
-    public init(resources: SessionResources, delegate: SessionDelegate) throws(HTTP2Error) {
+    public init(resources: SessionResources) throws(HTTP2Error) {
         self.resources = resources
         state = .allocate(capacity: 1)
-        state.initialize(to: SessionState(resources: resources, delegate: delegate))
+        state.initialize(to: SessionState(resources: resources))
         var session: OpaquePointer?
         let code = nghttp2_session_server_new3(
             &session, resources.callbacks, state, resources.options, resources.allocator)
@@ -24,6 +22,11 @@ public final class Session {
         }
         state.pointee.session = session
         submitSettings(resources.limits)
+    }
+
+    /// Who hears of requests: set before the first ``receive(_:)``, not retained, must live until ``close()``.
+    public func setDelegate(_ delegate: SessionDelegate) {
+        state.pointee.delegate = .passUnretained(delegate)
     }
 
     deinit {

@@ -6,7 +6,7 @@ struct SessionState {
     var session: OpaquePointer?
     let resources: Unmanaged<SessionResources>
     /// Not retained: the delegate outlives the session.
-    let delegate: Unmanaged<SessionDelegate>
+    var delegate: Unmanaged<SessionDelegate>!
     /// Where `send_data` puts frames, set during `fill`.
     var output: Unmanaged<OutputBuffer>?
 
@@ -31,9 +31,8 @@ struct SessionState {
     var noProgressFrames: TokenBucket
     var ownResets: TokenBucket
 
-    init(resources: SessionResources, delegate: SessionDelegate) {
+    init(resources: SessionResources) {
         self.resources = .passUnretained(resources)
-        self.delegate = .passUnretained(delegate)
         maxHeaderListBytes = resources.limits.maxHeaderListBytes
         abortHeaderListBytes = maxHeaderListBytes * resources.limits.headerListAbortFactor
         noProgressFramesPerRequest = resources.limits.noProgressFramesPerRequest

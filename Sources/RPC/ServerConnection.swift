@@ -5,7 +5,8 @@ internal import Wire
 /// by ``fill(_:)``.
 public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
-    private var session: Session?
+    /// The HTTP/2 session. Its constant reference is used without being counted.
+    public let http2: Session
     private var now: UInt64 = 0
     /// Calls whose request has not ended. Unchecked, as the next: one thread, no call within an access.
     @exclusivity(unchecked) private var receivingCount = 0
@@ -14,8 +15,9 @@ public final class ServerConnection: SessionDelegate {
 
     public init(dispatcher: Dispatcher) throws(HTTP2Error) {
         self.dispatcher = dispatcher
+        http2 = try Session(resources: dispatcher.resources)
         super.init()
-        session = try Session(resources: dispatcher.resources, delegate: self)
+        http2.setDelegate(self)
     }
 
     // MARK: Bytes
@@ -25,38 +27,32 @@ public final class ServerConnection: SessionDelegate {
     /// - Throws: Where the connection must be closed at once.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
         now = dispatcher.clock()
-        try session?.receive(bytes)
+        try http2.receive(bytes)
     }
 
     /// Appends what is to be sent to `output`; true where nothing is left to append.
-    public func fill(_ output: OutputBuffer) throws(HTTP2Error) -> Bool { try session?.fill(output) ?? true }
+    public func fill(_ output: OutputBuffer) throws(HTTP2Error) -> Bool { try http2.fill(output) }
 
     // MARK: Life
 
     /// Ends the connection: calls that are not answered are forgotten.
-    public func close() {
-        session?.close()
-        session = nil
-    }
-
-    /// The HTTP/2 session, until ``close()``.
-    public var http2: Session? { session }
+    public func close() { http2.close() }
 
     /// Calls that the connection still owes something: open streams.
-    public var openCallCount: Int { session?.openStreamCount ?? 0 }
+    public var openCallCount: Int { http2.openStreamCount }
 
     /// When the first incomplete request must be answered for being late, in nanoseconds; nil where none waits.
     public var nextExpiry: UInt64? {
         guard receivingCount > 0 else { return nil }
         var first = UInt64.max
-        session?.forEachOpenStream { first = min(first, call(of: $0).pointee.expiry) }
+        http2.forEachOpenStream { first = min(first, call(of: $0).pointee.expiry) }
         return first
     }
 
     /// Answers the requests that have waited too long.
     public func expireCalls() {
         now = dispatcher.clock()
-        session?.forEachOpenStream { stream in
+        http2.forEachOpenStream { stream in
             if let rejection = call(of: stream).pointee.overdue(now: now) { reject(stream, rejection) }
         }
     }
@@ -149,7 +145,7 @@ public final class ServerConnection: SessionDelegate {
         }
         attachMetadata(to: call)
         finish(call, .ok)
-        session?.respond(
+        http2.respond(
             to: stream, head: call.pointee.head ?? dispatcher.okHead, body: call.pointee.buffer.bytes,
             trailers: call.pointee.trailers ?? dispatcher.okTrailers)
     }
@@ -191,7 +187,7 @@ public final class ServerConnection: SessionDelegate {
         let block = FieldBlock(fields)
         call.pointee.head = block
         finish(call, error.code)
-        session?.respond(to: stream, fields: block, resetCode: resetCode)
+        http2.respond(to: stream, fields: block, resetCode: resetCode)
     }
 
     private func finish(_ call: UnsafeMutablePointer<ServerCall>, _ code: StatusCode) {

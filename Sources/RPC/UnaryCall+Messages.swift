@@ -21,13 +21,11 @@ extension UnaryCall {
     /// - Throws: `resourceExhausted` where the response is larger than the call's arena allows.
     @inlinable
     public func respond<Builder: MessageBuilder>(_ message: Builder) throws(RPCError) {
-        let size = message.encodedSize
-        guard !arena.isExhausted, let bytes = arena.allocate(byteCount: size + UnaryCallStorage.prefixByteCount) else {
+        let bytes = message.encodedInArena(headroom: UnaryCallStorage.prefixByteCount)
+        guard let bytes, !arena.isExhausted else {
             throw RPCError(.resourceExhausted, "the response takes more memory than a call may have; ask for less")
         }
-        let body = bytes + UnaryCallStorage.prefixByteCount
-        message.encode(into: body)
-        storage.pointee.response = UnsafeMutableRawBufferPointer(start: body, count: size)
+        storage.pointee.response = bytes
     }
 }
 

@@ -68,14 +68,14 @@ final class Connection: TCPConnectionHandler {
     func beginDrain() {
         guard case .open = phase else { return }
         isDraining = true
-        rpc.http2?.announceShutdown()
+        rpc.http2.announceShutdown()
         flush()
     }
 
     /// Second phase: no new calls; the connection ends when its calls are answered.
     func refuseNewCalls() {
         guard case .open = phase else { return }
-        rpc.http2?.refuseNewStreams()
+        rpc.http2.refuseNewStreams()
         flush()
     }
 
@@ -105,7 +105,7 @@ final class Connection: TCPConnectionHandler {
             return
         case .open: break
         }
-        guard let session = rpc.http2 else { return }
+        let session = rpc.http2
         session.earnAllowance(seconds: 1)
         noteProgress(session, now: now)
         if let reason = lateness(session, now: now) {
@@ -142,7 +142,7 @@ final class Connection: TCPConnectionHandler {
     /// cannot make us keep answers for it.
     private func flush() {
         guard case .open = phase else { return }
-        if isDraining, rpc.http2?.shutdownWasRead == true { rpc.http2?.refuseNewStreams() }
+        if isDraining, rpc.http2.shutdownWasRead { rpc.http2.refuseNewStreams() }
         guard sendPending() else {
             close()
             return
@@ -152,7 +152,7 @@ final class Connection: TCPConnectionHandler {
             isPaused = isBlocked
             if isBlocked { tcp.pauseReading() } else { tcp.resumeReading() }
         }
-        if !isBlocked, rpc.http2?.isFinished == true {
+        if !isBlocked, rpc.http2.isFinished {
             phase = .lingering(since: EventLoop.now())
             rpc.close()
             tcp.finishWriting()

@@ -55,7 +55,7 @@ public struct StringColumn: @unchecked Sendable {
     @inlinable public var count: Int { offsets.count - 1 }
 
     /// The bytes of one string, UTF-8.
-    @inlinable public subscript(index: Int) -> UnsafeRawBufferPointer {
+    @inlinable @inline(__always) public subscript(index: Int) -> UnsafeRawBufferPointer {
         let start = Int(offsets[index])
         let end = Int(offsets[index + 1])
         return UnsafeRawBufferPointer(start: bytes.baseAddress! + start, count: end - start)

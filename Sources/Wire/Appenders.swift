@@ -75,7 +75,7 @@ public struct ValueAppender<Element: RepeatedElement>: ~Copyable {
 public struct MessageAppender<Builder: MessageBuilder>: ~Copyable {
     @usableFromInline var array: GrowingArray
     @usableFromInline let type: MessageDescriptor
-    /// Memory for the messages to come, and how many it holds.
+    /// Zeroed memory for the messages to come, and how many it holds.
     @usableFromInline var next: UnsafeMutableRawPointer
     @usableFromInline var available: Int
 
@@ -85,7 +85,7 @@ public struct MessageAppender<Builder: MessageBuilder>: ~Copyable {
         array = GrowingArray(
             field: _field, arena: _arena, stride: MemoryLayout<UnsafeRawPointer>.stride, capacity: capacity)
         type = Builder.Value.descriptor
-        next = _arena.require(byteCount: capacity * type.size)
+        next = _arena.makeZeroed(byteCount: capacity * type.size)
         available = capacity
     }
 
@@ -97,7 +97,7 @@ public struct MessageAppender<Builder: MessageBuilder>: ~Copyable {
         let message = next
         next += type.size
         available &-= 1
-        initializeMessage(message, type)
+        message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
         slot.storeBytes(of: message, as: UnsafeMutableRawPointer.self)
         return Builder(_pointer: message, _arena: array.arena)
     }
@@ -105,6 +105,6 @@ public struct MessageAppender<Builder: MessageBuilder>: ~Copyable {
     @usableFromInline @inline(never)
     mutating func refill() {
         available = array.capacity &- array.count &+ 1
-        next = array.arena.require(byteCount: available * type.size)
+        next = array.arena.makeZeroed(byteCount: available * type.size)
     }
 }

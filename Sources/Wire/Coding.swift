@@ -39,26 +39,53 @@ func encodedSize(_ message: UnsafeRawPointer) -> Int {
     protobuf_c_message_get_packed_size(message.assumingMemoryBound(to: ProtobufCMessage.self))
 }
 
-/// Encodes a message into memory of at least its encoded size; the bytes written.
-@usableFromInline
-func encode(_ message: UnsafeRawPointer, into output: UnsafeMutableRawPointer) -> Int {
-    protobuf_c_message_pack(
-        message.assumingMemoryBound(to: ProtobufCMessage.self), output.assumingMemoryBound(to: UInt8.self))
+/// Encodes a message of the type into the end of `room`, which has an address; nil where it does not fit.
+func encode(
+    _ message: UnsafeRawPointer, as type: MessageDescriptor, into room: UnsafeMutableRawBufferPointer
+) -> UnsafeMutableRawBufferPointer? {
+    guard let base = room.baseAddress else { return nil }
+    let end = base + room.count
+    guard let start = Encoder(start: base).put(message, type.table, before: end) else { return nil }
+    return UnsafeMutableRawBufferPointer(start: start, count: end - start)
 }
 
 extension Arena {
     /// A message with every field at its default.
     @inlinable
     func makeMessage(_ type: MessageDescriptor) -> UnsafeMutableRawPointer {
-        let message = require(byteCount: type.size)
-        initializeMessage(message, type)
+        let message = makeZeroed(byteCount: type.size)
+        message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
         return message
     }
-}
 
-/// Makes `type.size` bytes a message with every field at its default.
-@inlinable
-func initializeMessage(_ message: UnsafeMutableRawPointer, _ type: MessageDescriptor) {
-    message.initializeMemory(as: UInt8.self, repeating: 0, count: type.size)
-    message.storeBytes(of: type.handle, as: UnsafeRawPointer.self)
+    /// Bytes as ``require(byteCount:)`` gives them, all of them zero.
+    @inlinable
+    func makeZeroed(byteCount: Int) -> UnsafeMutableRawPointer {
+        let bytes = require(byteCount: byteCount)
+        bytes.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+        return bytes
+    }
+
+    /// Encodes a message of the type behind `headroom` bytes that are left unwritten; nil where the byte limit would
+    /// be passed.
+    @usableFromInline
+    func encode(
+        _ message: UnsafeRawPointer, as type: MessageDescriptor, headroom: Int
+    ) -> UnsafeMutableRawBufferPointer? {
+        // Nearly every message fits what is left of the block, and need not be measured.
+        let start = state.pointee.next
+        let room = state.pointee.available - headroom
+        if room > 0,
+            let bytes = Wire.encode(
+                message, as: type, into: UnsafeMutableRawBufferPointer(start: start + headroom, count: room))
+        {
+            // Everything from the headroom on is taken.
+            state.pointee.available = (bytes.baseAddress! - headroom - start) & ~(Self.alignment - 1)
+            return bytes
+        }
+        let size = encodedSize(message)
+        guard let memory = allocate(byteCount: headroom + size) else { return nil }
+        return Wire.encode(
+            message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
+    }
 }

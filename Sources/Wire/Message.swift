@@ -75,15 +75,14 @@ extension MessageView {
     /// The bytes that the message takes when encoded.
     @inlinable public var encodedSize: Int { Wire.encodedSize(_pointer) }
 
-    /// Encodes the message into memory of at least ``encodedSize`` bytes; returns the bytes written.
-    @inlinable @discardableResult
-    public func encode(into output: UnsafeMutableRawPointer) -> Int { Wire.encode(_pointer, into: output) }
-
     /// The encoded message.
     public func encoded() -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: encodedSize) { buffer, count in
             // An empty array has no memory, and an empty message writes none.
-            count = buffer.baseAddress.map { encode(into: $0) } ?? 0
+            guard buffer.baseAddress != nil else { return }
+            let bytes = encode(_pointer, as: Value.descriptor, into: UnsafeMutableRawBufferPointer(buffer))
+            precondition(bytes?.count == buffer.count, "a message has another size than it says")
+            count = buffer.count
         }
     }
 }
@@ -101,9 +100,12 @@ extension MessageBuilder {
     /// The bytes that the message takes when encoded.
     @inlinable public var encodedSize: Int { Wire.encodedSize(_pointer) }
 
-    /// Encodes the message into memory of at least ``encodedSize`` bytes; returns the bytes written.
-    @inlinable @discardableResult
-    public func encode(into output: UnsafeMutableRawPointer) -> Int { Wire.encode(_pointer, into: output) }
+    /// Encodes the message into its arena, behind `headroom` bytes that are left unwritten; valid until the arena is
+    /// reset. Nil where the arena's byte limit would be passed.
+    @inlinable
+    public func encodedInArena(headroom: Int) -> UnsafeMutableRawBufferPointer? {
+        _arena.encode(_pointer, as: Value.descriptor, headroom: headroom)
+    }
 
     /// The encoded message.
     public func encoded() -> [UInt8] { view.encoded() }

@@ -1,6 +1,6 @@
 internal import CProtobufC
 
-/// What the scanner needs to know of a field, in one cache line's half.
+/// What the scanner and the encoder need to know of a field, in one cache line.
 struct TableField {
     let number: UInt32
     /// The wire type of one value.
@@ -14,13 +14,36 @@ struct TableField {
     let elementSize: UInt8
     /// Tells the singular message fields of a type apart; all from the 64th on share the last bit.
     let mergeBit: UInt64
-    /// Tells the oneofs of a type apart; 0 where the field is in none.
-    let oneof: UInt32
+    let presence: Presence
+    let form: ValueForm
+    /// Bytes that one value takes in memory.
+    let valueSize: UInt8
+    /// Where the value is in the message's memory; of a repeated field its count, with the elements' address behind.
+    let offset: UInt32
+    /// Where the message says which member of a oneof it has, or whether it has an explicit field; 0 for others.
+    let selector: UInt32
+    /// What stands in front of the field on the wire.
+    let tag: UInt64
     let message: UnsafePointer<MessageTable>?
     let name: UnsafePointer<CChar>
 }
 
-/// A message type as the scanner reads it.
+extension TableField {
+    /// How a message tells whether it has the field.
+    enum Presence: UInt8 {
+        case implicit, explicit, oneof, repeated, packed
+    }
+
+    /// How a value is in memory and on the wire.
+    enum ValueForm: UInt8 {
+        case int32, uint32, sint32, int64, sint64, bool, fixed32, fixed64, bytes, message
+    }
+
+    /// Tells the oneofs of a type apart; 0 where the field is in none.
+    var oneof: UInt32 { presence == .oneof ? selector : 0 }
+}
+
+/// A message type as the scanner and the encoder read it.
 struct MessageTable {
     let name: UnsafePointer<CChar>
     /// What one message takes in the arena, whatever fields it has.
@@ -89,11 +112,40 @@ extension TableField {
         isPackable = field.isRepeated && wireType != .lengthPrefixed
         if case .string = field.definition.kind { isUTF8 = true } else { isUTF8 = false }
         if case .bool = field.definition.kind { isBool = true } else { isBool = false }
-        elementSize = field.isRepeated ? UInt8(memorySize(of: field.type)) : 0
+        valueSize = UInt8(memorySize(of: field.type))
+        elementSize = field.isRepeated ? valueSize : 0
         self.mergeBit = mergeBit
-        if case .oneof(let selector) = field.definition.label { oneof = UInt32(selector) } else { oneof = 0 }
+        form = ValueForm(field.definition.kind)
+        offset = UInt32(field.definition.offset)
+        switch field.definition.label {
+        // A message shows its presence by its address.
+        case .explicit where form == .message: (presence, selector) = (.implicit, 0)
+        case .implicit: (presence, selector) = (.implicit, 0)
+        case .explicit(let flag): (presence, selector) = (.explicit, UInt32(flag))
+        case .repeated(let packed): (presence, selector) = (packed ? .packed : .repeated, 0)
+        case .oneof(let selector): (presence, self.selector) = (.oneof, UInt32(selector))
+        }
+        let outerWireType = presence == .packed ? WireType.lengthPrefixed : wireType
+        tag = UInt64(number) << 3 | UInt64(outerWireType.rawValue)
         message = field.message?.table
         name = field.name
+    }
+}
+
+extension TableField.ValueForm {
+    fileprivate init(_ kind: FieldKind) {
+        switch kind {
+        case .int32, .enumeration: self = .int32
+        case .uint32: self = .uint32
+        case .sint32: self = .sint32
+        case .int64, .uint64: self = .int64
+        case .sint64: self = .sint64
+        case .bool: self = .bool
+        case .fixed32, .sfixed32, .float: self = .fixed32
+        case .fixed64, .sfixed64, .double: self = .fixed64
+        case .string, .bytes: self = .bytes
+        case .message: self = .message
+        }
     }
 }
 

@@ -55,7 +55,8 @@ private final class Conversation {
     var error: HTTP2Error?
 
     init(_ limits: Limits = Limits()) {
-        session = try! Session(resources: SessionResources(limits: limits), delegate: recorder)
+        session = try! Session(resources: SessionResources(limits: limits))
+        session.setDelegate(recorder)
         recorder.session = session
     }
 

@@ -28,9 +28,7 @@ import Testing
             let memory = arena.state.pointee.overflowBytes - arena.state.pointee.available
             let scanned = try Scanner.scan(bytes, as: Self.type, limits: DecodeLimits())
             #expect(memory <= scanned.memory)
-            return [UInt8](unsafeUninitializedCapacity: encodedSize(message)) { buffer, count in
-                count = encode(message, into: buffer.baseAddress!)
-            }
+            return [UInt8](arena.encode(message, as: Self.type, headroom: 0)!)
         }
     }
 

@@ -1,3 +1,4 @@
+import CProtobufC
 import Quirks
 import Testing
 import Wire
@@ -26,9 +27,18 @@ func decode<M: Message>(_ type: M.Type, _ bytes: [UInt8], limits: DecodeLimits =
         bytes.withUnsafeBytes { bytes in
             let view = try? M.View(decoding: bytes, in: arena, limits: limits)
             #expect(view.map { M($0).encoded() } == value.encoded())
+            #expect(view.map { $0.encoded() } == view.map { encodedByProtobufC($0) })
         }
     }
     return value
+}
+
+/// What protobuf-c makes of the same memory.
+func encodedByProtobufC<View: MessageView>(_ view: View) -> [UInt8] {
+    let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
+    return [UInt8](unsafeUninitializedCapacity: protobuf_c_message_get_packed_size(message)) { buffer, count in
+        count = buffer.baseAddress.map { protobuf_c_message_pack(message, $0) } ?? 0
+    }
 }
 
 /// The error that decoding ends in.

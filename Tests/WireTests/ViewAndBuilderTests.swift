@@ -41,6 +41,30 @@ import Wire
         }
     }
 
+    /// A message that fits the rest of the arena's block, one that does not, and one beyond the limit.
+    @Test(arguments: [1, 20, 3000])
+    func messagesAreEncodedInTheirArena(count: Int) {
+        withArena(limit: 96 << 10) { arena in
+            let values = [Int64](repeating: -1, count: count)
+            let builder = QRepeated.Builder(in: arena)
+            values.withUnsafeBufferPointer { values in
+                builder.int64S = RepeatedView(values)
+                let expected = builder.encoded()
+                for _ in 0..<2 {
+                    let bytes = builder.encodedInArena(headroom: 5)!
+                    #expect(Array(bytes) == expected)
+                    // What comes after has other memory, headroom included.
+                    (bytes.baseAddress! - 5).copyMemory(from: [1, 2, 3, 4, 5] as [UInt8], byteCount: 5)
+                    let next = arena.require(byteCount: 64)
+                    next.initializeMemory(as: UInt8.self, repeating: 0xee, count: 64)
+                    #expect(Array(bytes) == expected)
+                    #expect(Array(UnsafeRawBufferPointer(start: bytes.baseAddress! - 5, count: 5)) == [1, 2, 3, 4, 5])
+                }
+                #expect((0..<9).contains { _ in builder.encodedInArena(headroom: 5) == nil } == (count == 3000))
+            }
+        }
+    }
+
     @Test(arguments: [0, 1, 7, 100])
     func appendersGrow(capacity: Int) throws {
         try withArena { arena in

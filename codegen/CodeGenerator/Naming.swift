@@ -92,8 +92,8 @@ enum Naming {
 
     /// Members that generated messages have beside their fields.
     private static let reservedProperties: Set<String> = [
-        "_arena", "_pointer", "_stride", "copy", "descriptor", "encode", "encoded", "encodedSize", "hashValue",
-        "unknownFields", "view", "init", "self", "Type",
+        "_arena", "_pointer", "_stride", "copy", "descriptor", "encoded", "encodedInArena", "encodedSize",
+        "hashValue", "unknownFields", "view", "init", "self", "Type",
     ]
 
     /// Members that generated enums have beside their values.

@@ -84,7 +84,7 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     defer { connection.close() }
     if play.hasHandshake { _ = handshake.withUnsafeBytes { try? connection.receive($0) } }
     var rest = UnsafeRawBufferPointer(start: start + 1, count: count - 1)
-    while !rest.isEmpty, connection.http2?.isFinished == false {
+    while !rest.isEmpty, !connection.http2.isFinished {
         let size = play.chunk == 0 ? rest.count : min(play.chunk, rest.count)
         guard (try? connection.receive(UnsafeRawBufferPointer(rebasing: rest[..<size]))) != nil else { break }
         rest = UnsafeRawBufferPointer(rebasing: rest[size...])

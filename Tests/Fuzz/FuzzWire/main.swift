@@ -1,6 +1,8 @@
-// Decodes arbitrary bytes as several messages. What decodes must encode, and the encoding must decode to the same.
+// Decodes arbitrary bytes as several messages. What decodes must encode as protobuf-c encodes it, and the encoding must
+// decode to the same.
 
 internal import CLibFuzzer
+internal import CProtobufC
 internal import Glibc
 internal import Quirks
 internal import Schema
@@ -42,10 +44,18 @@ private func check<M: Message>(_ type: M.Type, _ bytes: UnsafeRawBufferPointer) 
     }
     let encoded = view.encoded()
     precondition(encoded.count == view.encodedSize, "a message has another size than it said")
+    precondition(encoded == encodedByProtobufC(view), "a message is encoded otherwise than by protobuf-c")
     let again = M(view).encoded()
     // The encoding may differ (unknown fields move, maps are sorted), but encoding once more changes nothing.
     precondition((try? M(decoding: again))?.encoded() == again, "a value does not survive encoding")
     precondition((try? M(decoding: encoded))?.encoded() == again, "a view does not survive encoding")
+}
+
+private func encodedByProtobufC<View: MessageView>(_ view: View) -> [UInt8] {
+    let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
+    return [UInt8](unsafeUninitializedCapacity: protobuf_c_message_get_packed_size(message)) { buffer, count in
+        count = buffer.baseAddress.map { protobuf_c_message_pack(message, $0) } ?? 0
+    }
 }
 
 var argc = CommandLine.argc
