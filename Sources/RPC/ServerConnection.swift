@@ -87,7 +87,8 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
-            let request = try call.pointee.message(now: now)
+            // Calls before this one may have taken long: what nobody waits for any more is not worked on.
+            let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
             invoke(call, on: stream, request: request)
         } catch {
             reject(stream, error)
@@ -96,7 +97,10 @@ public final class ServerConnection: SessionDelegate {
 
     public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
-        if call.pointee.phase == .receiving { receivingCount &-= 1 }
+        if call.pointee.phase == .receiving {
+            receivingCount &-= 1
+            dispatcher.shared.pointee.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] &+= 1
+        }
         call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
     }
 

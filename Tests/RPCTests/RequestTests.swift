@@ -235,10 +235,22 @@ private let rows: [Row] = [
         #expect(harness.response(3).status == 0)
     }
 
+    @Test func doesNotWorkOnWhatCameTooLateBehindOthers() {
+        let harness = Harness()
+        let start = harness.clock.now
+        harness.send(
+            unaryCall(stream: 1, "/test.Echo/Slow", [1])
+                + unaryCall(stream: 3, "/test.Echo/Slow", [1], replacing: [("grpc-timeout", "1S")]))
+        #expect(harness.response(1).status == 0)
+        #expect(harness.response(3).status == Int(StatusCode.deadlineExceeded.rawValue))
+        #expect(harness.clock.now == start + 2_000_000_000)
+    }
+
     @Test func forgetsCallsThatThePeerResets() {
         let harness = Harness()
         harness.send(headersFrame(stream: 1, requestFields("/test.Echo/Echo")) + frame(.reset, stream: 1, bigEndian(8)))
         #expect(harness.connection.nextExpiry == nil)
         #expect(harness.connection.openCallCount == 0)
+        #expect(harness.dispatcher.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] == 1)
     }
 }
