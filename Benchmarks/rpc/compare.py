@@ -138,7 +138,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=12, help="rounds per server and shape (%(default)s)")
     parser.add_argument("--seconds", type=int, default=1, help="length of a round (%(default)s)")
     parser.add_argument("--port", type=int, default=21700, help="the first server's port (%(default)s)")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main():
