@@ -18,6 +18,13 @@ import Testing
         #expect(ids(graph) == ["\"a", "b,c"])
     }
 
+    @Test func unquotesTabsWhereTheHeaderIsQuoted() throws {
+        let graph = try load("\"source\"\t\"target\"\na\t\"b\tc\"\n\"b\tc\"\td\n")
+        #expect(ids(graph) == ["a", "b\tc", "d"])
+        #expect(pairs(try load("source\t\"target\"\na\tb\n")) == ["a>b"])
+        #expect(pairs(try load("source\ttarget\tsize 12\"\na\tb\t12\"\n")) == ["a>b"])
+    }
+
     @Test func takesColumnsInAnyOrderAndIgnoresOthers() throws {
         let graph = try load("note,weight,target,source\nx,2.5,b,a\n,1e2,c,a\n")
         #expect(pairs(graph) == ["a>b", "a>c"])
@@ -107,6 +114,17 @@ import Testing
             let error = try #require(throws: EdgeFileError.self) { try EdgeFile.load(path) }
             #expect(error.description.hasPrefix(path + ": cannot read the file"))
         }
+    }
+
+    @Test(arguments: [
+        ("BZh91AY&SY", "compressed with bzip2"), ("\u{FD}7zXZ\0", "compressed with xz"),
+        ("PK\u{3}\u{4}\u{14}", "zip archive"), ("7z\u{BC}\u{AF}\u{27}\u{1C}", "7z archive"), ("PAR1", "Parquet"),
+        ("\u{FF}\u{FE}s\0o\0", "UTF-16"), ("\u{FE}\u{FF}\0s\0o", "UTF-16"),
+    ])
+    func namesFormatsThatItDoesNotRead(latin1: String, name: String) throws {
+        let bytes = latin1.unicodeScalars.map { UInt8($0.value) }
+        let error = try #require(throws: EdgeFileError.self) { try load(bytes: bytes + bytes) }
+        #expect(error.reason.contains(name) && error.line == nil, "\(error)")
     }
 
     // MARK: Compression
