@@ -126,8 +126,9 @@ import Testing
             ("dimension", { $0.dimension = 3 }), ("layers", { $0.layers = 0 }), ("epochs", { $0.epochs = 0 }),
             ("learning-rate", { $0.learningRate = 0 }), ("learning-rate", { $0.learningRate = .nan }),
             ("negatives", { $0.negatives = 0 }), ("dropout", { $0.dropout = 1 }),
-            ("direction-weight", { $0.directionWeight = -1 }), ("valid-fraction", { $0.validFraction = 1 }),
-            ("sampler", { $0.sampler = .uniform(fanout: 0) }),
+            ("direction-weight", { $0.directionWeight = -1 }), ("direction-weight", { $0.directionWeight = 1e38 }),
+            ("valid-fraction", { $0.validFraction = 1 }), ("sampler", { $0.sampler = .uniform(fanout: 0) }),
+            ("sampler", { $0.sampler = .degreeBiased(minimum: 1, maximum: .max) }),
         ]
         for (name, spoil) in faults {
             var options = TrainingOptions()
