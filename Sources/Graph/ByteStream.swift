@@ -15,6 +15,18 @@ final class ByteStream {
     /// Bytes read from the file at a time: large enough to hide the cost of a system call.
     private static let inputSize = 1 << 18
 
+    /// What people have instead of CSV or TSV, by its first bytes: better named than read as broken text.
+    private static let foreignFormats: [(magic: [UInt8], name: String, remedy: String)] = [
+        (Array("BZh".utf8), "compressed with bzip2", unpack),
+        ([0xFD] + Array("7zXZ\0".utf8), "compressed with xz", unpack),
+        (Array("7z".utf8) + [0xBC, 0xAF, 0x27, 0x1C], "a 7z archive", unpack),
+        (Array("PK\u{3}\u{4}".utf8), "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV in UTF-8"),
+        (Array("PAR1".utf8), "in Parquet format", "write the edges as CSV or TSV"),
+        ([0xFF, 0xFE], "UTF-16 text", "convert it to UTF-8"),
+        ([0xFE, 0xFF], "UTF-16 text", "convert it to UTF-8"),
+    ]
+    private static let unpack = "unpack it, or compress it with gzip or zstd"
+
     init(file: String) throws(EdgeFileError) {
         self.file = file
         descriptor = open(file, O_RDONLY | O_CLOEXEC)
@@ -54,7 +66,11 @@ final class ByteStream {
             throw EdgeFileError(
                 file: file, line: nil, reason: "the file is empty", remedy: "give a file with a header and edges")
         }
-        let decoder = Self.decoder(for: UnsafeRawBufferPointer(rebasing: input[pending]))
+        let head = UnsafeRawBufferPointer(rebasing: input[pending])
+        if let format = Self.foreignFormats.first(where: { head.starts(with: $0.magic) }) {
+            throw EdgeFileError(file: file, line: nil, reason: "the file is \(format.name)", remedy: format.remedy)
+        }
+        let decoder = Self.decoder(for: head)
         self.decoder = decoder
         return decoder
     }

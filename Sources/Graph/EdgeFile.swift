@@ -5,7 +5,8 @@ internal import Glibc
 /// An edge file is CSV (RFC 4180) or tab-separated text in UTF-8, plain or compressed with gzip or Zstandard (told by
 /// the first bytes, not by the name). Its header names the columns `source` and `target` and, if there is one,
 /// `weight`, in any order; a tab in the header makes it tab-separated. Other columns are ignored. A byte order mark
-/// and CRLF line ends are accepted. Tab-separated fields know no quotes.
+/// and CRLF line ends are accepted. Tab-separated fields know quotes only where the header is quoted. Ids have at most
+/// ``longestID`` bytes, weights lie in ``possibleWeights``.
 public enum EdgeFile {
     /// Reads a graph. Nodes are numbered in the order of their first appearance in the file, source before target.
     ///
@@ -38,13 +39,13 @@ public enum EdgeFile {
                 file: file, line: nil, reason: "every edge is a self-loop",
                 remedy: "give edges between different nodes")
         }
-        guard graph.weights.allSatisfy(\.isFinite) else {
-            throw EdgeFileError(
-                file: file, line: nil, reason: "the weights of a repeated edge add up beyond Float",
-                remedy: "scale the weights down")
-        }
         return graph
     }
+
+    /// The most bytes of an id: what tables of products hold, told before the training rather than after it.
+    public static let longestID = 1024
+    /// The weights that an edge may have. Their ratios and the sums of billions of them stay far within `Float`.
+    public static let possibleWeights: ClosedRange<Float> = 1e-12...1e12
 
     /// Rows are 32 bits wide, and every edge may bring two new nodes.
     private static let maximumEdges = Int(Int32.max)
@@ -69,12 +70,27 @@ private struct Columns {
         func required(_ name: String) throws(EdgeFileError) -> Int {
             if let found = try column(name) { return found }
             throw records.error(
-                "the header has no column \(name)", "name the columns source,target or source,target,weight")
+                "the header has no column \(name); the columns found are \(Self.list(names))",
+                "begin with the line source,target or source,target,weight, in lower case, separated by commas or tabs")
         }
         source = try required("source")
         target = try required("target")
         weight = try column("weight")
         count = names.count
+    }
+
+    /// Names in quotes, which show blanks around them.
+    private static func list(_ names: [String]) -> String {
+        let shown = names.prefix(mostNames).map { quoted($0.utf8) }.joined(separator: ", ")
+        return names.count > mostNames ? "\(shown) and \(names.count - mostNames) more" : shown
+    }
+
+    /// The beginning of a field on one line.
+    private static func quoted(_ field: some Sequence<UInt8>) -> String {
+        let bytes = Array(field.prefix(longestExcerpt + 1))
+        let text = String(decoding: bytes.prefix(longestExcerpt), as: UTF8.self)
+            .map { $0.isNewline || $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? " " : $0 }
+        return "\"\(String(text))\(bytes.count > longestExcerpt ? "..." : "")\""
     }
 
     func edge(
@@ -85,7 +101,7 @@ private struct Columns {
                 throw records.error("the row is empty", "remove it")
             }
             throw records.error(
-                "the row has \(fields.count) fields where the header has \(count)",
+                "the row has \(fields.count) field\(fields.count == 1 ? "" : "s") where the header has \(count)",
                 "give every row the header's columns and quote fields that hold the separator")
         }
         let sourceRow = try row(of: fields[source], "source", ids: &ids, in: records)
@@ -100,8 +116,9 @@ private struct Columns {
         of id: UnsafeRawBufferPointer, _ column: String, ids: inout IdentifierTable, in records: RecordReader
     ) throws(EdgeFileError) -> UInt32 {
         guard !id.isEmpty else { throw records.error("the \(column) is empty", "give every node an id") }
-        guard id.count <= Self.longestID else {
-            throw records.error("the \(column) is longer than \(Self.longestID) bytes", "give the nodes shorter ids")
+        guard id.count <= EdgeFile.longestID else {
+            throw records.error(
+                "the \(column) is longer than \(EdgeFile.longestID) bytes", "give the nodes shorter ids")
         }
         let (row, isNew) = ids.add(id)
         // An id seen before has been checked before.
@@ -114,9 +131,11 @@ private struct Columns {
     private static func weight(
         _ field: UnsafeRawBufferPointer, in records: RecordReader
     ) throws(EdgeFileError) -> Float {
-        if let weight = parse(field), weight > 0, weight.isFinite { return weight }
-        let text = String(decoding: field.prefix(40), as: UTF8.self)
-        throw records.error("the weight \"\(text)\" is not a number above 0", "give a positive finite number")
+        let possible = EdgeFile.possibleWeights
+        if let weight = parse(field), possible.contains(weight) { return weight }
+        throw records.error(
+            "the weight \(quoted(field)) is not a number from \(possible.lowerBound) to \(possible.upperBound)",
+            "give positive numbers; scale all of them alike where they are too small or too large")
     }
 
     /// A decimal number, with the whole field used; `strtof` alone would take blanks, "inf" and hexadecimals too.
@@ -134,8 +153,10 @@ private struct Columns {
         }
     }
 
-    /// What tables of products hold, told before the training rather than after it.
-    private static let longestID = 1024
+    /// Bytes of a field that an error repeats.
+    private static let longestExcerpt = 40
+    /// Columns that an error names.
+    private static let mostNames = 8
     /// More digits than any printed Float or Double has.
     private static let longestNumber = 400
 }

@@ -87,12 +87,16 @@ extension NeighbourhoodSampler: LosslessStringConvertible {
         guard isValid else { return nil }
     }
 
-    /// Whether the sizes are positive and in order.
+    /// The sizes that a neighbourhood may be given; far more neighbours than messages are worth averaging.
+    public static let possibleSizes = 1...65_536
+
+    /// Whether the sizes are possible and in order.
     public var isValid: Bool {
         switch self {
         case .full: true
-        case .uniform(let fanout): fanout >= 1
-        case .degreeBiased(let minimum, let maximum): minimum >= 1 && minimum <= maximum
+        case .uniform(let fanout): Self.possibleSizes.contains(fanout)
+        case .degreeBiased(let minimum, let maximum):
+            Self.possibleSizes.contains(minimum) && Self.possibleSizes.contains(maximum) && minimum <= maximum
         }
     }
 }
@@ -223,7 +227,9 @@ private struct BiasedWalker {
             cumulative.append(sum)
         }
         self.cumulative = cumulative
-        meanWeight = full.weights.reduce(0, +) / Float(max(full.weights.count, 1))
+        // In double precision: beyond 2^24 edges a running Float sum would stand still.
+        let weight = full.weights.reduce(0.0) { $0 + Double($1) }
+        meanWeight = Float(weight / Double(max(full.weights.count, 1)))
     }
 
     /// Where more neighbours than `count` exist, draws `count` of them with replacement; otherwise takes them all and

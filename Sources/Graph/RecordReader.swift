@@ -20,7 +20,9 @@ final class RecordReader {
     /// The part of ``buffer`` not yet handed out.
     private var pending = 0..<0
     private var atEnd = false
-    private var separator: UInt8?
+    private var separator = comma
+    /// Whether fields may be quoted.
+    private var knowsQuotes = true
     /// The line, from 1, on which the current record begins.
     private(set) var line = 0
     private var nextLine = 1
@@ -32,6 +34,7 @@ final class RecordReader {
     private static let lineFeed = UInt8(ascii: "\n")
     private static let carriageReturn = UInt8(ascii: "\r")
     private static let quote = UInt8(ascii: "\"")
+    private static let comma = UInt8(ascii: ",")
     private static let tab = UInt8(ascii: "\t")
 
     init(file: String) throws(EdgeFileError) {
@@ -39,10 +42,12 @@ final class RecordReader {
         stream = try ByteStream(file: file)
         buffer = .allocate(byteCount: Self.initialSize, alignment: 16)
         try fill()
+        while !atEnd, Self.find(Self.lineFeed, in: buffer, pending) == nil { try fill() }
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         if UnsafeRawBufferPointer(rebasing: buffer[pending]).starts(with: mark) {
             pending = pending.lowerBound + mark.count..<pending.upperBound
         }
+        chooseFormat()
     }
 
     deinit { buffer.deallocate() }
@@ -52,7 +57,17 @@ final class RecordReader {
         EdgeFileError(file: file, line: max(line, 1), reason: reason, remedy: remedy)
     }
 
-    /// The next record, or nil at the end. The first one decides between tabs and commas.
+    /// A tab in the first line makes the file tab-separated. Such a file has no quotes unless that line has them: there a
+    /// quote is more often an inch than the beginning of a quoted field.
+    private func chooseFormat() {
+        let end = Self.find(Self.lineFeed, in: buffer, pending) ?? pending.upperBound
+        let header = buffer[pending.lowerBound..<end]
+        guard header.contains(Self.tab) else { return }
+        separator = Self.tab
+        knowsQuotes = header.split(separator: Self.tab).contains { $0.first == Self.quote }
+    }
+
+    /// The next record, or nil at the end.
     func next() throws(EdgeFileError) -> Fields? {
         line = nextLine
         guard let length = try recordLength() else { return nil }
@@ -70,12 +85,12 @@ final class RecordReader {
             let end = pending.lowerBound + scanned
             if let feed = Self.find(Self.lineFeed, in: buffer, end..<pending.upperBound) {
                 nextLine += 1
-                if separator != Self.tab { countQuotes(end..<feed, &isQuoted) }
+                if knowsQuotes { countQuotes(end..<feed, &isQuoted) }
                 scanned = feed + 1 - pending.lowerBound
                 if !isQuoted { return scanned - 1 }
             } else if atEnd {
                 guard !pending.isEmpty else { return nil }
-                if separator != Self.tab { countQuotes(end..<pending.upperBound, &isQuoted) }
+                if knowsQuotes { countQuotes(end..<pending.upperBound, &isQuoted) }
                 guard !isQuoted else { throw error("a quoted field has no end", "close the quote") }
                 return pending.count
             } else {
@@ -117,18 +132,16 @@ final class RecordReader {
         var record = record
         if record.last == Self.carriageReturn { record = UnsafeRawBufferPointer(rebasing: record.dropLast()) }
         if memchr(record.baseAddress!, 0, record.count) != nil {
-            throw error("the row holds a NUL byte", "remove it; UTF-16 files must be converted to UTF-8")
+            throw error("the row holds a NUL byte", "give text in UTF-8")
         }
-        let separator = separator ?? (record.contains(Self.tab) ? Self.tab : UInt8(ascii: ","))
-        self.separator = separator
         ranges.removeAll(keepingCapacity: true)
         let bytes = UnsafeMutableRawBufferPointer(mutating: record)
-        let hasQuotes = separator != Self.tab && memchr(record.baseAddress!, Int32(Self.quote), record.count) != nil
+        let hasQuotes = knowsQuotes && memchr(record.baseAddress!, Int32(Self.quote), record.count) != nil
         var begin = 0
         repeat {
             let end: Int
             if hasQuotes, begin < bytes.count, bytes[begin] == Self.quote {
-                end = try unquote(bytes, from: begin, separator: separator)
+                end = try unquote(bytes, from: begin)
             } else {
                 end = Self.find(separator, in: bytes, begin..<bytes.count) ?? bytes.count
                 if hasQuotes, Self.find(Self.quote, in: bytes, begin..<end) != nil {
@@ -141,9 +154,7 @@ final class RecordReader {
     }
 
     /// Moves the content of the quoted field that begins at `begin` over its quotes; returns where the field ends.
-    private func unquote(
-        _ bytes: UnsafeMutableRawBufferPointer, from begin: Int, separator: UInt8
-    ) throws(EdgeFileError) -> Int {
+    private func unquote(_ bytes: UnsafeMutableRawBufferPointer, from begin: Int) throws(EdgeFileError) -> Int {
         var read = begin + 1
         var write = begin
         while read < bytes.count {
@@ -158,7 +169,9 @@ final class RecordReader {
         guard read < bytes.count else { throw error("a quoted field has no end", "close the quote") }
         let end = read + 1
         guard end == bytes.count || bytes[end] == separator else {
-            throw error("text after a closing quote", "double the quotes inside a quoted field")
+            throw error(
+                "text after a closing quote",
+                "separate the columns by commas or tabs, and double the quotes inside a quoted field")
         }
         ranges.append(begin..<write)
         return end

@@ -67,7 +67,10 @@ public final class DualEmbeddingTrainer {
     /// than a standard error.
     ///
     /// - Parameter progress: called after every step, on this thread.
-    public func run(progress: (TrainingProgress) -> Void = { _ in }) -> DualEmbedding {
+    /// - Throws: ``TrainingError`` as soon as the loss or, at the end, a vector is not finite.
+    public func run(
+        progress: (TrainingProgress) -> Void = { _ in }
+    ) throws(TrainingError) -> DualEmbedding {
         let start = ContinuousClock.now
         let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
         var report = TrainingReport(
@@ -76,7 +79,7 @@ public final class DualEmbeddingTrainer {
         var published: (values: [Matrix], epoch: Int)?
         var bestMean = 0.0
         for epoch in 0..<parameters.epochs {
-            report.losses.append(runEpoch(epoch, learned: learned, start: start, progress: progress))
+            report.losses.append(try runEpoch(epoch, learned: learned, start: start, progress: progress))
             guard let quality = validate() else { continue }
             report.valid.append(quality.metrics)
             bestMean = max(bestMean, quality.mean)
@@ -91,6 +94,9 @@ public final class DualEmbeddingTrainer {
             }
         }
         let (source, target) = publish()
+        for matrix in [source, target] where !(0..<matrix.count).allSatisfy({ matrix.elements[$0].isFinite }) {
+            throw Self.diverged("the vectors after epoch \(report.publishedEpoch) are")
+        }
         return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
     }
 
@@ -98,7 +104,7 @@ public final class DualEmbeddingTrainer {
 
     private func runEpoch(
         _ epoch: Int, learned: [Parameter], start: ContinuousClock.Instant, progress: (TrainingProgress) -> Void
-    ) -> Float {
+    ) throws(TrainingError) -> Float {
         let steps = parameters.stepsPerEpoch
         let fold = folds(epoch: epoch)
         var sum: Float = 0
@@ -109,6 +115,8 @@ public final class DualEmbeddingTrainer {
             let loss = runStep(
                 number: done, isSupervised: fold.map { $0 == UInt32(step) }, learned: learned, rate: rate)
             sum += loss
+            // The sum, too, is reported.
+            guard sum.isFinite else { throw Self.diverged("the loss of epoch \(epoch + 1), step \(step + 1) is") }
             let elapsed = start.duration(to: .now).seconds
             progress(
                 TrainingProgress(
@@ -117,6 +125,12 @@ public final class DualEmbeddingTrainer {
                     secondsLeft: elapsed / Double(done + 1) * Double(all - done - 1)))
         }
         return sum / Float(steps)
+    }
+
+    private static func diverged(_ what: String) -> TrainingError {
+        TrainingError(
+            "the training diverges: \(what) not finite; lower the learning-rate or the direction-weight, or give "
+                + "weights that differ less")
     }
 
     /// The step of the epoch that supervises each edge.

@@ -12,6 +12,16 @@ public struct EvaluationOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Checks every option by itself, without a graph.
+    ///
+    /// - Throws: ``TrainingError`` when one is out of its range.
+    public func validate() throws(TrainingError) {
+        guard testFraction > 0, testFraction < 1 else {
+            throw TrainingError(option: "test-fraction", "must be above 0 and below 1")
+        }
+        try training.validate()
+    }
 }
 
 /// Where an evaluation is.
@@ -45,13 +55,12 @@ public struct Evaluation: Codable, Sendable {
 
     /// Splits a graph, trains on one part and measures on the other.
     ///
-    /// - Throws: ``TrainingError`` when an option is out of its range or the graph too small to be split.
+    /// - Throws: ``TrainingError`` when an option is out of its range, the graph too small to be split, or the training
+    ///   diverges.
     public static func run(
         _ graph: DirectedGraph, options: EvaluationOptions, progress: (EvaluationProgress) -> Void = { _ in }
     ) throws(TrainingError) -> Evaluation {
-        guard options.testFraction > 0, options.testFraction < 1 else {
-            throw TrainingError(option: "test-fraction", "must be above 0 and below 1")
-        }
+        try options.validate()
         let split = EdgeSplit(graph, fraction: options.testFraction, seed: options.seed)
         guard !split.heldOut.isEmpty else {
             throw TrainingError(

@@ -16,7 +16,7 @@ public struct TrainingOptions: Sendable {
     public var negatives = 1024
     /// The share of input coordinates dropped, in 0..<1.
     public var dropout: Float?
-    /// The weight of the direction term beside the existence term, at least 0.
+    /// The weight of the direction term beside the existence term, from 0 to 1000.
     public var directionWeight: Float?
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
@@ -27,9 +27,32 @@ public struct TrainingOptions: Sendable {
 
     /// The defaults.
     public init() {}
+
+    /// Checks every option by itself, without a graph.
+    ///
+    /// - Throws: ``TrainingError`` when one is out of its range.
+    public func validate() throws(TrainingError) {
+        func require(_ condition: Bool, _ option: String, _ reason: String) throws(TrainingError) {
+            if !condition { throw TrainingError(option: option, reason) }
+        }
+        try require((4...4096).contains(dimension), "dimension", "must be between 4 and 4096")
+        try require((1...8).contains(layers ?? 1), "layers", "must be between 1 and 8")
+        try require((1...100_000).contains(epochs ?? 1), "epochs", "must be between 1 and 100000")
+        let rate = learningRate ?? 1
+        try require(rate > 0 && rate <= 10, "learning-rate", "must be above 0 and at most 10")
+        try require((1...65_536).contains(negatives), "negatives", "must be between 1 and 65536")
+        try require((0..<1).contains(dropout ?? 0), "dropout", "must be at least 0 and below 1")
+        // Beyond, nothing is left of the existence term.
+        try require((0...1000).contains(directionWeight ?? 0), "direction-weight", "must be between 0 and 1000")
+        let sizes = NeighbourhoodSampler.possibleSizes
+        try require(
+            sampler.isValid, "sampler",
+            "must have sizes between \(sizes.lowerBound) and \(sizes.upperBound), the least first")
+        try require((0..<1).contains(validFraction), "valid-fraction", "must be at least 0 and below 1")
+    }
 }
 
-/// Why a training cannot start. The description is one line that names the option, the reason and the remedy.
+/// Why a training cannot start or go on. The description is one line that names the option, the reason and the remedy.
 public struct TrainingError: Error, Hashable, CustomStringConvertible, Sendable {
     /// The option that is out of its range, for example `valid-fraction`; nil where it is none of them.
     public let option: String?
@@ -81,7 +104,7 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     /// Fills in what the options leave open: the sparser the graph, the sooner the table of inputs overfits, and the more
     /// dropout and the smaller a learning rate it takes.
     init(_ options: TrainingOptions, graph: DirectedGraph) throws(TrainingError) {
-        try Self.check(options)
+        try options.validate()
         let density = Double(graph.edgeCount) / Double(max(graph.nodeCount, 1))
         let isSparse = density < Self.sparseDensity
         dimension = options.dimension
@@ -102,22 +125,5 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     /// Falls with the logarithm of the density: 0.7 up to 2 edges per node, 0.3 from 12.
     private static func dropout(density: Double) -> Float {
         Float(min(0.7, max(0.3, 0.7 - 0.22 * log(max(density, 1) / 2))))
-    }
-
-    private static func check(_ options: TrainingOptions) throws(TrainingError) {
-        func require(_ condition: Bool, _ option: String, _ reason: String) throws(TrainingError) {
-            if !condition { throw TrainingError(option: option, reason) }
-        }
-        try require((4...4096).contains(options.dimension), "dimension", "must be between 4 and 4096")
-        try require((1...8).contains(options.layers ?? 1), "layers", "must be between 1 and 8")
-        try require((1...100_000).contains(options.epochs ?? 1), "epochs", "must be between 1 and 100000")
-        let rate = options.learningRate ?? 1
-        try require(rate > 0 && rate <= 10, "learning-rate", "must be above 0 and at most 10")
-        try require((1...65_536).contains(options.negatives), "negatives", "must be between 1 and 65536")
-        try require((0..<1).contains(options.dropout ?? 0), "dropout", "must be at least 0 and below 1")
-        let direction = options.directionWeight ?? 0
-        try require(direction >= 0 && direction.isFinite, "direction-weight", "must be at least 0")
-        try require(options.sampler.isValid, "sampler", "must have sizes of at least 1, the least first")
-        try require((0..<1).contains(options.validFraction), "valid-fraction", "must be at least 0 and below 1")
     }
 }

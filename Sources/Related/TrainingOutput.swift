@@ -7,8 +7,8 @@ public import Tables
 /// ``TrainingReport``).
 ///
 /// Make it before the training, so that a bad directory is told at once, and write it after. A new directory appears
-/// whole or not at all. In an earlier output each file is replaced whole, and at no moment a report stands beside the
-/// vectors of another training.
+/// whole or not at all. In one that is there, empty or an earlier output, each file is replaced whole, and at no moment
+/// a report stands beside the vectors of another training.
 public struct TrainingOutput: Sendable {
     private let directory: String
     private let parent: String
@@ -18,9 +18,13 @@ public struct TrainingOutput: Sendable {
 
     /// Checks that the directory can be written.
     ///
-    /// - Throws: when its parent is missing or not writable, or something other than an earlier output is there.
+    /// - Throws: when it or its parent is missing or not writable, or something other than an earlier output is there.
     public init(directory: String) throws(TableError) {
-        let trimmed = directory.count > 1 && directory.hasSuffix("/") ? String(directory.dropLast()) : directory
+        guard !directory.isEmpty else {
+            throw Self.error("\"\"", "the path of the output is empty", "give the path of a directory")
+        }
+        var trimmed = directory
+        while trimmed.count > 1, trimmed.hasSuffix("/") { trimmed.removeLast() }
         self.directory = trimmed
         let slash = trimmed.lastIndex(of: "/")
         parent = slash.map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
@@ -28,58 +32,70 @@ public struct TrainingOutput: Sendable {
         guard FileManager.default.fileExists(atPath: parent, isDirectory: &isDirectory), isDirectory.boolValue else {
             throw Self.error(trimmed, "there is no directory \(parent) to make it in", "make that directory first")
         }
-        guard access(parent, W_OK | X_OK) == 0 else {
-            throw Self.error(
-                trimmed, "the directory \(parent) is not writable", "choose another or check its permissions")
-        }
-        try checkReplaceable()
+        // Permissions do not tell all: no directory can be made in /proc, whatever they say.
+        try UnfinishedDirectory(in: place(isThere: isReplaceable()), for: trimmed).remove()
     }
 
     /// Writes vectors and report.
     ///
     /// - Throws: when the file system refuses; what was there before is then still there, and nothing else.
     public func write(_ embedding: DualEmbedding) throws(TableError) {
-        try checkReplaceable()
-        let temporary = "\(parent)/.fletch-training-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
-        guard mkdir(temporary, 0o755) == 0 else { throw Self.system(temporary, "make the directory") }
+        let isThere = try isReplaceable()
+        let unfinished = try UnfinishedDirectory(in: place(isThere: isThere), for: directory)
         do throws(TableError) {
-            try embedding.tables().write(to: "\(temporary)/\(Self.embeddings)")
-            try Self.write(embedding.report, to: "\(temporary)/\(Self.report)")
-            try replace(with: temporary)
+            try embedding.tables().write(to: "\(unfinished.path)/\(Self.embeddings)")
+            try Self.write(embedding.report, to: "\(unfinished.path)/\(Self.report)")
+            if isThere { try moveFiles(from: unfinished) } else { try move(unfinished) }
         } catch {
-            Self.remove(temporary)
-            throw error
+            unfinished.remove()
+            // What was removed just now would tell nobody anything.
+            throw error.path.hasPrefix(unfinished.path) ? Self.error(directory, error.reason, error.remedy) : error
         }
     }
 
-    /// Whether nothing stands at the place of the directory, or what stands there is an output or empty.
-    private func checkReplaceable() throws(TableError) {
+    /// Where the files are written at first: beside a new directory, and in one that is there, which may be a mount point
+    /// or in a directory that is not writable.
+    private func place(isThere: Bool) -> String { isThere ? directory : parent }
+
+    /// False where nothing stands at the place of the directory, true where an output or an empty directory does.
+    private func isReplaceable() throws(TableError) -> Bool {
         var status = stat()
         guard lstat(directory, &status) == 0 else {
             guard errno == ENOENT else { throw Self.system(directory, "look at it") }
-            return
+            return false
         }
         let names = try? FileManager.default.contentsOfDirectory(atPath: directory)
         let known = [Self.embeddings, Self.report]
-        guard status.st_mode & S_IFMT == S_IFDIR, let names, names.allSatisfy(known.contains) else {
+        let isOutput = names?.allSatisfy { known.contains($0) || $0.hasPrefix(UnfinishedDirectory.prefix) } ?? false
+        guard status.st_mode & S_IFMT == S_IFDIR, isOutput else {
             throw Self.error(
                 directory, "it exists and is not the output of an earlier training", "choose another directory")
         }
+        return true
     }
 
-    private func replace(with temporary: String) throws(TableError) {
-        if rename(temporary, directory) == 0 { return try Self.synchronize(parent) }
-        guard errno == ENOTEMPTY || errno == EEXIST else { throw Self.system(directory, "move the output there") }
+    private func move(_ unfinished: UnfinishedDirectory) throws(TableError) {
+        guard rename(unfinished.path, directory) == 0 else {
+            // Someone else's output may be there by now.
+            guard errno == ENOTEMPTY || errno == EEXIST, try isReplaceable() else {
+                throw Self.system(directory, "move the output there")
+            }
+            return try moveFiles(from: unfinished)
+        }
+        try Self.synchronize(parent)
+    }
+
+    private func moveFiles(from unfinished: UnfinishedDirectory) throws(TableError) {
         let earlierReport = "\(directory)/\(Self.report)"
         guard unlink(earlierReport) == 0 || errno == ENOENT else {
             throw Self.system(earlierReport, "remove the earlier report")
         }
         for name in [Self.embeddings, Self.report] {
-            guard rename("\(temporary)/\(name)", "\(directory)/\(name)") == 0 else {
+            guard rename("\(unfinished.path)/\(name)", "\(directory)/\(name)") == 0 else {
                 throw Self.system("\(directory)/\(name)", "replace the file")
             }
         }
-        rmdir(temporary)
+        unfinished.remove()
         try Self.synchronize(directory)
     }
 
@@ -105,16 +121,11 @@ public struct TrainingOutput: Sendable {
         guard fsync(descriptor) == 0 else { throw system(directory, "synchronize the directory") }
     }
 
-    private static func remove(_ directory: String) {
-        for name in [embeddings, report] { unlink("\(directory)/\(name)") }
-        rmdir(directory)
-    }
-
-    private static func error(_ path: String, _ reason: String, _ remedy: String) -> TableError {
+    static func error(_ path: String, _ reason: String, _ remedy: String) -> TableError {
         TableError(path: path, reason: reason, remedy: remedy)
     }
 
-    private static func system(_ path: String, _ action: String, _ code: Int32 = errno) -> TableError {
+    static func system(_ path: String, _ action: String, _ code: Int32 = errno) -> TableError {
         let reason = String(cString: strerror(code))
         return error(path, "cannot \(action): \(reason)", "check space and permissions, or choose another directory")
     }

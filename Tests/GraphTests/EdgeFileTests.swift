@@ -18,6 +18,13 @@ import Testing
         #expect(ids(graph) == ["\"a", "b,c"])
     }
 
+    @Test func unquotesTabsWhereTheHeaderIsQuoted() throws {
+        let graph = try load("\"source\"\t\"target\"\na\t\"b\tc\"\n\"b\tc\"\td\n")
+        #expect(ids(graph) == ["a", "b\tc", "d"])
+        #expect(pairs(try load("source\t\"target\"\na\tb\n")) == ["a>b"])
+        #expect(pairs(try load("source\ttarget\tsize 12\"\na\tb\t12\"\n")) == ["a>b"])
+    }
+
     @Test func takesColumnsInAnyOrderAndIgnoresOthers() throws {
         let graph = try load("note,weight,target,source\nx,2.5,b,a\n,1e2,c,a\n")
         #expect(pairs(graph) == ["a>b", "a>c"])
@@ -57,7 +64,14 @@ import Testing
         ("from,target\na,b\n", 1, "no column source"),
         ("source,to\na,b\n", 1, "no column target"),
         ("source,source,target\na,b,c\n", 1, "twice"),
-        ("source,target\na,b\na\n", 3, "1 fields where the header has 2"),
+        ("source;target\na;b\n", 1, "columns found are \"source;target\""),
+        ("\"source\";\"target\"\na;b\n", 1, "after a closing quote"),
+        (" source, target\na,b\n", 1, "columns found are \" source\", \" target\""),
+        ("Source\tTarget\na\tb\n", 1, "columns found are \"Source\", \"Target\""),
+        ("\"a\nb\",target\na,b\n", 1, "columns found are \"a b\", \"target\""),
+        ("1,2,3,4,5,6,7,8,9,10\n", 1, "\"7\", \"8\" and 2 more"),
+        (String(repeating: "x", count: 41) + "\n", 1, "\"" + String(repeating: "x", count: 40) + "...\""),
+        ("source,target\na,b\na\n", 3, "1 field where the header has 2"),
         ("source,target\na,b,c\n", 2, "3 fields where the header has 2"),
         ("source,target\na,b\n\nb,c\n", 3, "the row is empty"),
         ("source,target\n,b\n", 2, "the source is empty"),
@@ -65,14 +79,19 @@ import Testing
         ("source,target\na,b\0\n", 2, "NUL"),
         ("source,target\na,b\na," + String(repeating: "x", count: 1025) + "\n", 3, "longer than 1024 bytes"),
         ("source,target\na,\"b\n", 2, "quoted field has no end"),
-        ("source,target\n\"a\nb\",c\nx\n", 4, "1 fields"),
+        ("source,target\n\"a\nb\",c\nx\n", 4, "1 field "),
         ("source,target\na,\"b\"c\n", 2, "after a closing quote"),
         ("source,target\n\"x\",a\"b\"\n", 2, "inside an unquoted field"),
         ("source,target,weight\na,b,0\n", 2, "weight \"0\""),
         ("source,target,weight\na,b,-1\n", 2, "weight \"-1\""),
         ("source,target,weight\na,b,nan\n", 2, "weight \"nan\""),
         ("source,target,weight\na,b,inf\n", 2, "weight \"inf\""),
-        ("source,target,weight\na,b,1e99\n", 2, "weight \"1e99\""),
+        ("source,target,weight\na,b,1e99\n", 2, "weight \"1e99\" is not a number from 1e-12 to 1e+12"),
+        ("source,target,weight\na,b,1e308\n", 2, "weight \"1e308\" is not a number from"),
+        ("source,target,weight\na,b,1e-320\n", 2, "weight \"1e-320\" is not a number from"),
+        ("source,target,weight\na,b,1.01e12\n", 2, "weight \"1.01e12\" is not a number from"),
+        ("source,target,weight\na,b,0.99e-12\n", 2, "weight \"0.99e-12\" is not a number from"),
+        ("source,target,weight\na,b,\"1\n2\"\n", 2, "weight \"1 2\" is not a number from"),
         ("source,target,weight\na,b,0x10\n", 2, "weight \"0x10\""),
         ("source,target,weight\na,b, 1\n", 2, "weight \" 1\""),
         ("source,target,weight\na,b,\n", 2, "weight \"\""),
@@ -84,6 +103,17 @@ import Testing
         #expect(error.description.contains("edges.csv:\(line): "))
         #expect(error.reason.contains(reason), "\(error)")
         #expect(!error.remedy.isEmpty)
+        #expect(!error.description.contains { $0.isNewline })
+    }
+
+    @Test(arguments: ["source;target\na;b\n", "\"source\";\"target\"\na;b\n", "Source,target\na,b\n"])
+    func namesTheSeparatorsWhereTheHeaderIsNotUnderstood(text: String) throws {
+        let error = try #require(throws: EdgeFileError.self) { try load(text) }
+        #expect(error.remedy.contains("commas or tabs"))
+    }
+
+    @Test func acceptsWeightsAtTheEndsOfTheirRange() throws {
+        #expect(try load("source,target,weight\na,b,1e-12\nb,a,1e12\n").weights == [1e-12, 1e12])
     }
 
     @Test func refusesIdsThatAreNotUTF8() throws {
@@ -107,6 +137,17 @@ import Testing
             let error = try #require(throws: EdgeFileError.self) { try EdgeFile.load(path) }
             #expect(error.description.hasPrefix(path + ": cannot read the file"))
         }
+    }
+
+    @Test(arguments: [
+        ("BZh91AY&SY", "compressed with bzip2"), ("\u{FD}7zXZ\0", "compressed with xz"),
+        ("PK\u{3}\u{4}\u{14}", "zip archive"), ("7z\u{BC}\u{AF}\u{27}\u{1C}", "7z archive"), ("PAR1", "Parquet"),
+        ("\u{FF}\u{FE}s\0o\0", "UTF-16"), ("\u{FE}\u{FF}\0s\0o", "UTF-16"),
+    ])
+    func namesFormatsThatItDoesNotRead(latin1: String, name: String) throws {
+        let bytes = latin1.unicodeScalars.map { UInt8($0.value) }
+        let error = try #require(throws: EdgeFileError.self) { try load(bytes: bytes + bytes) }
+        #expect(error.reason.contains(name) && error.line == nil, "\(error)")
     }
 
     // MARK: Compression

@@ -109,7 +109,9 @@ import Testing
         for sampler in [NeighbourhoodSampler.full, .uniform(fanout: 7), .degreeBiased(minimum: 4, maximum: 32)] {
             #expect(NeighbourhoodSampler(sampler.description) == sampler)
         }
-        for text in ["", "Full", "full:1", "uniform:", "uniform:0", "uniform:x", "biased:5:4", "biased:5"] {
+        for text in [
+            "", "Full", "full:1", "uniform:", "uniform:0", "uniform:x", "biased:5:4", "biased:5", "uniform:65537",
+        ] {
             #expect(NeighbourhoodSampler(text) == nil)
         }
     }

@@ -192,7 +192,16 @@ private struct TableScorer: TargetScorer {
         var options = EvaluationOptions()
         let tooSmall = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
         #expect(tooSmall?.description.contains("give a larger graph") == true)
-        options.testFraction = 1
-        #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
+        for fraction in [0, 1, .nan] {
+            options.testFraction = fraction
+            let error = #expect(throws: TrainingError.self) { try options.validate() }
+            #expect(error?.option == "test-fraction")
+            let same = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
+            #expect(same == error)
+        }
+        options.testFraction = 0.5
+        options.training.dimension = 0
+        let error = #expect(throws: TrainingError.self) { try options.validate() }
+        #expect(error?.option == "dimension")
     }
 }

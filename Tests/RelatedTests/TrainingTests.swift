@@ -1,6 +1,7 @@
 import Foundation
 import Graph
 import LinearAlgebra
+import Tables
 import Testing
 
 @testable import Related
@@ -126,15 +127,52 @@ import Testing
             ("dimension", { $0.dimension = 3 }), ("layers", { $0.layers = 0 }), ("epochs", { $0.epochs = 0 }),
             ("learning-rate", { $0.learningRate = 0 }), ("learning-rate", { $0.learningRate = .nan }),
             ("negatives", { $0.negatives = 0 }), ("dropout", { $0.dropout = 1 }),
-            ("direction-weight", { $0.directionWeight = -1 }), ("valid-fraction", { $0.validFraction = 1 }),
-            ("sampler", { $0.sampler = .uniform(fanout: 0) }),
+            ("direction-weight", { $0.directionWeight = -1 }), ("direction-weight", { $0.directionWeight = 1e38 }),
+            ("valid-fraction", { $0.validFraction = 1 }), ("sampler", { $0.sampler = .uniform(fanout: 0) }),
+            ("sampler", { $0.sampler = .degreeBiased(minimum: 1, maximum: .max) }),
         ]
         for (name, spoil) in faults {
             var options = TrainingOptions()
             spoil(&options)
-            let error = #expect(throws: TrainingError.self) { try DualEmbeddingTrainer(graph, options: options) }
+            let error = #expect(throws: TrainingError.self) { try options.validate() }
             #expect(error?.description.hasPrefix(name + " must ") == true)
+            let same = #expect(throws: TrainingError.self) { try DualEmbeddingTrainer(graph, options: options) }
+            #expect(same == error)
         }
+        #expect(throws: Never.self) { try TrainingOptions().validate() }
+    }
+
+    @Test(arguments: [NeighbourhoodSampler.full, .degreeBiased(minimum: 2, maximum: 6)])
+    func staysFiniteWithTheMostUnequalWeightsOfAnEdgeFile(sampler: NeighbourhoodSampler) throws {
+        let (least, most) = (EdgeFile.possibleWeights.lowerBound, EdgeFile.possibleWeights.upperBound)
+        var generator = SeededGenerator(seed: 3)
+        let edges = randomGraph(60, edges: 400, seed: 2).edges.map {
+            Edge(source: $0.source, target: $0.target, weight: generator.uniform(below: 8) == 0 ? most : least)
+        }
+        var options = options(epochs: 12)
+        options.sampler = sampler
+        options.directionWeight = 1000
+        options.learningRate = 0.1
+        let embedding = try train(DirectedGraph(ids: graph(60, []).ids, edges: edges), options)
+        #expect(embedding.report.losses.allSatisfy { $0.isFinite })
+    }
+
+    @Test func stopsAtTheFirstLossThatIsNotFinite() throws {
+        let edges = randomGraph(40, edges: 200, seed: 2).edges.enumerated().map {
+            Edge(source: $1.source, target: $1.target, weight: $0 % 2 == 0 ? 1e-38 : 1e38)
+        }
+        let trainer = try DualEmbeddingTrainer(
+            DirectedGraph(ids: graph(40, []).ids, edges: edges), options: options())
+        var losses: [Float] = []
+        let error = #expect(throws: TrainingError.self) { try trainer.run { losses.append($0.loss) } }
+        #expect(losses.allSatisfy { $0.isFinite } && losses.count < 40)
+        #expect(error?.option == nil)
+        #expect(error?.reason.hasPrefix("the training diverges: the loss of epoch ") == true)
+        #expect(error?.reason.contains("lower the learning-rate") == true)
+    }
+
+    @Test func idsOfEdgeFilesFitTables() {
+        #expect(EdgeFile.longestID == StringColumn.longestString)
     }
 }
 
