@@ -40,6 +40,7 @@ struct EvaluateRelated: ParsableCommand {
         options.testFraction = testFraction
         options.seed = training.seed
         options.training = training.options()
+        try training.naming(input.edges, options.validate)
         let graph = try input.load()
         let progress = TrainingProgressLine()
         let evaluation = try training.naming(input.edges) { () throws(TrainingError) in

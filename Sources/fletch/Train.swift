@@ -27,6 +27,7 @@ struct TrainRelated: ParsableCommand {
 
     func run() throws {
         let options = training.options()
+        try training.naming(input.edges, options.validate)
         let directory = try TrainingOutput(directory: output)
         let graph = try input.load()
         let progress = TrainingProgressLine()
@@ -35,7 +36,7 @@ struct TrainRelated: ParsableCommand {
         }
         progress.finish()
         try directory.write(embedding)
-        try say("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
+        try say("wrote \(output): \(count(graph.nodeCount, "product")), \(options.dimension) coordinates")
         for name in ["hitRate@10", "mrr@10"] {
             if let value = embedding.report.quality?[name] {
                 try say("  on held-out edges: \(name) \(formatted(value))")

@@ -11,7 +11,7 @@ struct EdgesArgument: ParsableArguments {
     /// Reads the graph and says what was found.
     func load() throws -> DirectedGraph {
         let graph = try EdgeFile.load(edges)
-        var line = "\(edges): \(graph.nodeCount) products, \(graph.edgeCount) edges, "
+        var line = "\(edges): \(count(graph.nodeCount, "product")), \(count(graph.edgeCount, "edge")), "
         line += "\(formatted(100 * graph.reciprocity)) % of them both ways"
         line += "; left out \(count(graph.droppedSelfLoops, "self-loop"))"
         line += ", merged \(count(graph.mergedRepeats, "repeat"))"
@@ -48,7 +48,7 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Weight of the direction term beside the existence term.")
     var directionWeight: Float?
 
-    @Option(help: "Neighbours that pass messages: full, uniform[:FANOUT] or biased[:LEAST:MOST].")
+    @Option(help: "Neighbours that pass messages: full, uniform[:FANOUT] or biased[:LEAST:MOST], up to 65536.")
     var sampler = NeighbourhoodSampler.full
 
     @Option(help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
