@@ -322,6 +322,30 @@ private struct Parts {
         #expect(throws: TableError.self) { try embeddings.write(to: directory.path + "/none/e.safetensors") }
     }
 
+    /// As any other writer leaves it: tensors in any order, nothing aligned, the header not padded.
+    @Test func embeddingsOfOtherWritersAreRead() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/embeddings.safetensors"
+        for padding in 0..<8 {
+            let json = """
+                {"source":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},\
+                "target":{"dtype":"F32","shape":[2,1],"data_offsets":[8,16]},\
+                "ids.bytes":{"dtype":"U8","shape":[3],"data_offsets":[16,19]},\
+                "ids.offsets":{"dtype":"U64","shape":[3],"data_offsets":[19,43]}}
+                """ + String(repeating: " ", count: padding)
+            var bytes = withUnsafeBytes(of: UInt64(json.utf8.count)) { Array($0) } + json.utf8
+            for values in [[1, 2], [3, 4]] as [[Float]] { values.withUnsafeBytes { bytes += $0 } }
+            bytes += "abc".utf8
+            ([0, 1, 3] as [UInt64]).withUnsafeBytes { bytes += $0 }
+            writeBytes(bytes, to: path)
+            let read = try RelatedEmbeddings(path: path)
+            #expect(read.source == [1, 2] && read.target == [3, 4])
+            #expect(read.idBytes == Array("abc".utf8) && read.idOffsets == [0, 1, 3])
+            _ = try RelatedTableBuilder(read).publish(
+                to: Store(path: directory.path + "/store"), name: "r", buildID: "test")
+        }
+    }
+
     @Test func badEmbeddingsAreRefusedByTensor() {
         func make(_ ids: [String], _ source: [Float], dimension: Int = 1) throws -> RelatedTableBuilder {
             let target = [Float](repeating: 0, count: ids.count * dimension)
