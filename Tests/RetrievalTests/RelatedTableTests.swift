@@ -362,6 +362,19 @@ private struct Parts {
         #expect(error { try make([String(repeating: "x", count: 1025)], [1]) }.contains("1025 bytes, more than 1024"))
     }
 
+    @Test func impossibleListLengthsAreRefused() throws {
+        let embeddings = try RelatedEmbeddings(ids: ["a", "b"], dimension: 1, source: [1, 2], target: [1, 2])
+        for length in [-1, .min, 10_001, 99_999_999_999_999, .max] {
+            #expect(
+                error { try RelatedTableBuilder(embeddings, listLength: length) }
+                    == "embeddings: list-length must be from 0 to 10000, not \(length); "
+                    + "choose one of these; longer answers are found by a scan")
+        }
+        for length in [0, 1, 10_000] {
+            #expect(try RelatedTableBuilder(embeddings, listLength: length).listLength == min(length, 1))
+        }
+    }
+
     @Test func progressReachesTheTotal() throws {
         let directory = TemporaryDirectory()
         let values = [Float](repeating: 1, count: 1000)
