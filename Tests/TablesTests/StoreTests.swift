@@ -318,8 +318,17 @@ private func errorText(_ body: () throws -> Void) -> String {
 
     @Test(arguments: [100, 5000, 20_500])
     func aFullDiskLeavesNothing(limit: Int) throws {
-        #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(limit > 20_480 ? 0 : 1))
+        let output = directory.path + "/output"
+        #expect(
+            Publisher([store.path, "limit", "\(limit)"], output: output).wait() == .exit(limit > 20_480 ? 0 : 1))
         if limit < 20_480 {
+            let text = String(decoding: readBytes(output), as: UTF8.self)
+            #expect(text.hasPrefix(store.path + "/t/.tmp-"), "\(text)")
+            #expect(
+                text.hasSuffix(
+                    "/table.safetensors: cannot take 20480 bytes of disk space: File too large; "
+                        + "raise the limit of file sizes (ulimit -f) or choose a file system for larger files\n"),
+                "\(text)")
             #expect(TemporaryDirectory.names(in: store.path) == [])
             try store.publish(1)
             #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(1))
@@ -337,15 +346,20 @@ private struct Publisher {
 
     private let process: pid_t
 
-    init(_ arguments: [String]) {
+    /// Starts it; `output` is a file for what it prints.
+    init(_ arguments: [String], output: String = "/dev/null") {
         var link = [CChar](repeating: 0, count: 4096)
         readlink("/proc/self/exe", &link, link.count - 1)
         let own = link.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         let path = own[..<own.lastIndex(of: "/")!] + "/publisher"
         var argv = ([String(path)] + arguments).map { strdup($0) }
         argv.append(nil)
+        var files = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&files)
+        posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output, O_WRONLY | O_CREAT, 0o600)
+        defer { posix_spawn_file_actions_destroy(&files) }
         var process: pid_t = 0
-        let code = posix_spawn(&process, String(path), nil, nil, argv, environ)
+        let code = posix_spawn(&process, String(path), &files, nil, argv, environ)
         argv.forEach { free($0) }
         precondition(code == 0, "cannot start \(path)")
         self.process = process
