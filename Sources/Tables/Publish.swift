@@ -187,8 +187,8 @@ extension Store {
 
     /// The version asked for, or the next one.
     private static func free(_ version: Int?, in table: Directory) throws(TableError) -> Int {
-        let taken = try versions(in: table)
-        let version = version ?? (taken.last ?? 0) + 1
+        let taken = try versionNames(in: table)
+        let version = version ?? (taken.max() ?? 0) + 1
         guard possibleVersions.contains(version) else {
             throw TableError(
                 path: table.path, reason: "cannot hold a version \(version)",

@@ -91,11 +91,49 @@ private func errorText(_ body: () throws -> Void) -> String {
         }
         unlink(store.path + "/t/CURRENT")
         #expect(errorText { _ = try store.open("t") }.contains("CURRENT: is missing"))
+        #expect(errorText { _ = try store.open("t") }.hasSuffix("no version was activated; activate one of: 1"))
         #expect(try store.open("t", version: 1).version == "1")
         for text in ["", "1", "x\n", "01\n", "-1\n", "0\n", "1\n\n", "99999999999999999999\n"] {
             writeBytes(Array(text.utf8), to: store.path + "/t/CURRENT")
-            #expect(errorText { _ = try store.open("t") }.contains("CURRENT: does not hold a version"), "\(text)")
+            for error in [
+                errorText { _ = try store.open("t") }, errorText { _ = try store.currentVersion(of: "t") },
+            ] {
+                #expect(error.hasSuffix("CURRENT: does not hold a version; activate one of: 1"), "\(text): \(error)")
+            }
         }
+    }
+
+    @Test(arguments: [
+        ("abc", "does not hold a version; activate one of: 1, 2"),
+        ("99\n", "names version 99, which is not there; activate one of: 1, 2"),
+        (
+            String(repeating: "2", count: 65),
+            "has 65 bytes, more than the 64 that such a file may have; activate one of: 1, 2"
+        ),
+    ])
+    func aWrongCurrentHidesNoVersion(text: String, error: String) throws {
+        try store.publish(10)
+        try store.publish(20)
+        let current = store.path + "/t/CURRENT"
+        writeBytes(Array(text.utf8), to: current)
+        #expect(try store.names() == ["t"])
+        #expect(try store.versions(of: "t").map(\.version) == [1, 2])
+        #expect(try !store.versions(of: "t").contains(where: \.isCurrent))
+        #expect(errorText { _ = try store.currentVersion(of: "t") } == "\(current): \(error)")
+        #expect(errorText { _ = try store.open("t") } == "\(current): \(error)")
+        #expect(errorText { _ = try store.manifest(of: "t") } == "\(current): \(error)")
+        try store.activate("t", version: 1)
+        #expect(try store.value() == 10)
+        writeBytes(Array(text.utf8), to: current)
+        #expect(try store.publish(30) == 3)
+        #expect(try store.value() == 30)
+    }
+
+    @Test func anErrorNamesTheNewestVersionsOnly() throws {
+        for version in 1...12 { try store.publish(UInt32(version)) }
+        #expect(
+            errorText { _ = try store.open("t", version: 13) }
+                .hasSuffix("has no version 13; choose one of: ..., 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"))
     }
 
     @Test func foreignThingsInAStoreAreIgnored() throws {
@@ -107,23 +145,37 @@ private func errorText(_ body: () throws -> Void) -> String {
         mkdir(store.path + "/t/99999999999999999999", 0o755)
         mkdir(store.path + "/t/\(Int.max)", 0o755)
         mkdir(store.path + "/t/1/more", 0o755)
+        symlink("/etc", store.path + "/t/3")
+        writeBytes([1], to: store.path + "/t/4")
+        symlink("/etc", store.path + "/links")
+        mkdir(store.path + "/only-links", 0o755)
+        symlink("/etc", store.path + "/only-links/1")
         #expect(try store.names() == ["t"])
         #expect(try store.versions(of: "t").map(\.version) == [1])
-        #expect(try store.publish(2) == 2)
+        #expect(
+            errorText { _ = try store.open("t", version: 3) } == store.path
+                + "/t/3: is a symbolic link, which a store does not follow; put the directory itself in its place")
+        #expect(
+            errorText { _ = try store.open("t", version: 4) } == store.path
+                + "/t/4: is not a directory; put the directory itself in its place")
+        #expect(errorText { try store.publish(2, version: 3) }.contains("/t/3: is there already"))
+        #expect(errorText { try store.activate("t", version: 3) }.contains("is a symbolic link"))
+        #expect(try store.publish(2) == 5)
+        #expect(try store.versions(of: "t").map(\.version) == [1, 5])
     }
 
     @Test func symbolicLinksAreNotFollowed() throws {
         try store.publish(1)
         rename(store.path + "/t/1", directory.path + "/elsewhere")
         symlink(directory.path + "/elsewhere", store.path + "/t/1")
-        #expect(errorText { _ = try store.open("t") }.contains("/t/1: cannot open the directory"))
+        #expect(errorText { _ = try store.open("t") }.contains("/t/1: is a symbolic link"))
         unlink(store.path + "/t/1")
         rename(directory.path + "/elsewhere", store.path + "/t/1")
         rename(store.path + "/t/1/table.safetensors", directory.path + "/file")
         symlink(directory.path + "/file", store.path + "/t/1/table.safetensors")
         #expect(errorText { _ = try store.open("t") }.contains("symbolic link"))
         symlink(store.path + "/t", store.path + "/u")
-        #expect(errorText { _ = try store.open("u") }.contains("/u: cannot open the directory"))
+        #expect(errorText { _ = try store.open("u") }.contains("/u: is a symbolic link"))
     }
 }
 
