@@ -123,7 +123,7 @@ public struct RelatedTableBuilder: Sendable {
                     switch error {
                     case .duplicate(let first, let second):
                         let id = String(decoding: ids[first], as: UTF8.self)
-                        throw embeddings.error("ids.bytes", "has the id '\(id)' in rows \(first) and \(second)")
+                        throw embeddings.error("ids.bytes", "has the id \(id.quoted) in rows \(first) and \(second)")
                     case .collisions:
                         throw embeddings.error("ids.bytes", "has too many ids of nearly the same hash")
                     }

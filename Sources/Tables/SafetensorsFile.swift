@@ -51,7 +51,7 @@ public struct TensorView: @unchecked Sendable {
 
     /// An error about this tensor; `reason` follows its name.
     public func error(_ reason: String, remedy: String = "write the file again") -> TableError {
-        TableError(path: path, reason: "tensor '\(name)' \(reason)", remedy: remedy)
+        TableError(path: path, reason: "tensor \(name.quoted) \(reason)", remedy: remedy)
     }
 }
 
@@ -89,7 +89,7 @@ public final class SafetensorsFile: Sendable {
     public func tensor(named name: String) throws(TableError) -> TensorView {
         guard let entry = header.entries.first(where: { $0.name == name }) else {
             throw TableError(
-                path: path, reason: "has no tensor '\(name)'", remedy: "write the file with all tensors it needs")
+                path: path, reason: "has no tensor \(name.quoted)", remedy: "write the file with all tensors it needs")
         }
         return view(entry)
     }

@@ -90,7 +90,7 @@ extension Store {
 
     private func directory(of name: String) throws(TableError) -> Directory {
         guard let directory = try directoryIfPresent(of: name) else {
-            throw TableError(path: path, reason: "has no table '\(name)'", remedy: "publish it, or check the name")
+            throw TableError(path: path, reason: "has no table \(name.quoted)", remedy: "publish it, or check the name")
         }
         return directory
     }
@@ -194,7 +194,7 @@ extension Store {
     func checkName(_ name: String) throws(TableError) {
         guard Self.isName(name) else {
             throw TableError(
-                path: path, reason: "cannot hold a table named '\(name)'",
+                path: path, reason: "cannot hold a table named \(name.quoted)",
                 remedy: "use up to \(Self.longestName) of a-z, 0-9, '_' and '-', with a letter or digit first")
         }
     }

@@ -18,8 +18,8 @@ public struct TableError: Error, Hashable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    /// The error as one line.
-    public var description: String { "\(path): \(reason); \(remedy)" }
+    /// The error as one line, whatever its parts hold.
+    public var description: String { "\(path): \(reason); \(remedy)".inOneLine }
 }
 
 extension TableError {

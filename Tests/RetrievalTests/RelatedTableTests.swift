@@ -353,6 +353,7 @@ private struct Parts {
                 RelatedEmbeddings(ids: ids, dimension: dimension, source: source, target: target))
         }
         #expect(error { try make(["a", "b", "a"], [1, 2, 3]) }.contains("'ids.bytes' has the id 'a' in rows 0 and 2"))
+        #expect(error { try make(["a\n'", "a\n'"], [1, 2]) }.contains("the id 'a\\n\\'' in rows 0 and 1;"))
         #expect(error { try make(["a", ""], [1, 2]) }.contains("'ids.offsets' has the empty string 1"))
         #expect(error { try make(["a", "b"], [1, .nan]) }.contains("'source' holds nan in row 1"))
         #expect(error { try make(["a", "b"], [1, 2, 3]) }.contains("'source' has 3 coordinates, 2 x 1 are needed"))

@@ -89,6 +89,7 @@ private func errorText(_ body: () throws -> Void) -> String {
             #expect(errorText { _ = try store.open(name) }.contains("cannot hold a table named"))
             #expect(errorText { _ = try store.publish(name, contents) { _ in } }.contains("cannot hold a table named"))
         }
+        #expect(errorText { _ = try store.open("a\n\u{1b}") }.contains("a table named 'a\\n\\u{1B}'; use up to"))
         unlink(store.path + "/t/CURRENT")
         #expect(errorText { _ = try store.open("t") }.contains("CURRENT: is missing"))
         #expect(errorText { _ = try store.open("t") }.hasSuffix("no version was activated; activate one of: 1"))
