@@ -91,9 +91,10 @@ final class Directory: Sendable {
         return try OpenFile(path: path(of: name), descriptor: opened)
     }
 
-    /// Makes a file for reading and writing that was not there.
-    func makeFile(_ name: String) throws(TableError) -> OpenFile {
-        let opened = openat(descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+    /// Makes a file for reading and writing that was not there; one that is `readOnly` no one can open to write again.
+    func makeFile(_ name: String, readOnly: Bool = false) throws(TableError) -> OpenFile {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let opened = openat(descriptor, name, flags, readOnly ? 0o444 : 0o644)
         guard opened >= 0 else { throw .system(path(of: name), "make the file") }
         return try OpenFile(path: path(of: name), descriptor: opened)
     }

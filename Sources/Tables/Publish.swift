@@ -137,7 +137,8 @@ extension Store {
         _ contents: TableContents, to directory: Directory, _ fill: (SafetensorsWriter) throws(TableError) -> Void
     ) throws(TableError) -> SafetensorsFile {
         let writer = try SafetensorsWriter(
-            directory.makeFile(Self.dataName), tensors: contents.tensors, metadata: ["kind": contents.kind])
+            directory.makeFile(Self.dataName, readOnly: true), tensors: contents.tensors,
+            metadata: ["kind": contents.kind])
         try fill(writer)
         try writer.finish()
         onStep(.wroteTensors)
@@ -152,7 +153,7 @@ extension Store {
     private func finish(
         _ manifest: Manifest, version: Int, from temporary: Directory, _ temporaryName: String, in table: Directory
     ) throws(TableError) {
-        let file = try temporary.makeFile(ManifestFile.name)
+        let file = try temporary.makeFile(ManifestFile.name, readOnly: true)
         try file.write(ManifestFile.encode(manifest), at: 0)
         try file.sync()
         try temporary.sync()

@@ -11,6 +11,11 @@ public import Schema
 /// table finds a whole version, whatever happened to a publisher. Names that start with `.tmp-` are unfinished work,
 /// which the next publisher removes unless its maker is still at it; writers take turns by `flock` on the directory of
 /// the table, so a store belongs on a local file system.
+///
+/// The files of a version are replaced, never edited in place: a process that serves them has them mapped, reads what
+/// is written to them unchecked, and is ended by SIGBUS where one is truncated. They are made read-only (0444) so that
+/// this does not happen by mistake; their directory is not, so that its owner can remove a version as a whole. To
+/// change a table, publish a version; to go back, activate one.
 public struct Store: Sendable {
     /// The directory, which the first ``publish(_:version:_:fill:)`` makes.
     public let path: String

@@ -75,6 +75,20 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(try table.tensor(named: "x").elements(as: UInt32.self, shape: [3])[2] == 1)
     }
 
+    @Test func filesOfAVersionAreReadOnly() throws {
+        try store.publish(1)
+        func mode(_ name: String) -> mode_t {
+            var status = stat()
+            return lstat(store.path + "/t/" + name, &status) == 0 ? status.st_mode & 0o777 : 0
+        }
+        let mask = umask(0o022)
+        umask(mask)
+        #expect(mode("1/table.safetensors") == 0o444 & ~mask)
+        #expect(mode("1/manifest.binpb") == 0o444 & ~mask)
+        #expect(mode("1") == 0o755 & ~mask)
+        #expect(mode("CURRENT") == 0o644 & ~mask)
+    }
+
     @Test func mistakesAreNamed() throws {
         #expect(errorText { _ = try store.names() }.contains("store: cannot open the directory: No such file"))
         #expect(errorText { _ = try store.currentVersion(of: "t") }.contains("store: cannot open the directory"))
@@ -223,6 +237,7 @@ private func errorText(_ body: () throws -> Void) -> String {
     @Test func anyOtherLengthIsRefused() throws {
         for path in [manifest, data] {
             let bytes = readBytes(path)
+            chmod(path, 0o644)
             for length in bytes.indices.reversed() {
                 truncate(path, length)
                 #expect(errorText { _ = try store.open("t") }.hasPrefix(path))
@@ -369,7 +384,7 @@ private func errorText(_ body: () throws -> Void) -> String {
         }
     }
 
-    @Test(arguments: [100, 5000, 20_500])
+    @Test(arguments: [1000, 5000, 20_500])
     func aFullDiskLeavesNothing(limit: Int) throws {
         let output = directory.path + "/output"
         #expect(
