@@ -41,6 +41,7 @@ public final class Server: Sendable {
     /// - Throws: Where the address cannot be had, in words that name it.
     public func start() throws(EventLoopError) -> ListenAddress {
         LoopSignal.ignoreBrokenPipes()
+        OpenFileLimit.raise()
         let (workers, address) = try makeWorkers()
         state.withLock { $0.workers = workers }
         for worker in workers {

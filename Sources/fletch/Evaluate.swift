@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Foundation
 internal import Related
 
 struct Evaluate: ParsableCommand {
@@ -34,7 +33,9 @@ struct EvaluateRelated: ParsableCommand {
     @OptionGroup var training: TrainingArguments
 
     func run() throws {
-        for path in [json, csv, plot].compactMap(\.self) { try checkDirectory(of: path) }
+        let json = try json.map { try ReportFile($0, flag: "--json") }
+        let csv = try csv.map { try ReportFile($0, flag: "--csv") }
+        let plot = try plot.map { try ReportFile($0, flag: "--plot") }
         var options = EvaluationOptions()
         options.testFraction = testFraction
         options.seed = training.seed
@@ -51,25 +52,9 @@ struct EvaluateRelated: ParsableCommand {
                 }
             }
         }
-        print(evaluation.table())
-        if let json { try write(evaluation.json(), to: json) }
-        if let csv { try write(evaluation.csv(), to: csv) }
-        if let plot { try write(evaluation.svg(), to: plot) }
-    }
-
-    /// Training takes minutes: a report that cannot be written is better refused before.
-    private func checkDirectory(of path: String) throws {
-        let directory = URL(fileURLWithPath: path).deletingLastPathComponent().path
-        guard FileManager.default.isWritableFile(atPath: directory) else {
-            throw CommandError("\(path): cannot be written; check that its directory exists and its permissions")
-        }
-    }
-
-    private func write(_ text: String, to path: String) throws {
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
-        } catch {
-            throw CommandError("\(path): cannot be written; check that its directory exists and has room")
-        }
+        try say(evaluation.table())
+        try json?.write(evaluation.json())
+        try csv?.write(evaluation.csv())
+        try plot?.write(evaluation.svg())
     }
 }

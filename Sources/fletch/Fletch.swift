@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Glibc
 
 @main
 struct Fletch: ParsableCommand {
@@ -17,6 +18,40 @@ struct Fletch: ParsableCommand {
               fletch serve --store store --listen 127.0.0.1:50051
               fletch query related --server 127.0.0.1:50051 --product phone
             """,
-        version: version,
         subcommands: [Train.self, Evaluate.self, Publish.self, Serve.self, Query.self, TablesCommand.self])
+
+    // Not the parser's own flag, which would stand in for the --version of a subcommand.
+    @Flag(name: .customLong("version"), help: "Show the version of this program.")
+    var showsVersion = false
+
+    func run() throws {
+        guard showsVersion else { throw CleanExit.helpRequest(self) }
+        try say(Self.version)
+    }
+
+    static func main() {
+        openStandardFiles()
+        // A file that may not grow is an error to report, not the end.
+        signal(SIGXFSZ, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            do {
+                try command.run()
+            } catch let error where exitCode(for: error) == .failure && !(error is ExitCode) {
+                // An error of ours, not the parser's way to say that help was asked for.
+                throw CommandError("\(error)")
+            }
+        } catch {
+            exit(withError: error)
+        }
+    }
+
+    /// Opens /dev/null where a standard file is closed, lest a table or a socket take its number and its text.
+    private static func openStandardFiles() {
+        while case let descriptor = open("/dev/null", O_RDWR), descriptor >= 0 {
+            guard descriptor > STDERR_FILENO else { continue }
+            close(descriptor)
+            return
+        }
+    }
 }

@@ -4,12 +4,83 @@ internal import Related
 /// An error that says all there is to say in one line.
 struct CommandError: Error, CustomStringConvertible {
     let description: String
-    init(_ description: String) { self.description = description }
+
+    /// Control characters in `text`, from ids and names of others, are escaped: a line stays one line.
+    init(_ text: String) { description = printable(text) }
 }
 
-/// Writes a line for people to the standard error output.
+/// Writes a line to the standard output.
+///
+/// - Throws: where it cannot be written, so that no answer is lost without a word.
+func say(_ line: String) throws {
+    try write(line + "\n", to: STDOUT_FILENO, "standard output")
+}
+
+/// Writes a line for people to the standard error output, if that can be written.
 func log(_ line: String) {
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+    try? write(line + "\n", to: STDERR_FILENO, "standard error")
+}
+
+/// The text with control characters escaped.
+func printable(_ text: String) -> String {
+    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
+    return text.unicodeScalars.map { scalar in
+        scalar.properties.generalCategory == .control ? scalar.escaped(asASCII: true) : String(scalar)
+    }.joined()
+}
+
+private func write(_ text: String, to descriptor: Int32, _ name: String) throws {
+    var bytes = Substring(text).utf8
+    while !bytes.isEmpty {
+        let count = Array(bytes).withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else {
+            throw CommandError("\(name): cannot be written: \(String(cString: strerror(errno)))")
+        }
+        bytes = bytes.dropFirst(count)
+    }
+}
+
+/// A file that a flag names for a report.
+struct ReportFile {
+    private let path: String
+
+    /// Checks before the work that the file can be written after it.
+    init(_ path: String, flag: String) throws {
+        // A link stays, and what it leads to is written.
+        self.path = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        var isDirectory: ObjCBool = false
+        let exists = FileManager.default.fileExists(atPath: self.path, isDirectory: &isDirectory)
+        guard !path.isEmpty, !isDirectory.boolValue else {
+            throw CommandError("\(flag) '\(path)' is no file; name one")
+        }
+        let place = exists && !isRegular ? self.path : URL(fileURLWithPath: self.path).deletingLastPathComponent().path
+        guard access(place, W_OK) == 0 else {
+            let reason = String(cString: strerror(errno))
+            throw CommandError("\(flag) '\(path)' cannot be written: \(place): \(reason); choose another place")
+        }
+    }
+
+    /// Replaces the file as a whole; a device or a pipe is written to.
+    func write(_ text: String) throws {
+        guard FileManager.default.fileExists(atPath: path), !isRegular else {
+            do {
+                try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+            } catch {
+                throw CommandError("\(path): cannot be written: check that there is room")
+            }
+            return
+        }
+        let descriptor = open(path, O_WRONLY)
+        guard descriptor >= 0 else { throw CommandError("\(path): \(String(cString: strerror(errno)))") }
+        defer { close(descriptor) }
+        try fletch.write(text, to: descriptor, path)
+    }
+
+    private var isRegular: Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
 }
 
 /// A number with as many digits as it deserves in a report.
@@ -39,7 +110,7 @@ final class ProgressLine {
         guard isLast || now.timeIntervalSince(lastShown) >= (isTerminal ? 0.1 : 10) else { return }
         lastShown = now
         if isTerminal {
-            FileHandle.standardError.write(Data("\r\u{1B}[K\(text())".utf8))
+            try? write("\r\u{1B}[K\(text())", to: STDERR_FILENO, "standard error")
             isOpen = true
         } else {
             log(text())
@@ -48,7 +119,7 @@ final class ProgressLine {
 
     /// Ends the line.
     func finish() {
-        if isOpen { FileHandle.standardError.write(Data("\n".utf8)) }
+        if isOpen { log("") }
         isOpen = false
     }
 }

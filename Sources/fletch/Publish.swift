@@ -41,6 +41,6 @@ struct Publish: ParsableCommand {
             progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
         }
         progress.withLock { $0.finish() }
-        print("published \(store)/\(name)/\(published): \(embeddings.count) products, lists of \(builder.listLength)")
+        try say("published \(store)/\(name)/\(published): \(embeddings.count) products, lists of \(builder.listLength)")
     }
 }

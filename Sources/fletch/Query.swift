@@ -25,7 +25,10 @@ struct QueryRelated: ParsableCommand {
     @Option(help: ArgumentHelp("A product's id; given several times, they are a cart.", valueName: "id"))
     var product: [String] = []
 
-    @Option(help: ArgumentHelp("A source vector instead: coordinates separated by commas.", valueName: "x,y,..."))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("A source vector instead: coordinates separated by commas.", valueName: "x,y,...")
+    )
     var vector: String?
 
     @Option(help: "Items wanted; the server's default, 10, where not given.")
@@ -52,7 +55,7 @@ struct QueryRelated: ParsableCommand {
         if json {
             try printJSON(response)
         } else {
-            printTable(response)
+            try printTable(response)
         }
     }
 
@@ -74,12 +77,13 @@ struct QueryRelated: ParsableCommand {
         return request
     }
 
-    private func printTable(_ response: RelatedResponse) {
+    private func printTable(_ response: RelatedResponse) throws {
         let how = response.path == .list ? "from its list" : "by a scan"
         let what = vector == nil ? product.joined(separator: ", ") : "the vector"
-        print("\(what) leads to (table version \(response.tableVersion), \(how)):")
+        let end = response.items.isEmpty ? " nothing: the table has no other product" : ":"
+        try say("\(printable(what)) leads to (table version \(response.tableVersion), \(how))\(end)")
         for item in response.items {
-            print(String(format: "%10.4f  ", item.score) + item.productID)
+            try say(String(format: "%10.4f  ", item.score) + printable(item.productID))
         }
     }
 
@@ -92,6 +96,6 @@ struct QueryRelated: ParsableCommand {
             path: response.path == .list ? "RETRIEVAL_PATH_LIST" : "RETRIEVAL_PATH_SCAN")
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(answer), as: UTF8.self))
+        try say(String(decoding: try encoder.encode(answer), as: UTF8.self))
     }
 }

@@ -50,7 +50,7 @@ struct Serve: ParsableCommand {
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
         let address = try server.start()
-        FileHandle.standardOutput.write(Data("listening on \(address)\n".utf8))
+        try say("listening on \(address)")
         guard server.wait() == 0 else { throw ExitCode(1) }
     }
 }

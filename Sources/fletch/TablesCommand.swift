@@ -27,7 +27,8 @@ struct TablesList: ParsableCommand {
         let store = argument.opened
         for name in try store.names() {
             for version in try store.versions(of: name) {
-                print("\(version.isCurrent ? "*" : " ") \(name)/\(version.version)  \(formatted(bytes: version.size))")
+                try say(
+                    "\(version.isCurrent ? "*" : " ") \(name)/\(version.version)  \(formatted(bytes: version.size))")
             }
         }
     }
@@ -47,16 +48,16 @@ struct TablesInspect: ParsableCommand {
 
     func run() throws {
         let manifest = try argument.opened.manifest(of: name, version: version)
-        print("\(manifest.name)/\(manifest.version): \(manifest.kind), written by \(manifest.buildID)")
-        print("format \(manifest.formatVersion), schema \(manifest.schemaFingerprint)")
-        for file in manifest.files { print("file \(file.name)  \(formatted(bytes: Int(clamping: file.size)))") }
+        try say("\(manifest.name)/\(manifest.version): \(manifest.kind), written by \(manifest.buildID)")
+        try say("format \(manifest.formatVersion), schema \(manifest.schemaFingerprint)")
+        for file in manifest.files { try say("file \(file.name)  \(formatted(bytes: Int(clamping: file.size)))") }
         for tensor in manifest.tensors {
             let shape = tensor.shape.map(String.init).joined(separator: " x ")
             let hash = String(tensor.xxh3, radix: 16)
-            print("tensor \(tensor.name)  \(tensor.dtype) [\(shape)]  at \(tensor.offset)  xxh3 \(hash)")
+            try say("tensor \(tensor.name)  \(tensor.dtype) [\(shape)]  at \(tensor.offset)  xxh3 \(hash)")
         }
-        for metric in manifest.metrics { print("metric \(metric.name)  \(formatted(metric.value))") }
-        for attribute in manifest.attributes { print("attribute \(attribute.key)  \(attribute.value)") }
+        for metric in manifest.metrics { try say("metric \(metric.name)  \(formatted(metric.value))") }
+        for attribute in manifest.attributes { try say("attribute \(attribute.key)  \(attribute.value)") }
     }
 }
 
@@ -79,15 +80,22 @@ struct TablesVerify: ParsableCommand {
 
     func run() throws {
         let store = argument.opened
-        let names = if let name { [name] } else { try store.names() }
-        for name in names {
-            let versions = if let version { [version] } else { try store.versions(of: name).map(\.version) }
-            for version in versions {
-                let table = try store.open(name, version: version)
-                if table.kind == RelatedTable.kind { _ = try RelatedTable(table) }
-                print("\(name)/\(version): ok")
+        var failures: [String] = []
+        for name in try name.map({ [$0] }) ?? store.names() {
+            for version in try version.map({ [$0] }) ?? store.versions(of: name).map(\.version) {
+                do throws(TableError) {
+                    let table = try store.open(name, version: version)
+                    if table.kind == RelatedTable.kind { _ = try RelatedTable(table) }
+                } catch {
+                    try say("\(name)/\(version): refused")
+                    failures.append("\(error)")
+                    continue
+                }
+                try say("\(name)/\(version): ok")
             }
         }
+        for failure in failures.dropFirst() { log(printable(failure)) }
+        if let failure = failures.first { throw CommandError(failure) }
     }
 }
 
@@ -105,6 +113,6 @@ struct TablesActivate: ParsableCommand {
 
     func run() throws {
         try argument.opened.activate(name, version: version)
-        print("\(name)/\(version) is the version that serves")
+        try say("\(name)/\(version) is the version that serves")
     }
 }

@@ -35,9 +35,11 @@ struct TrainRelated: ParsableCommand {
         }
         progress.finish()
         try directory.write(embedding)
-        print("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
+        try say("wrote \(output): \(graph.nodeCount) products, \(options.dimension) coordinates")
         for name in ["hitRate@10", "mrr@10"] {
-            if let value = embedding.report.quality?[name] { print("  on held-out edges: \(name) \(formatted(value))") }
+            if let value = embedding.report.quality?[name] {
+                try say("  on held-out edges: \(name) \(formatted(value))")
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Passes over the edges.")
     var epochs: Int?
 
-    @Option(help: "The same seed gives the same bytes.")
+    @Option(parsing: .unconditional, help: "The same seed gives the same bytes.")
     var seed: UInt64 = TrainingOptions().seed
 
     @Option(help: "Adam's rate in the first step; it falls linearly to 0.")

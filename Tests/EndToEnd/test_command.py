@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -136,3 +137,37 @@ def test_an_unknown_product_is_named_by_query(server):
 def test_help_is_there(command):
     text = harness.fletch(*command, "--help").stdout
     assert "OVERVIEW" in text and "USAGE" in text
+
+
+def test_a_missing_store_is_no_success():
+    assert "--store" in harness.refusal("tables", "activate", "--version", "1")
+    assert harness.fletch("--version").stdout.strip()
+
+
+def test_output_that_cannot_be_written_is_an_error(store):
+    for arguments in (["tables", "list", "--store", store], ["serve", "--store", store, "--listen", "127.0.0.1:0"]):
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([harness.FLETCH, *map(str, arguments)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+        assert result.returncode == 1 and "standard output" in result.stderr
+
+
+def test_closed_standard_files_do_no_harm(store):
+    quoted = f"exec {harness.FLETCH} tables verify --store {store} >&- 2>&- <&-"
+    assert subprocess.run(["bash", "-c", quoted]).returncode == 0
+
+
+def test_reports_do_not_replace_devices_or_links(tmp_path):
+    path = edges_file(tmp_path / "edges.csv", SMALL)
+    (tmp_path / "target.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "target.json")
+    harness.fletch("evaluate", "related", "--edges", path, "--epochs", 1, "--json", tmp_path / "link.json", "--csv", "/dev/null")
+    assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "target.json").read_text())
+    assert not os.path.isfile("/dev/null")
+    assert "--plot" in harness.refusal("evaluate", "related", "--edges", path, "--plot", tmp_path / "none" / "x.svg")
+
+
+def test_verify_looks_at_every_version(store, tmp_path):
+    copy = shutil.copytree(store, tmp_path / "store")
+    shutil.copytree(copy / "related" / "1", copy / "related" / "2")
+    result = harness.fletch("tables", "verify", "--store", copy, check=False)
+    assert result.returncode == 1 and "related/1: ok" in result.stdout and "related/2: refused" in result.stdout

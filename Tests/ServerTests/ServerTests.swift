@@ -142,6 +142,18 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         } throws: { "\($0)" == "cannot listen on \(running.address): address already in use" }
     }
 
+    @Test func mayOpenAsManyFilesAsTheSystemAllows() throws {
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        var limit = rlimit()
+        getrlimit(files, &limit)
+        limit.rlim_cur = min(limit.rlim_max, 512)
+        setrlimit(files, &limit)
+        let running = try Running()
+        #expect(running.connect().call(1, "/test.Echo/Echo", [1])?.message == [1])
+        getrlimit(files, &limit)
+        #expect(limit.rlim_cur == limit.rlim_max)
+    }
+
     @Test func endsLoopsThatCouldNotAllStart() throws {
         // 192.0.2.1 is reserved for documentation: no machine has it.
         let server = Server(

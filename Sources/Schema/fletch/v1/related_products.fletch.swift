@@ -80,7 +80,7 @@ public struct RelatedRequest: Message {
     public var productID: String = ""
 
     /// A cart: several products taken together. The answer ranks by the mean of their source vectors
-    /// and leaves the cart's own products out. A repeated id counts once.
+    /// and leaves the cart's own products out. A repeated id counts once. At most 1000 ids.
     public var productIds: [String] = []
 
     /// A source vector of the table's dimension, for a product that the table does not know.
@@ -170,7 +170,7 @@ public struct RelatedItem: Message {
 public struct RelatedBatchRequest: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[3]
 
-    /// At most 256 requests.
+    /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
     public var requests: [RelatedRequest] = []
 
     /// Fields of a decoded message that this schema does not name.
@@ -263,7 +263,7 @@ extension RelatedRequest {
         @inlinable public var productID: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
 
         /// A cart: several products taken together. The answer ranks by the mean of their source vectors
-        /// and leaves the cart's own products out. A repeated id counts once.
+        /// and leaves the cart's own products out. A repeated id counts once. At most 1000 ids.
         @inlinable public var productIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 40, as: RepeatedView<WireBytes>.self) }
 
         /// A source vector of the table's dimension, for a product that the table does not know.
@@ -295,7 +295,7 @@ extension RelatedRequest {
         }
 
         /// A cart: several products taken together. The answer ranks by the mean of their source vectors
-        /// and leaves the cart's own products out. A repeated id counts once.
+        /// and leaves the cart's own products out. A repeated id counts once. At most 1000 ids.
         @inlinable public var productIds: RepeatedView<WireBytes> {
             get { _pointer.load(fromByteOffset: 40, as: RepeatedView<WireBytes>.self) }
             nonmutating set {
@@ -509,7 +509,7 @@ extension RelatedBatchRequest {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// At most 256 requests.
+        /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
         @inlinable public var requests: RepeatedView<RelatedRequest.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<RelatedRequest.View>.self) }
     }
 
@@ -523,7 +523,7 @@ extension RelatedBatchRequest {
             self._arena = _arena
         }
 
-        /// At most 256 requests.
+        /// At most 256 requests. Mind the size of the response: most clients take at most 4 MiB, which is about 100,000 items.
         @inlinable public var requests: RepeatedView<RelatedRequest.View> {
             get { _pointer.load(fromByteOffset: 24, as: RepeatedView<RelatedRequest.View>.self) }
             nonmutating set {
