@@ -179,6 +179,18 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(try store.versions(of: "t").map(\.version) == [1, 5])
     }
 
+    /// What is hidden by its permissions is not taken for absent.
+    @Test(.enabled(if: geteuid() != 0, "root may read everything"))
+    func whatCannotBeReadIsNamed() throws {
+        try store.publish(1)
+        mkdir(store.path + "/locked", 0)
+        mkdir(store.path + "/t/2", 0)
+        #expect(try store.names() == ["locked", "t"])
+        #expect(errorText { _ = try store.versions(of: "locked") }.contains("/locked: cannot open the directory"))
+        #expect(try store.versions(of: "t").map(\.version) == [1, 2])
+        #expect(errorText { _ = try store.open("t", version: 2) }.contains("/t/2: cannot open the directory"))
+    }
+
     @Test func symbolicLinksAreNotFollowed() throws {
         try store.publish(1)
         rename(store.path + "/t/1", directory.path + "/elsewhere")
