@@ -60,7 +60,7 @@ public final class RelatedTable: @unchecked Sendable {
     public init(_ table: Table) throws(TableError) {
         guard table.kind == Self.kind else {
             throw TableError(
-                path: table.path, reason: "is a table of kind '\(table.kind)', '\(Self.kind)' is needed",
+                path: table.path, reason: "is a table of kind \(table.kind.quoted), '\(Self.kind)' is needed",
                 remedy: "give the name of a table of related products")
         }
         let sourceTensor = try table.tensor(named: "source")

@@ -6,6 +6,9 @@ public import Tables
 public struct RelatedTableBuilder: Sendable {
     /// The entries of a list unless said otherwise.
     public static let defaultListLength = 100
+    /// The entries that can be asked for. Far beyond what a shop shows, and a scan finds longer answers; it bounds what
+    /// lists take, eight bytes an entry.
+    public static let listLengths = 0...10_000
 
     /// What the table is made from.
     public let embeddings: RelatedEmbeddings
@@ -15,8 +18,16 @@ public struct RelatedTableBuilder: Sendable {
     private let largestTargetNorm: Double
 
     /// Checks the embeddings and builds the index of their ids.
+    ///
+    /// Throws where `listLength` is not one of ``listLengths``, an id comes twice or a vector is too long.
     public init(_ embeddings: RelatedEmbeddings, listLength: Int = defaultListLength) throws(TableError) {
-        precondition(listLength >= 0, "a list cannot have \(listLength) entries")
+        guard Self.listLengths.contains(listLength) else {
+            throw TableError(
+                path: embeddings.path,
+                reason: "list-length must be from \(Self.listLengths.lowerBound) to \(Self.listLengths.upperBound), "
+                    + "not \(listLength)",
+                remedy: "choose one of these; longer answers are found by a scan")
+        }
         self.embeddings = embeddings
         self.listLength = min(listLength, embeddings.count - 1)
         slots = try Self.buildIndex(embeddings)
@@ -112,7 +123,7 @@ public struct RelatedTableBuilder: Sendable {
                     switch error {
                     case .duplicate(let first, let second):
                         let id = String(decoding: ids[first], as: UTF8.self)
-                        throw embeddings.error("ids.bytes", "has the id '\(id)' in rows \(first) and \(second)")
+                        throw embeddings.error("ids.bytes", "has the id \(id.quoted) in rows \(first) and \(second)")
                     case .collisions:
                         throw embeddings.error("ids.bytes", "has too many ids of nearly the same hash")
                     }

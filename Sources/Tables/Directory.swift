@@ -26,12 +26,28 @@ final class Directory: Sendable {
     /// The path of something in this directory.
     func path(of name: String) -> String { "\(path)/\(name)" }
 
-    /// Opens a directory in this one; nil where there is none of that name.
+    /// Opens a directory in this one; nil where there is nothing of that name.
     func subdirectoryIfPresent(_ name: String) throws(TableError) -> Directory? {
         let opened = openat(descriptor, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-        if opened < 0 && errno == ENOENT { return nil }
-        guard opened >= 0 else { throw .system(path(of: name), "open the directory") }
-        return Directory(path: path(of: name), descriptor: opened)
+        if opened >= 0 { return Directory(path: path(of: name), descriptor: opened) }
+        let code = errno
+        if code == ENOENT { return nil }
+        guard code == ENOTDIR || code == ELOOP else { throw .system(path(of: name), "open the directory", code) }
+        let isLink = fileType(of: name) == S_IFLNK
+        throw TableError(
+            path: path(of: name),
+            reason: isLink ? "is a symbolic link, which a store does not follow" : "is not a directory",
+            remedy: "put the directory itself in its place")
+    }
+
+    /// Whether a name is that of a directory itself; a link to one is none.
+    func isDirectory(_ name: String) -> Bool { fileType(of: name) == S_IFDIR }
+
+    /// The type of what has a name, in the bits of `S_IFMT`; nil where there is nothing.
+    private func fileType(of name: String) -> mode_t? {
+        var status = stat()
+        guard fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
+        return status.st_mode & S_IFMT
     }
 
     /// Makes a directory in this one; false where the name is taken.
@@ -75,9 +91,10 @@ final class Directory: Sendable {
         return try OpenFile(path: path(of: name), descriptor: opened)
     }
 
-    /// Makes a file for reading and writing that was not there.
-    func makeFile(_ name: String) throws(TableError) -> OpenFile {
-        let opened = openat(descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+    /// Makes a file for reading and writing that was not there; one that is `readOnly` no one can open to write again.
+    func makeFile(_ name: String, readOnly: Bool = false) throws(TableError) -> OpenFile {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let opened = openat(descriptor, name, flags, readOnly ? 0o444 : 0o644)
         guard opened >= 0 else { throw .system(path(of: name), "make the file") }
         return try OpenFile(path: path(of: name), descriptor: opened)
     }
@@ -202,12 +219,12 @@ final class OpenFile: Sendable {
         guard fsync(descriptor) == 0 else { throw .system(path, "write to disk") }
     }
 
-    /// All bytes of a small file.
-    func contents(limit: Int) throws(TableError) -> [UInt8] {
+    /// All bytes of a small file; `remedy` is what to do about a larger one.
+    func contents(limit: Int, remedy: @autoclosure () -> String) throws(TableError) -> [UInt8] {
         guard size <= limit else {
             throw TableError(
                 path: path, reason: "has \(size) bytes, more than the \(limit) that such a file may have",
-                remedy: "write or copy the file again")
+                remedy: remedy())
         }
         var bytes = [UInt8](repeating: 0, count: size)
         var have = 0

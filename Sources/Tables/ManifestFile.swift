@@ -11,6 +11,7 @@ enum ManifestFile {
     private static let largest = 4 << 20
     /// The field `checksum`: number 11, eight bytes.
     private static let checksumTag = UInt8(11 << 3 | 1)
+    private static let damageRemedy = "publish the table again or activate another version"
 
     /// Reads and checks the manifest in a version's directory.
     static func read(in directory: Directory) throws(TableError) -> Manifest {
@@ -19,7 +20,7 @@ enum ManifestFile {
                 path: directory.path, reason: "is not a version of a table: it has no \(name)",
                 remedy: "publish the table again")
         }
-        return try decode(file.contents(limit: largest), path: file.path)
+        return try decode(file.contents(limit: largest, remedy: damageRemedy), path: file.path)
     }
 
     /// Checks and decodes the bytes of a manifest.
@@ -28,7 +29,7 @@ enum ManifestFile {
         guard end >= 0, bytes[end] == checksumTag, Array(bytes[(end + 1)...]) == checksum(of: bytes[..<end]) else {
             throw TableError(
                 path: path, reason: "is damaged or not a manifest: its checksum is wrong",
-                remedy: "publish the table again or activate another version")
+                remedy: damageRemedy)
         }
         let manifest: Manifest
         do {

@@ -137,7 +137,8 @@ extension Store {
         _ contents: TableContents, to directory: Directory, _ fill: (SafetensorsWriter) throws(TableError) -> Void
     ) throws(TableError) -> SafetensorsFile {
         let writer = try SafetensorsWriter(
-            directory.makeFile(Self.dataName), tensors: contents.tensors, metadata: ["kind": contents.kind])
+            directory.makeFile(Self.dataName, readOnly: true), tensors: contents.tensors,
+            metadata: ["kind": contents.kind])
         try fill(writer)
         try writer.finish()
         onStep(.wroteTensors)
@@ -152,7 +153,7 @@ extension Store {
     private func finish(
         _ manifest: Manifest, version: Int, from temporary: Directory, _ temporaryName: String, in table: Directory
     ) throws(TableError) {
-        let file = try temporary.makeFile(ManifestFile.name)
+        let file = try temporary.makeFile(ManifestFile.name, readOnly: true)
         try file.write(ManifestFile.encode(manifest), at: 0)
         try file.sync()
         try temporary.sync()
@@ -187,8 +188,8 @@ extension Store {
 
     /// The version asked for, or the next one.
     private static func free(_ version: Int?, in table: Directory) throws(TableError) -> Int {
-        let taken = try versions(in: table)
-        let version = version ?? (taken.last ?? 0) + 1
+        let taken = try versionNames(in: table)
+        let version = version ?? (taken.max() ?? 0) + 1
         guard possibleVersions.contains(version) else {
             throw TableError(
                 path: table.path, reason: "cannot hold a version \(version)",

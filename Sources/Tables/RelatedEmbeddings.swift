@@ -65,19 +65,18 @@ public struct RelatedEmbeddings: Sendable {
         try validate()
     }
 
-    /// Reads a file and checks it.
+    /// Reads a file and checks it; its tensors may be in any order and need not be aligned.
     public init(path: String) throws(TableError) {
         let file = try SafetensorsFile(path: path)
         defer { withExtendedLifetime(file) {} }
         let source = try file.tensor(named: "source")
-        let sourceElements = try source.elements(as: Float.self, shape: [nil, nil])
+        self.source = try source.copy(as: Float.self, shape: [nil, nil])
         let (count, dimension) = (source.shape[0], source.shape[1])
         self.path = path
         self.dimension = dimension
-        self.source = Array(sourceElements)
-        target = Array(try file.tensor(named: "target").elements(as: Float.self, shape: [count, dimension]))
-        idOffsets = Array(try file.tensor(named: "ids.offsets").elements(as: UInt64.self, shape: [count + 1]))
-        idBytes = Array(try file.tensor(named: "ids.bytes").elements(as: UInt8.self, shape: [nil]))
+        target = try file.tensor(named: "target").copy(as: Float.self, shape: [count, dimension])
+        idOffsets = try file.tensor(named: "ids.offsets").copy(as: UInt64.self, shape: [count + 1])
+        idBytes = try file.tensor(named: "ids.bytes").copy(as: UInt8.self, shape: [nil])
         metadata = file.metadata
         try validate()
     }

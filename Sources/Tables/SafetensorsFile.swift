@@ -14,10 +14,32 @@ public struct TensorView: @unchecked Sendable {
     /// Its bytes, read-only.
     public let bytes: UnsafeRawBufferPointer
 
-    /// The elements in place, where the tensor has the type of `Element` and `shape`, in which nil stands for any size.
+    /// The elements in place, where the tensor has the type of `Element` and `shape`, in which nil stands for any size,
+    /// and is aligned.
     public func elements<Element: TensorElement>(
         as type: Element.Type, shape wanted: [Int?]
     ) throws(TableError) -> UnsafeBufferPointer<Element> {
+        try check(type, wanted)
+        guard UInt(bitPattern: bytes.baseAddress) % UInt(MemoryLayout<Element>.alignment) == 0 else {
+            throw error("is not aligned to its elements' size")
+        }
+        return bytes.bindMemory(to: Element.self)
+    }
+
+    /// A copy of the elements, under the same conditions but wherever in the file they lie: the format asks for no
+    /// alignment, and files of others often have none.
+    public func copy<Element: TensorElement>(
+        as type: Element.Type, shape wanted: [Int?]
+    ) throws(TableError) -> [Element] {
+        try check(type, wanted)
+        let elementCount = bytes.count / MemoryLayout<Element>.stride
+        return Array(unsafeUninitializedCapacity: elementCount) { elements, count in
+            UnsafeMutableRawBufferPointer(elements).copyMemory(from: bytes)
+            count = elementCount
+        }
+    }
+
+    private func check<Element: TensorElement>(_ type: Element.Type, _ wanted: [Int?]) throws(TableError) {
         guard dataType == Element.dataType else {
             throw error("is \(dataType.rawValue), \(Element.dataType.rawValue) is needed")
         }
@@ -25,15 +47,11 @@ public struct TensorView: @unchecked Sendable {
             let sizes = wanted.map { size in size.map { String($0) } ?? "any" }
             throw error("has the shape \(shape), [\(sizes.joined(separator: ", "))] is needed")
         }
-        guard UInt(bitPattern: bytes.baseAddress) % UInt(MemoryLayout<Element>.alignment) == 0 else {
-            throw error("is not aligned to its elements' size")
-        }
-        return bytes.bindMemory(to: Element.self)
     }
 
     /// An error about this tensor; `reason` follows its name.
     public func error(_ reason: String, remedy: String = "write the file again") -> TableError {
-        TableError(path: path, reason: "tensor '\(name)' \(reason)", remedy: remedy)
+        TableError(path: path, reason: "tensor \(name.quoted) \(reason)", remedy: remedy)
     }
 }
 
@@ -71,7 +89,7 @@ public final class SafetensorsFile: Sendable {
     public func tensor(named name: String) throws(TableError) -> TensorView {
         guard let entry = header.entries.first(where: { $0.name == name }) else {
             throw TableError(
-                path: path, reason: "has no tensor '\(name)'", remedy: "write the file with all tensors it needs")
+                path: path, reason: "has no tensor \(name.quoted)", remedy: "write the file with all tensors it needs")
         }
         return view(entry)
     }

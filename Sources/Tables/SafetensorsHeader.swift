@@ -76,7 +76,7 @@ extension SafetensorsHeader {
         var names: Set<String> = []
         var metadata: [String: String] = [:]
         try scanner.object(longestKey: Limit.nameBytes) { (scanner, name) throws(JSONFault) in
-            guard names.insert(name).inserted else { throw JSONFault(reason: "names '\(name)' twice") }
+            guard names.insert(name).inserted else { throw JSONFault(reason: "names \(name.quoted) twice") }
             if name == "__metadata__" {
                 metadata = try parseMetadata(&scanner)
             } else {
@@ -96,7 +96,7 @@ extension SafetensorsHeader {
         try scanner.object(longestKey: Limit.nameBytes) { (scanner, key) throws(JSONFault) in
             let value = try scanner.string(longest: Limit.metadataBytes)
             guard metadata.updateValue(value, forKey: key) == nil else {
-                throw JSONFault(reason: "has the metadata '\(key)' twice")
+                throw JSONFault(reason: "has the metadata \(key.quoted) twice")
             }
         }
         return metadata
@@ -111,14 +111,15 @@ extension SafetensorsHeader {
             case "dtype" where type == nil: type = try scanner.string(longest: Limit.nameBytes)
             case "shape" where shape == nil: shape = try scanner.integers(longest: Limit.dimensions)
             case "data_offsets" where offsets == nil: offsets = try scanner.integers(longest: 2)
-            default: throw JSONFault(reason: "says '\(key)' of tensor '\(name)', unknown or for the second time")
+            default:
+                throw JSONFault(reason: "says \(key.quoted) of tensor \(name.quoted), unknown or for the second time")
             }
         }
         guard let type, let shape, let offsets, offsets.count == 2 else {
-            throw JSONFault(reason: "lacks dtype, shape or data_offsets of tensor '\(name)'")
+            throw JSONFault(reason: "lacks dtype, shape or data_offsets of tensor \(name.quoted)")
         }
         guard let dataType = DataType(rawValue: type) else {
-            throw JSONFault(reason: "gives tensor '\(name)' the unknown type '\(type)'")
+            throw JSONFault(reason: "gives tensor \(name.quoted) the unknown type \(type.quoted)")
         }
         return try entry(name: name, dataType: dataType, shape: shape, from: offsets[0], to: offsets[1])
     }
@@ -127,11 +128,11 @@ extension SafetensorsHeader {
         name: String, dataType: DataType, shape: [UInt64], from lower: UInt64, to upper: UInt64
     ) throws(JSONFault) -> Entry {
         guard let size = byteCount(shape: shape, dataType: dataType), lower <= upper, upper <= UInt64(Int.max) else {
-            throw JSONFault(reason: "gives tensor '\(name)' an impossible size")
+            throw JSONFault(reason: "gives tensor \(name.quoted) an impossible size")
         }
         guard upper - lower == size else {
             throw JSONFault(
-                reason: "gives tensor '\(name)' \(upper - lower) bytes, its shape and type take \(size)")
+                reason: "gives tensor \(name.quoted) \(upper - lower) bytes, its shape and type take \(size)")
         }
         return Entry(name: name, dataType: dataType, shape: shape.map { Int($0) }, range: Int(lower)..<Int(upper))
     }
@@ -153,7 +154,8 @@ extension SafetensorsHeader {
         for entry in entries {
             guard entry.range.lowerBound == end else {
                 throw JSONFault(
-                    reason: "tensor '\(entry.name)' starts at byte \(entry.range.lowerBound) of the data, not at \(end)"
+                    reason:
+                        "tensor \(entry.name.quoted) starts at byte \(entry.range.lowerBound) of the data, not at \(end)"
                 )
             }
             end = entry.range.upperBound

@@ -22,7 +22,7 @@ public final class Table: Sendable {
         manifest = try ManifestFile.read(in: directory)
         guard manifest.name == name, manifest.version == String(version) else {
             throw TableError(
-                path: path, reason: "holds version '\(manifest.version)' of the table '\(manifest.name)'",
+                path: path, reason: "holds version \(manifest.version.quoted) of the table \(manifest.name.quoted)",
                 remedy: "move it to its place or publish the table again")
         }
         files = try Self.openFiles(manifest, in: directory)
@@ -35,7 +35,7 @@ public final class Table: Sendable {
             if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
         }
         throw TableError(
-            path: path, reason: "has no tensor '\(name)', which tables of kind '\(kind)' need",
+            path: path, reason: "has no tensor \(name.quoted), which tables of kind \(kind.quoted) need",
             remedy: "publish the table again")
     }
 }
@@ -50,7 +50,7 @@ extension Table {
         var names: Set<String> = []
         for file in manifest.files {
             guard names.insert(file.name).inserted else {
-                throw damaged(directory.path(of: ManifestFile.name), "names the file '\(file.name)' twice")
+                throw damaged(directory.path(of: ManifestFile.name), "names the file \(file.name.quoted) twice")
             }
             files.append(try open(file, in: directory))
         }
@@ -60,7 +60,7 @@ extension Table {
     private static func open(_ stated: File, in directory: Directory) throws(TableError) -> SafetensorsFile {
         guard isPlain(stated.name) else {
             throw TableError(
-                path: directory.path(of: ManifestFile.name), reason: "names the impossible file '\(stated.name)'",
+                path: directory.path(of: ManifestFile.name), reason: "names the impossible file \(stated.name.quoted)",
                 remedy: "publish the table again")
         }
         guard let opened = try directory.fileIfPresent(stated.name) else {
@@ -88,13 +88,13 @@ extension Table {
                 let entry = unstated[tensor.file]?.entries.removeValue(forKey: tensor.name)
             else {
                 throw Self.damaged(
-                    "\(path)/\(tensor.file)", "has not the tensor '\(tensor.name)' that the manifest lists")
+                    "\(path)/\(tensor.file)", "has not the tensor \(tensor.name.quoted) that the manifest lists")
             }
             try Self.check(tensor, entry, in: file)
         }
         for (file, entries) in unstated.values {
             if let name = entries.keys.first {
-                throw Self.damaged(file.path, "has the tensor '\(name)', which the manifest does not list")
+                throw Self.damaged(file.path, "has the tensor \(name.quoted), which the manifest does not list")
             }
         }
     }
@@ -106,10 +106,10 @@ extension Table {
         guard stated.dtype == entry.dataType.rawValue, stated.shape == entry.shape.map({ UInt64($0) }),
             stated.offset == offset, stated.size == UInt64(entry.range.count)
         else {
-            throw damaged(file.path, "has the tensor '\(entry.name)' otherwise than the manifest says")
+            throw damaged(file.path, "has the tensor \(entry.name.quoted) otherwise than the manifest says")
         }
         guard xxh3(file.view(entry).bytes) == stated.xxh3 else {
-            throw damaged(file.path, "is damaged: tensor '\(entry.name)' has another hash than the manifest says")
+            throw damaged(file.path, "is damaged: tensor \(entry.name.quoted) has another hash than the manifest says")
         }
     }
 

@@ -18,8 +18,8 @@ public struct TableError: Error, Hashable, Sendable, CustomStringConvertible {
         self.remedy = remedy
     }
 
-    /// The error as one line.
-    public var description: String { "\(path): \(reason); \(remedy)" }
+    /// The error as one line, whatever its parts hold.
+    public var description: String { "\(path): \(reason); \(remedy)".inOneLine }
 }
 
 extension TableError {
@@ -38,7 +38,8 @@ extension TableError {
         case ELOOP: "put the file or directory itself in place of the symbolic link"
         case EACCES, EPERM: "check the owner and the permissions"
         case EROFS: "choose a file system that can be written"
-        case ENOSPC, EDQUOT, EFBIG: "free some space or choose another file system"
+        case ENOSPC, EDQUOT: "free some space or choose another file system"
+        case EFBIG: "raise the limit of file sizes (ulimit -f) or choose a file system for larger files"
         case EMFILE, ENFILE: "raise the limit of open files (ulimit -n)"
         case ENOMEM: "free some memory, or raise the limit of mappings (vm.max_map_count)"
         default: "check the file system"

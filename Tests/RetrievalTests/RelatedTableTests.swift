@@ -322,6 +322,30 @@ private struct Parts {
         #expect(throws: TableError.self) { try embeddings.write(to: directory.path + "/none/e.safetensors") }
     }
 
+    /// As any other writer leaves it: tensors in any order, nothing aligned, the header not padded.
+    @Test func embeddingsOfOtherWritersAreRead() throws {
+        let directory = TemporaryDirectory()
+        let path = directory.path + "/embeddings.safetensors"
+        for padding in 0..<8 {
+            let json = """
+                {"source":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},\
+                "target":{"dtype":"F32","shape":[2,1],"data_offsets":[8,16]},\
+                "ids.bytes":{"dtype":"U8","shape":[3],"data_offsets":[16,19]},\
+                "ids.offsets":{"dtype":"U64","shape":[3],"data_offsets":[19,43]}}
+                """ + String(repeating: " ", count: padding)
+            var bytes = withUnsafeBytes(of: UInt64(json.utf8.count)) { Array($0) } + json.utf8
+            for values in [[1, 2], [3, 4]] as [[Float]] { values.withUnsafeBytes { bytes += $0 } }
+            bytes += "abc".utf8
+            ([0, 1, 3] as [UInt64]).withUnsafeBytes { bytes += $0 }
+            writeBytes(bytes, to: path)
+            let read = try RelatedEmbeddings(path: path)
+            #expect(read.source == [1, 2] && read.target == [3, 4])
+            #expect(read.idBytes == Array("abc".utf8) && read.idOffsets == [0, 1, 3])
+            _ = try RelatedTableBuilder(read).publish(
+                to: Store(path: directory.path + "/store"), name: "r", buildID: "test")
+        }
+    }
+
     @Test func badEmbeddingsAreRefusedByTensor() {
         func make(_ ids: [String], _ source: [Float], dimension: Int = 1) throws -> RelatedTableBuilder {
             let target = [Float](repeating: 0, count: ids.count * dimension)
@@ -329,6 +353,7 @@ private struct Parts {
                 RelatedEmbeddings(ids: ids, dimension: dimension, source: source, target: target))
         }
         #expect(error { try make(["a", "b", "a"], [1, 2, 3]) }.contains("'ids.bytes' has the id 'a' in rows 0 and 2"))
+        #expect(error { try make(["a\n'", "a\n'"], [1, 2]) }.contains("the id 'a\\n\\'' in rows 0 and 1;"))
         #expect(error { try make(["a", ""], [1, 2]) }.contains("'ids.offsets' has the empty string 1"))
         #expect(error { try make(["a", "b"], [1, .nan]) }.contains("'source' holds nan in row 1"))
         #expect(error { try make(["a", "b"], [1, 2, 3]) }.contains("'source' has 3 coordinates, 2 x 1 are needed"))
@@ -336,6 +361,19 @@ private struct Parts {
         #expect(error { try make([], []) }.contains("0 products"))
         #expect(error { try make(["a"], [], dimension: 0) }.contains("0 coordinates"))
         #expect(error { try make([String(repeating: "x", count: 1025)], [1]) }.contains("1025 bytes, more than 1024"))
+    }
+
+    @Test func impossibleListLengthsAreRefused() throws {
+        let embeddings = try RelatedEmbeddings(ids: ["a", "b"], dimension: 1, source: [1, 2], target: [1, 2])
+        for length in [-1, .min, 10_001, 99_999_999_999_999, .max] {
+            #expect(
+                error { try RelatedTableBuilder(embeddings, listLength: length) }
+                    == "embeddings: list-length must be from 0 to 10000, not \(length); "
+                    + "choose one of these; longer answers are found by a scan")
+        }
+        for length in [0, 1, 10_000] {
+            #expect(try RelatedTableBuilder(embeddings, listLength: length).listLength == min(length, 1))
+        }
     }
 
     @Test func progressReachesTheTotal() throws {

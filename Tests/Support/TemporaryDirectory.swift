@@ -46,15 +46,17 @@ public func readBytes(_ path: String) -> [UInt8] {
     return result
 }
 
-/// Replaces what is in a file, in place.
+/// Replaces what is in a file, in place, even where it is read-only.
 public func writeBytes(_ bytes: [UInt8], to path: String) {
+    chmod(path, 0o644)
     let file = fopen(path, "w")!
     fwrite(bytes, 1, bytes.count, file)
     fclose(file)
 }
 
-/// Replaces one byte of a file, in place.
+/// Replaces one byte of a file, in place, even where it is read-only.
 public func writeByte(_ byte: UInt8, at offset: Int, of path: String) {
+    chmod(path, 0o644)
     let descriptor = open(path, O_WRONLY)
     defer { close(descriptor) }
     var byte = byte

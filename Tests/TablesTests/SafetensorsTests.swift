@@ -199,6 +199,28 @@ private func entry(_ name: String, _ type: String, _ shape: String, _ from: Stri
         #expect(throws: TableError.self) { try file.tensor(named: "y") }
     }
 
+    @Test func whatIsNotAlignedIsCopiedOrRefused() throws {
+        let directory = TemporaryDirectory()
+        let json = "{" + entry("b", "U8", "3", "0", "3") + "," + entry("x", "U32", "2", "3", "11") + "}"
+        for padding in 0..<4 {
+            let path = directory.path + "/\(padding)"
+            writeBytes(file(json + String(repeating: " ", count: padding), data: 11), to: path)
+            let mapped = try SafetensorsFile(path: path)
+            let view = try mapped.tensor(named: "x")
+            #expect(try view.copy(as: UInt32.self, shape: [2]) == [0x0605_0403, 0x0a09_0807])
+            #expect(throws: TableError.self) { try view.copy(as: Int32.self, shape: [2]) }
+            #expect(throws: TableError.self) { try view.copy(as: UInt32.self, shape: [3]) }
+            if (8 + json.utf8.count + padding + 3) % 4 == 0 {
+                #expect(try Array(view.elements(as: UInt32.self, shape: [2])) == [0x0605_0403, 0x0a09_0807])
+            } else {
+                #expect(throws: view.error("is not aligned to its elements' size")) {
+                    try view.elements(as: UInt32.self, shape: [2])
+                }
+            }
+            withExtendedLifetime(mapped) {}
+        }
+    }
+
     @Test func whatIsNotARegularFileIsRefused() throws {
         let directory = TemporaryDirectory()
         #expect(throws: TableError.self) { try SafetensorsFile(path: directory.path) }

@@ -75,6 +75,20 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(try table.tensor(named: "x").elements(as: UInt32.self, shape: [3])[2] == 1)
     }
 
+    @Test func filesOfAVersionAreReadOnly() throws {
+        try store.publish(1)
+        func mode(_ name: String) -> mode_t {
+            var status = stat()
+            return lstat(store.path + "/t/" + name, &status) == 0 ? status.st_mode & 0o777 : 0
+        }
+        let mask = umask(0o022)
+        umask(mask)
+        #expect(mode("1/table.safetensors") == 0o444 & ~mask)
+        #expect(mode("1/manifest.binpb") == 0o444 & ~mask)
+        #expect(mode("1") == 0o755 & ~mask)
+        #expect(mode("CURRENT") == 0o644 & ~mask)
+    }
+
     @Test func mistakesAreNamed() throws {
         #expect(errorText { _ = try store.names() }.contains("store: cannot open the directory: No such file"))
         #expect(errorText { _ = try store.currentVersion(of: "t") }.contains("store: cannot open the directory"))
@@ -89,13 +103,52 @@ private func errorText(_ body: () throws -> Void) -> String {
             #expect(errorText { _ = try store.open(name) }.contains("cannot hold a table named"))
             #expect(errorText { _ = try store.publish(name, contents) { _ in } }.contains("cannot hold a table named"))
         }
+        #expect(errorText { _ = try store.open("a\n\u{1b}") }.contains("a table named 'a\\n\\u{1B}'; use up to"))
         unlink(store.path + "/t/CURRENT")
         #expect(errorText { _ = try store.open("t") }.contains("CURRENT: is missing"))
+        #expect(errorText { _ = try store.open("t") }.hasSuffix("no version was activated; activate one of: 1"))
         #expect(try store.open("t", version: 1).version == "1")
         for text in ["", "1", "x\n", "01\n", "-1\n", "0\n", "1\n\n", "99999999999999999999\n"] {
             writeBytes(Array(text.utf8), to: store.path + "/t/CURRENT")
-            #expect(errorText { _ = try store.open("t") }.contains("CURRENT: does not hold a version"), "\(text)")
+            for error in [
+                errorText { _ = try store.open("t") }, errorText { _ = try store.currentVersion(of: "t") },
+            ] {
+                #expect(error.hasSuffix("CURRENT: does not hold a version; activate one of: 1"), "\(text): \(error)")
+            }
         }
+    }
+
+    @Test(arguments: [
+        ("abc", "does not hold a version; activate one of: 1, 2"),
+        ("99\n", "names version 99, which is not there; activate one of: 1, 2"),
+        (
+            String(repeating: "2", count: 65),
+            "has 65 bytes, more than the 64 that such a file may have; activate one of: 1, 2"
+        ),
+    ])
+    func aWrongCurrentHidesNoVersion(text: String, error: String) throws {
+        try store.publish(10)
+        try store.publish(20)
+        let current = store.path + "/t/CURRENT"
+        writeBytes(Array(text.utf8), to: current)
+        #expect(try store.names() == ["t"])
+        #expect(try store.versions(of: "t").map(\.version) == [1, 2])
+        #expect(try !store.versions(of: "t").contains(where: \.isCurrent))
+        #expect(errorText { _ = try store.currentVersion(of: "t") } == "\(current): \(error)")
+        #expect(errorText { _ = try store.open("t") } == "\(current): \(error)")
+        #expect(errorText { _ = try store.manifest(of: "t") } == "\(current): \(error)")
+        try store.activate("t", version: 1)
+        #expect(try store.value() == 10)
+        writeBytes(Array(text.utf8), to: current)
+        #expect(try store.publish(30) == 3)
+        #expect(try store.value() == 30)
+    }
+
+    @Test func anErrorNamesTheNewestVersionsOnly() throws {
+        for version in 1...12 { try store.publish(UInt32(version)) }
+        #expect(
+            errorText { _ = try store.open("t", version: 13) }
+                .hasSuffix("has no version 13; choose one of: ..., 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"))
     }
 
     @Test func foreignThingsInAStoreAreIgnored() throws {
@@ -107,23 +160,49 @@ private func errorText(_ body: () throws -> Void) -> String {
         mkdir(store.path + "/t/99999999999999999999", 0o755)
         mkdir(store.path + "/t/\(Int.max)", 0o755)
         mkdir(store.path + "/t/1/more", 0o755)
+        symlink("/etc", store.path + "/t/3")
+        writeBytes([1], to: store.path + "/t/4")
+        symlink("/etc", store.path + "/links")
+        mkdir(store.path + "/only-links", 0o755)
+        symlink("/etc", store.path + "/only-links/1")
         #expect(try store.names() == ["t"])
         #expect(try store.versions(of: "t").map(\.version) == [1])
-        #expect(try store.publish(2) == 2)
+        #expect(
+            errorText { _ = try store.open("t", version: 3) } == store.path
+                + "/t/3: is a symbolic link, which a store does not follow; put the directory itself in its place")
+        #expect(
+            errorText { _ = try store.open("t", version: 4) } == store.path
+                + "/t/4: is not a directory; put the directory itself in its place")
+        #expect(errorText { try store.publish(2, version: 3) }.contains("/t/3: is there already"))
+        #expect(errorText { try store.activate("t", version: 3) }.contains("is a symbolic link"))
+        #expect(try store.publish(2) == 5)
+        #expect(try store.versions(of: "t").map(\.version) == [1, 5])
+    }
+
+    /// What is hidden by its permissions is not taken for absent.
+    @Test(.enabled(if: geteuid() != 0, "root may read everything"))
+    func whatCannotBeReadIsNamed() throws {
+        try store.publish(1)
+        mkdir(store.path + "/locked", 0)
+        mkdir(store.path + "/t/2", 0)
+        #expect(try store.names() == ["locked", "t"])
+        #expect(errorText { _ = try store.versions(of: "locked") }.contains("/locked: cannot open the directory"))
+        #expect(try store.versions(of: "t").map(\.version) == [1, 2])
+        #expect(errorText { _ = try store.open("t", version: 2) }.contains("/t/2: cannot open the directory"))
     }
 
     @Test func symbolicLinksAreNotFollowed() throws {
         try store.publish(1)
         rename(store.path + "/t/1", directory.path + "/elsewhere")
         symlink(directory.path + "/elsewhere", store.path + "/t/1")
-        #expect(errorText { _ = try store.open("t") }.contains("/t/1: cannot open the directory"))
+        #expect(errorText { _ = try store.open("t") }.contains("/t/1: is a symbolic link"))
         unlink(store.path + "/t/1")
         rename(directory.path + "/elsewhere", store.path + "/t/1")
         rename(store.path + "/t/1/table.safetensors", directory.path + "/file")
         symlink(directory.path + "/file", store.path + "/t/1/table.safetensors")
         #expect(errorText { _ = try store.open("t") }.contains("symbolic link"))
         symlink(store.path + "/t", store.path + "/u")
-        #expect(errorText { _ = try store.open("u") }.contains("/u: cannot open the directory"))
+        #expect(errorText { _ = try store.open("u") }.contains("/u: is a symbolic link"))
     }
 }
 
@@ -170,6 +249,7 @@ private func errorText(_ body: () throws -> Void) -> String {
     @Test func anyOtherLengthIsRefused() throws {
         for path in [manifest, data] {
             let bytes = readBytes(path)
+            chmod(path, 0o644)
             for length in bytes.indices.reversed() {
                 truncate(path, length)
                 #expect(errorText { _ = try store.open("t") }.hasPrefix(path))
@@ -316,10 +396,19 @@ private func errorText(_ body: () throws -> Void) -> String {
         }
     }
 
-    @Test(arguments: [100, 5000, 20_500])
+    @Test(arguments: [1000, 5000, 20_500])
     func aFullDiskLeavesNothing(limit: Int) throws {
-        #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(limit > 20_480 ? 0 : 1))
+        let output = directory.path + "/output"
+        #expect(
+            Publisher([store.path, "limit", "\(limit)"], output: output).wait() == .exit(limit > 20_480 ? 0 : 1))
         if limit < 20_480 {
+            let text = String(decoding: readBytes(output), as: UTF8.self)
+            #expect(text.hasPrefix(store.path + "/t/.tmp-"), "\(text)")
+            #expect(
+                text.hasSuffix(
+                    "/table.safetensors: cannot take 20480 bytes of disk space: File too large; "
+                        + "raise the limit of file sizes (ulimit -f) or choose a file system for larger files\n"),
+                "\(text)")
             #expect(TemporaryDirectory.names(in: store.path) == [])
             try store.publish(1)
             #expect(Publisher.run([store.path, "limit", "\(limit)"]) == .exit(1))
@@ -337,15 +426,20 @@ private struct Publisher {
 
     private let process: pid_t
 
-    init(_ arguments: [String]) {
+    /// Starts it; `output` is a file for what it prints.
+    init(_ arguments: [String], output: String = "/dev/null") {
         var link = [CChar](repeating: 0, count: 4096)
         readlink("/proc/self/exe", &link, link.count - 1)
         let own = link.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         let path = own[..<own.lastIndex(of: "/")!] + "/publisher"
         var argv = ([String(path)] + arguments).map { strdup($0) }
         argv.append(nil)
+        var files = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&files)
+        posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, output, O_WRONLY | O_CREAT, 0o600)
+        defer { posix_spawn_file_actions_destroy(&files) }
         var process: pid_t = 0
-        let code = posix_spawn(&process, String(path), nil, nil, argv, environ)
+        let code = posix_spawn(&process, String(path), &files, nil, argv, environ)
         argv.forEach { free($0) }
         precondition(code == 0, "cannot start \(path)")
         self.process = process

@@ -47,7 +47,9 @@ private func openFile(_ bytes: [UInt8]) {
         precondition(tensor.bytes.reduce(0) { $0 | $1 } <= 255)
     }
     precondition(sum < bytes.count, "tensors larger than their file")
-    _ = try? RelatedEmbeddings(path: data)
+    guard let embeddings = try? RelatedEmbeddings(path: data) else { return }
+    precondition(embeddings.source.count == embeddings.count * embeddings.dimension)
+    _ = try? RelatedTableBuilder(embeddings)
 }
 
 private func openTable(manifest manifestBytes: [UInt8], data dataBytes: [UInt8]) {
@@ -124,6 +126,8 @@ private func makeStore() throws -> [UInt8] {
     let file = open(data, O_RDONLY)
     precondition(read(file, &bytes, size) == size)
     close(file)
+    // Every input is written over them.
+    for path in [data, manifest] { chmod(path, 0o600) }
     return bytes
 }
 
