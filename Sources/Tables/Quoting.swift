@@ -14,7 +14,7 @@ extension String {
     }
 
     /// The text with escapes for what could split or disguise a line.
-    var inOneLine: String {
+    package var inOneLine: String {
         unicodeScalars.reduce(into: "") { $0 += Self.escaped($1) }
     }
 

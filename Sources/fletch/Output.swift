@@ -1,12 +1,13 @@
 internal import Foundation
 internal import Related
+internal import Tables
 
 /// An error that says all there is to say in one line.
 struct CommandError: Error, CustomStringConvertible {
     let description: String
 
-    /// Control characters in `text`, from ids and names of others, are escaped: a line stays one line.
-    init(_ text: String) { description = printable(text) }
+    /// Whatever in `text`, from ids and names of others, could split or disguise the line is escaped.
+    init(_ text: String) { description = text.inOneLine }
 }
 
 /// Writes a line to the standard output.
@@ -19,14 +20,6 @@ func say(_ line: String) throws {
 /// Writes a line for people to the standard error output, if that can be written.
 func log(_ line: String) {
     try? write(line + "\n", to: STDERR_FILENO, "standard error")
-}
-
-/// The text with control characters escaped.
-func printable(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-    return text.unicodeScalars.map { scalar in
-        scalar.properties.generalCategory == .control ? scalar.escaped(asASCII: true) : String(scalar)
-    }.joined()
 }
 
 private func write(_ text: String, to descriptor: Int32, _ name: String) throws {

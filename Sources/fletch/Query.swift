@@ -4,6 +4,7 @@ internal import Foundation
 internal import RPC
 internal import Schema
 internal import ServiceSchema
+internal import Tables
 
 struct Query: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -81,9 +82,9 @@ struct QueryRelated: ParsableCommand {
         let how = response.path == .list ? "from its list" : "by a scan"
         let what = vector == nil ? product.joined(separator: ", ") : "the vector"
         let end = response.items.isEmpty ? " nothing: the table has no other product" : ":"
-        try say("\(printable(what)) leads to (table version \(response.tableVersion), \(how))\(end)")
+        try say("\(what.inOneLine) leads to (table version \(response.tableVersion), \(how))\(end)")
         for item in response.items {
-            try say(String(format: "%10.4f  ", item.score) + printable(item.productID))
+            try say(String(format: "%10.4f  ", item.score) + item.productID.inOneLine)
         }
     }
 

@@ -25,12 +25,15 @@ struct TablesList: ParsableCommand {
 
     func run() throws {
         let store = argument.opened
-        for name in try store.names() {
+        let names = try store.names()
+        for name in names {
             for version in try store.versions(of: name) {
                 try say(
                     "\(version.isCurrent ? "*" : " ") \(name)/\(version.version)  \(formatted(bytes: version.size))")
             }
         }
+        // What serves may be damaged; the versions are listed all the same, so that one can be activated.
+        for name in names { _ = try store.currentVersion(of: name) }
     }
 }
 
@@ -94,7 +97,7 @@ struct TablesVerify: ParsableCommand {
                 try say("\(name)/\(version): ok")
             }
         }
-        for failure in failures.dropFirst() { log(printable(failure)) }
+        for failure in failures.dropFirst() { log(failure.inOneLine) }
         if let failure = failures.first { throw CommandError(failure) }
     }
 }
