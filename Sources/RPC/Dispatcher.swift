@@ -62,7 +62,7 @@ public final class Dispatcher {
         shared = .allocate(capacity: 1)
         shared.initialize(to: Shared(budget: ByteBudget(bytes: limits.maxBytesInFlight)))
         storage = .allocate(capacity: 1)
-        storage.initialize(to: UnaryCallStorage())
+        storage.initialize(to: UnaryCallStorage(clock: clock))
     }
 
     deinit {

@@ -4,6 +4,8 @@ internal import HTTP2
 public struct UnaryCallStorage {
     /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max` where it set no deadline.
     public var deadline: UInt64 = .max
+    /// The monotonic clock that deadlines are judged by, in nanoseconds.
+    let clock: () -> UInt64
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
 
@@ -11,5 +13,5 @@ public struct UnaryCallStorage {
     var initialMetadata: [(name: String, value: String)] = []
     var trailingMetadata: [(name: String, value: String)] = []
 
-    public init() {}
+    public init(clock: @escaping () -> UInt64) { self.clock = clock }
 }

@@ -77,7 +77,7 @@ private struct LocalChannel: ClientChannel {
         let arena = Arena()
         defer { arena.destroy() }
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
-        storage.initialize(to: UnaryCallStorage())
+        storage.initialize(to: UnaryCallStorage(clock: { 0 }))
         defer {
             storage.deinitialize(count: 1)
             storage.deallocate()
