@@ -245,29 +245,6 @@ final class Exchange {
     }
 }
 
-/// grpc-message without its percent encoding; what is no valid escape stays as it is.
-func percentDecoded(_ text: String) -> String {
-    let encoded = Array(text.utf8)
-    var bytes: [UInt8] = []
-    var next = 0
-    while next < encoded.count {
-        if encoded[next] == UInt8(ascii: "%"), next + 2 < encoded.count,
-            let high = hexDigit(encoded[next + 1]), let low = hexDigit(encoded[next + 2])
-        {
-            bytes.append(high << 4 | low)
-            next += 3
-        } else {
-            bytes.append(encoded[next])
-            next += 1
-        }
-    }
-    return String(decoding: bytes, as: UTF8.self)
-}
-
-private func hexDigit(_ character: UInt8) -> UInt8? {
-    Character(UnicodeScalar(character)).hexDigitValue.map(UInt8.init)
-}
-
 // nghttp2's callbacks: free functions, for a closure that belongs to an isolated context must not be handed to C.
 
 private func connection(_ user: UnsafeMutableRawPointer?) -> Connection {

@@ -28,3 +28,26 @@ func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> St
 
 /// Stock clients take header lists of 8 KiB; encoded threefold, this stays well below.
 let maxStatusMessageBytes = 1024
+
+/// grpc-message without its percent encoding; what is no valid escape stays as it is.
+package func percentDecoded(_ text: String) -> String {
+    let encoded = Array(text.utf8)
+    var bytes: [UInt8] = []
+    var next = 0
+    while next < encoded.count {
+        if encoded[next] == UInt8(ascii: "%"), next + 2 < encoded.count,
+            let high = hexDigit(encoded[next + 1]), let low = hexDigit(encoded[next + 2])
+        {
+            bytes.append(high << 4 | low)
+            next += 3
+        } else {
+            bytes.append(encoded[next])
+            next += 1
+        }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+}
+
+private func hexDigit(_ character: UInt8) -> UInt8? {
+    Character(UnicodeScalar(character)).hexDigitValue.map(UInt8.init)
+}
