@@ -52,9 +52,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
                 .invalidArgument,
                 "requests: \(request.requests.count) in one batch; send at most \(Self.maxBatch)")
         }
-        let items = request.requests.reduce(0) {
-            $0 + ($1.limit == 0 ? Self.defaultLimit : min(Int($1.limit), Self.maxLimit))
-        }
+        // A limit that is too large fails its own request, not the batch.
+        let items = request.requests.reduce(0) { $0 + min(Self.itemsWanted(by: $1), Self.maxLimit) }
         guard items <= Self.maxBatchItems else {
             throw RPCError(
                 .invalidArgument,
@@ -113,7 +112,11 @@ public final class RelatedProductsHandler: RelatedProductsService {
         guard request.limit <= Self.maxLimit else {
             throw RPCError(.invalidArgument, "limit: \(request.limit) is above the largest, \(Self.maxLimit)")
         }
-        return request.limit == 0 ? Self.defaultLimit : Int(request.limit)
+        return Self.itemsWanted(by: request)
+    }
+
+    private static func itemsWanted(by request: RelatedRequest.View) -> Int {
+        request.limit == 0 ? defaultLimit : Int(request.limit)
     }
 
     private func find(

@@ -28,7 +28,10 @@ struct Publish: ParsableCommand {
     var listLength = RelatedTableBuilder.defaultListLength
 
     func validate() throws {
-        guard listLength >= 0 else { throw ValidationError("--list-length must be 0 or more") }
+        let lengths = RelatedTableBuilder.listLengths
+        guard lengths.contains(listLength) else {
+            throw ValidationError("--list-length must be from \(lengths.lowerBound) to \(lengths.upperBound)")
+        }
     }
 
     func run() throws {
