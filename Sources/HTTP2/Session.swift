@@ -145,9 +145,6 @@ public final class Session {
             NGHTTP2_NO_ERROR.rawValue, nil, 0)
     }
 
-    /// Ends the connection for a peer that went beyond what is reasonable: GOAWAY with ENHANCE_YOUR_CALM.
-    public func terminateAsAbusive() { state.pointee.terminate() }
-
     /// Lets time refill what the peer may spend on frames that bring nothing forward.
     public func earnAllowance(seconds: Int) {
         let limits = resources.limits
