@@ -13,16 +13,17 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SWIFT_BACKTRACE := enable=no
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup build demo test test-unit test-sanitizers test-fuzz test-end-to-end lint generate check-generated bench format clean
+.PHONY: help setup packages build demo test test-unit test-sanitizers test-fuzz test-end-to-end lint generate check-generated bench format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-setup: .venv/.installed ## Install the Debian packages and the Python environment that are missing.
+setup: packages .venv/.installed ## Install the Debian packages and the Python environment that are missing.
+
+packages:
 	@deploy/setup.sh $(DEBIAN_PACKAGES)
 
-.venv/.installed: Tests/EndToEnd/requirements.txt deploy/setup.sh
-	@deploy/setup.sh $(DEBIAN_PACKAGES)
+.venv/.installed: Tests/EndToEnd/requirements.txt | packages
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r Tests/EndToEnd/requirements.txt
 	touch $@
