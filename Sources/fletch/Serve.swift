@@ -50,7 +50,14 @@ struct Serve: ParsableCommand {
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
         let address = try server.start()
-        try say("listening on \(address)")
+        do {
+            try say("listening on \(address)")
+        } catch {
+            // A process must not exit beside running loops: libuv ends its own state at exit, under their feet.
+            server.shutDown()
+            server.wait()
+            throw error
+        }
         guard server.wait() == 0 else { throw ExitCode(1) }
     }
 }
