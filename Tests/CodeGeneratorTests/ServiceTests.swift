@@ -126,7 +126,9 @@ private struct LocalChannel: ClientChannel {
     let methods: [Method]
 
     func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
-        guard let method = methods.first(where: { $0.path == path }) else { throw RPCError(.unimplemented, path) }
+        guard let method = methods.first(where: { $0.path == path }), case .inline(let handler) = method.handler else {
+            throw RPCError(.unimplemented, path)
+        }
         let arena = Arena()
         defer { arena.destroy() }
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
@@ -136,8 +138,7 @@ private struct LocalChannel: ClientChannel {
             storage.deallocate()
         }
         return try request.withUnsafeBufferPointer { (request) throws(RPCError) in
-            guard case .inline(let handle) = method.handler else { throw RPCError(.unimplemented, "\(path) is a task") }
-            try handle(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
+            try handler(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
             guard let response = storage.pointee.response else { throw RPCError(.internal, "no response") }
             // The gap for the length prefix is writable.
             (response.baseAddress! - 5).initializeMemory(as: UInt8.self, repeating: 0, count: 5)
