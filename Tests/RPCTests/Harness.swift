@@ -20,7 +20,7 @@ final class Harness {
         dispatcher = Dispatcher(
             methods: testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
             clock: { clock.now })
-        connection = try! ServerConnection(dispatcher: dispatcher)
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
 

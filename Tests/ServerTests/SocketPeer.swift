@@ -8,28 +8,37 @@ final class SocketPeer {
     private let descriptor: Int32
     private(set) var isClosedByServer = false
 
-    /// Connects to an IPv4 or IPv6 loopback address.
+    /// Connects to a loopback address or a Unix domain socket.
     init(_ address: ListenAddress, receiveBuffer: Int32? = nil) {
-        let isIPv6 = address.host.contains(":")
-        descriptor = socket(isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let family =
+            switch address.kind {
+            case .internet(let host, _): host.contains(":") ? AF_INET6 : AF_INET
+            case .unix: AF_UNIX
+            }
+        descriptor = socket(family, Int32(SOCK_STREAM.rawValue), 0)
         if var size = receiveBuffer {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
         var timeout = timeval(tv_sec: 10, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
-        let port = address.port.bigEndian
         let code: Int32
-        if isIPv6 {
+        switch address.kind {
+        case .internet(let host, let port) where host.contains(":"):
             var name = sockaddr_in6(
-                sin6_family: sa_family_t(AF_INET6), sin6_port: port, sin6_flowinfo: 0, sin6_addr: in6addr_loopback,
-                sin6_scope_id: 0)
+                sin6_family: sa_family_t(AF_INET6), sin6_port: port.bigEndian, sin6_flowinfo: 0,
+                sin6_addr: in6addr_loopback, sin6_scope_id: 0)
             code = connectTo(&name)
-        } else {
+        case .internet(_, let port):
             var name = sockaddr_in()
             name.sin_family = sa_family_t(AF_INET)
-            name.sin_port = port
+            name.sin_port = port.bigEndian
             name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            code = connectTo(&name)
+        case .unix(let path):
+            var name = sockaddr_un()
+            name.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: path.utf8) }
             code = connectTo(&name)
         }
         precondition(code == 0, "cannot connect to \(address)")
