@@ -119,9 +119,10 @@ public final class TLSClient {
     public var cipher: String { String(cString: SSL_CIPHER_get_name(SSL_get_current_cipher(ssl))) }
 
     /// The serial number of the server's certificate.
-    public var serverSerial: Int {
-        guard let certificate = SSL_get0_peer_certificate(ssl) else { return 0 }
-        return ASN1_INTEGER_get(X509_get_serialNumber(certificate))
+    public var serverSerial: [UInt8] {
+        guard let certificate = SSL_get0_peer_certificate(ssl) else { return [] }
+        let serial = X509_get_serialNumber(certificate)
+        return Array(UnsafeBufferPointer(start: ASN1_STRING_get0_data(serial), count: Int(ASN1_STRING_length(serial))))
     }
 
     /// Says close_notify.
