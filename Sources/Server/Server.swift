@@ -16,7 +16,7 @@ public final class Server: Sendable {
 
     private let configuration: ServerConfiguration
     private let logger: Logger
-    private let makeMethods: @Sendable (Int) -> [UnaryMethod]
+    private let makeMethods: @Sendable (Int) -> [Method]
     private let health = HealthRegistry()
     private let state = Locked(State())
 
@@ -25,12 +25,12 @@ public final class Server: Sendable {
     /// - Parameter makeMethods: Makes the methods of one loop, called once for each on that loop's thread with its
     ///   number from 0. What the methods capture is then used by that thread alone.
     public init(
-        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [UnaryMethod]
+        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [Method]
     ) {
         self.configuration = configuration
         self.logger = logger
         self.makeMethods = makeMethods
-        health[""] = .serving
+        health.set("", .serving)
     }
 
     // MARK: Running
@@ -113,6 +113,7 @@ public final class Server: Sendable {
     /// calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
+        health.endWatches()
         logger.info("draining")
         for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
     }
@@ -150,7 +151,7 @@ public final class Server: Sendable {
     // MARK: Health
 
     /// Sets what grpc.health.v1 says of `service`; "" is the server as a whole. Services start as serving.
-    public func setHealth(_ service: String, _ status: HealthStatus) { health[service] = status }
+    public func setHealth(_ service: String, _ status: HealthStatus) { health.set(service, status) }
 
     // MARK: Counters
 

@@ -119,7 +119,9 @@ public final class TLSSession {
     private func judge(_ result: Int32) throws(TLSError) {
         switch SSL_get_error(ssl, result) {
         case SSL_ERROR_WANT_READ: return
-        case SSL_ERROR_ZERO_RETURN: peerHasClosed = true
+        case SSL_ERROR_ZERO_RETURN:
+            peerHasClosed = true
+            forgetInput()
         case SSL_ERROR_WANT_WRITE: throw fail("the peer asks for more than is answered at once")
         default:
             let verification = SSL_get_verify_result(ssl)
@@ -140,6 +142,10 @@ public final class TLSSession {
 
     private func fail(_ description: String) -> TLSError {
         hasFailed = true
+        forgetInput()
         return TLSError(description)
     }
+
+    /// What was received is the caller's, and will soon be gone.
+    private func forgetInput() { receive(UnsafeRawBufferPointer(start: nil, count: 0)) }
 }

@@ -9,9 +9,9 @@ import TLSPeer
 import Testing
 import Wire
 
-func echoMethods() -> [UnaryMethod] {
+func echoMethods() -> [Method] {
     [
-        UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in
+        Method(path: "/test.Echo/Echo") { call throws(RPCError) in
             guard let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)
             else { throw RPCError(.resourceExhausted, "too large") }
             let body = UnsafeMutableRawBufferPointer(
