@@ -40,12 +40,14 @@ let package = Package(
         system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-pthread-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
 
         // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra. No target here knows another.
         library("Wire", ["CProtobufC"]),
         library("HTTP2", ["CNghttp2"]),
         library("EventLoop", ["CUV"]),
+        library("TLS", ["COpenSSL"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
 
@@ -61,7 +63,7 @@ let package = Package(
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire",
+                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("RichErrors", ["RPC", "Schema", "Wire"]),
@@ -80,7 +82,7 @@ let package = Package(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "Tables", "Wire",
+                "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -105,12 +107,15 @@ let package = Package(
         library("TestSupport", path: "Tests/Support"),
         // A peer that may break every rule of HTTP/2.
         library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
+        // Certificates, and a client's side of TLS that may misbehave.
+        library("TLSPeer", ["COpenSSL", "TestSupport"], path: "Tests/TLSPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
+        tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
         tests("RPC", ["HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
@@ -120,7 +125,8 @@ let package = Package(
         tests(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
+                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "TLS", "TLSPeer", "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Client", ["RPC", "ScriptedPeer"]),
         tests(

@@ -24,7 +24,7 @@ final class Harness {
         dispatcher = Dispatcher(
             methods: methods ?? testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
             executor: executor, clock: { clock.now })
-        connection = try! ServerConnection(dispatcher: dispatcher)
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
 
