@@ -77,12 +77,17 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
+        // What sees every call: log, metrics, authentication, limits.
+        library(
+            "Interceptors",
+            ["EventLoop", "RPC", "RichErrors", "Server", .product(name: "Logging", package: "swift-log")]),
+
         // Layer 4: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "TLS", "Tables", "Wire",
+                "Client", "Graph", "Interceptors", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema",
+                "Services", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -137,6 +142,12 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+        tests(
+            "Interceptors",
+            [
+                "EventLoop", "HTTP2", "RPC", "RichErrors", "ScriptedPeer", "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
     ]
 )

@@ -33,6 +33,9 @@ public final class EventLoop {
         executor.close()
     }
 
+    /// When the loop last learned what has arrived, by the same clock as ``now()``, rounded down to a millisecond.
+    public var turnStart: UInt64 { uv_now(uv) * 1_000_000 }
+
     /// The monotonic clock, in nanoseconds.
     public static func now() -> UInt64 { uv_hrtime() }
 

@@ -4,7 +4,8 @@ internal import Wire
 final class ArenaPool {
     /// Arenas kept for the next handlers: their memory is held while the loop idles.
     private static let maxKept = 16
-    private static let capacity = 16 << 10
+    /// Bytes of an arena before it grows.
+    static let capacity = 16 << 10
 
     private var kept: [Arena] = []
 

@@ -19,6 +19,9 @@ public final class AsyncCall: @unchecked Sendable {
     /// A copy of the request's header fields: a handler may outlive its stream.
     private let log: UnsafeMutableRawBufferPointer
     private let maxRequestBytes: Int
+    /// Bytes of the budget that the handler takes by running, whatever it does.
+    private var heldBytes: Int
+    private(set) var traffic: CallTraffic
     private var task: Task<Void, Never>?
 
     /// The message of a request that is no stream.
@@ -41,7 +44,7 @@ public final class AsyncCall: @unchecked Sendable {
 
     init(
         on stream: UnsafeMutablePointer<HTTP2.Stream>, of connection: ServerConnection, dispatcher: Dispatcher,
-        call: borrowing ServerCall, message: consuming MessageBuffer?
+        call: borrowing ServerCall, message: consuming MessageBuffer?, heldBytes: Int
     ) {
         self.stream = stream
         self.connection = connection
@@ -49,6 +52,8 @@ public final class AsyncCall: @unchecked Sendable {
         self.message = message
         deadline = call.deadline
         maxRequestBytes = call.maxRequestBytes
+        self.heldBytes = heldBytes
+        traffic = call.traffic
         requestEnded = stream.pointee.requestEnded
         let fields = stream.pointee.fields.bytes
         log = .allocate(byteCount: fields.count, alignment: 8)
@@ -69,10 +74,23 @@ public final class AsyncCall: @unchecked Sendable {
     func start(_ handler: @escaping @Sendable (AsyncCall) async throws -> Void) {
         dispatcher.handlerStarted()
         connection.runningHandlers &+= 1
+        let readyAt = dispatcher.clock()
         task = Task(executorPreference: dispatcher.executor) { [self] in
             var outcome: RPCError?
-            do { try await handler(self) } catch { outcome = RPCError(thrown: error) }
+            do {
+                try checkDelay(since: readyAt)
+                try await handler(self)
+            } catch {
+                outcome = RPCError(thrown: error)
+            }
             handlerEnded(outcome)
+        }
+    }
+
+    /// Sheds a call whose handler did not get its turn in time.
+    private func checkDelay(since readyAt: UInt64) throws(RPCError) {
+        guard dispatcher.clock() &- readyAt <= dispatcher.limits.maxQueueingDelay else {
+            throw Rejection.queuedTooLong.error
         }
     }
 
@@ -83,6 +101,7 @@ public final class AsyncCall: @unchecked Sendable {
         connection.runningHandlers &-= 1
         task = nil
         message?.clear(budget: &dispatcher.shared.pointee.budget)
+        dispatcher.shared.pointee.budget.give(heldBytes)
         if let arena = arenaInUse { dispatcher.arenas.put(arena) }
         arenaInUse = nil
         guard end == nil, let stream else { return }
@@ -102,6 +121,8 @@ public final class AsyncCall: @unchecked Sendable {
     public func arena() throws(RPCError) -> Arena {
         try checkLoop()
         if let arenaInUse { return arenaInUse }
+        guard dispatcher.shared.pointee.budget.take(ArenaPool.capacity) else { throw Rejection.overloaded.error }
+        heldBytes &+= ArenaPool.capacity
         let arena = dispatcher.arenas.take()
         arenaInUse = arena
         return arena
@@ -155,6 +176,7 @@ public final class AsyncCall: @unchecked Sendable {
             try checkUnderWay()
             if requests.hasMessage {
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
+                traffic.addRequest(requests.first.count)
                 return try decodeValue(requests.first, limits: limits)
             }
             if requestEnded { return nil }
@@ -230,7 +252,8 @@ public final class AsyncCall: @unchecked Sendable {
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()
-        guard isKept else { throw Rejection.responseTooLarge.error }
+        guard isKept else { throw dispatcher.shedding(framed.count).error }
+        traffic.addResponse(framed.count &- MessagePrefix.byteCount)
     }
 
     // MARK: Metadata

@@ -8,11 +8,18 @@ public struct Counters: Sendable {
     public var connectionsAccepted: UInt64 = 0
     public var connectionsRefused: UInt64 = 0
     public var connectionsOpen: UInt64 = 0
+    /// Metrics of calls by the paths of their methods, where an interceptor collects them.
+    public var methods: [String: CallMetrics] = [:]
 
     public init() {}
 
     /// Calls answered with OK.
     public var callsOK: UInt64 { callsByStatus[0] }
+
+    /// Adds metrics of a method to those that are here.
+    public mutating func add(_ metrics: CallMetrics, ofMethod path: String) {
+        methods[path] = methods[path].map { $0 + metrics } ?? metrics
+    }
 
     /// The sum of two loops' numbers.
     public static func + (left: Counters, right: Counters) -> Counters {
@@ -22,6 +29,7 @@ public struct Counters: Sendable {
         sum.connectionsAccepted += right.connectionsAccepted
         sum.connectionsRefused += right.connectionsRefused
         sum.connectionsOpen += right.connectionsOpen
+        for (path, metrics) in right.methods { sum.add(metrics, ofMethod: path) }
         return sum
     }
 }

@@ -5,18 +5,33 @@ internal import Wire
 public struct CallLimits: Sendable, Hashable {
     /// The largest request message where a method sets no limit of its own: gRPC's usual 4 MiB.
     public var maxRequestBytes = 4 << 20
-    /// Bytes that all calls of a loop may hold in requests and unsent answers; beyond it calls are shed with
-    /// RESOURCE_EXHAUSTED.
-    public var maxBytesInFlight = 256 << 20
+    /// The largest request message of single methods, by their paths: what an operator sets beside the methods' own.
+    public var maxRequestBytesByPath: [String: Int] = [:]
+    /// Bytes that all calls may hold in requests, unsent answers and running handlers; beyond it calls are shed with
+    /// RESOURCE_EXHAUSTED. A server gives each of its loops an equal share.
+    public var maxBytesInFlight = 512 << 20
     /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay.
     public var requestTimeout: UInt64 = 60_000_000_000
     /// Bytes of a streamed response that wait for the peer before its handler waits, too: two frames of 16 KiB are under
     /// way while the handler makes the next messages.
     public var maxQueuedResponseBytes = 64 << 10
-    /// Handlers that run as tasks at once on a loop, streams that only wait included; further calls are shed.
+    /// Handlers that run as tasks at once, streams that only wait included; further calls are shed. A server gives each
+    /// of its loops an equal share.
     public var maxRunningHandlers = 100_000
+    /// How long a call that is ready may wait for its loop before its handler begins, in nanoseconds; after that it is
+    /// shed. Look-ups take microseconds: who has waited this long has given up, and working for those who have keeps an
+    /// overloaded server overloaded.
+    public var maxQueueingDelay: UInt64 = 2_000_000_000
 
     public init() {}
+
+    /// The limits of one of a server's loops.
+    public func share(ofLoops count: Int) -> CallLimits {
+        var share = self
+        share.maxBytesInFlight /= count
+        share.maxRunningHandlers /= count
+        return share
+    }
 }
 
 /// The methods of one loop and what its calls share: arena, budget, counters. Used by one thread only.
@@ -41,6 +56,13 @@ public final class Dispatcher {
         set { shared.pointee.counters = newValue }
     }
 
+    /// What the loop has done so far, with what its interceptors have counted.
+    public var allCounters: Counters {
+        var counters = counters
+        for interceptor in interceptors { interceptor.contribute(to: &counters) }
+        return counters
+    }
+
     /// Bytes that open calls hold beyond their pooled buffers: what `CallLimits.maxBytesInFlight` bounds.
     public var bytesInFlight: Int { limits.maxBytesInFlight - shared.pointee.budget.available }
 
@@ -48,8 +70,10 @@ public final class Dispatcher {
     public var keptBytes: Int { shared.pointee.budget.keptBytes }
 
     let methods: MethodTable
+    let interceptors: [Interceptor]
     let limits: CallLimits
     let clock: () -> UInt64
+    let turnStart: () -> UInt64
     let executor: any CallExecutor
     /// For the messages of handlers that run as tasks.
     let arenas = ArenaPool()
@@ -64,12 +88,19 @@ public final class Dispatcher {
     ///
     /// - Parameters:
     ///   - executor: Runs the handlers that are tasks, on the thread that uses the dispatcher.
+    ///   - interceptors: See every call, in this order.
     ///   - clock: The monotonic clock, in nanoseconds.
+    ///   - turnStart: When the loop last learned what has arrived, by the same clock: what is taken up now has waited
+    ///     since then. nil: just before it is taken up.
     public init(
-        methods: [Method], limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
-        executor: any CallExecutor, clock: @escaping () -> UInt64
+        methods: [Method], interceptors: [Interceptor] = [], limits: CallLimits = CallLimits(),
+        connectionLimits: Limits = Limits(), executor: any CallExecutor, clock: @escaping () -> UInt64,
+        turnStart: (() -> UInt64)? = nil
     ) {
-        self.methods = MethodTable(methods, defaultMaxRequestBytes: limits.maxRequestBytes)
+        self.methods = MethodTable(
+            methods, defaultMaxRequestBytes: limits.maxRequestBytes, maxRequestBytes: limits.maxRequestBytesByPath)
+        self.interceptors = interceptors
+        self.turnStart = turnStart ?? clock
         self.limits = limits
         self.executor = executor
         self.clock = clock
@@ -82,6 +113,11 @@ public final class Dispatcher {
 
     /// Handlers that run as tasks now, those included whose callers are gone.
     public var runningHandlers: Int { shared.pointee.runningHandlers }
+
+    /// Why a response of `byteCount` bytes finds no room.
+    func shedding(_ byteCount: Int) -> Rejection {
+        byteCount > limits.maxBytesInFlight ? .responseTooLarge : .overloaded
+    }
 
     func handlerStarted() { shared.pointee.runningHandlers &+= 1 }
     func handlerEnded() { shared.pointee.runningHandlers &-= 1 }

@@ -6,7 +6,12 @@ public struct Metadata {
 
     /// The first value of `name` (lower case) as text; nil where the caller sent none.
     public subscript(name: StaticString) -> String? {
-        for field in fields where field.name.equals(name) { return String(decoding: field.value, as: UTF8.self) }
+        bytes(name).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The first value of `name` (lower case) as it came, valid as long as the metadata; nil where the caller sent none.
+    public func bytes(_ name: StaticString) -> UnsafeRawBufferPointer? {
+        for field in fields where field.name.equals(name) { return field.value }
         return nil
     }
 

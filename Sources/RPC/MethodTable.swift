@@ -13,7 +13,9 @@ struct MethodTable: ~Copyable {
     private let slots: UnsafeMutableBufferPointer<UInt32>
 
     /// A table of `methods`; of two with the same path the first answers.
-    init(_ methods: [Method], defaultMaxRequestBytes: Int) {
+    ///
+    /// - Parameter maxRequestBytes: By paths; before what the methods say, and before the default.
+    init(_ methods: [Method], defaultMaxRequestBytes: Int, maxRequestBytes: [String: Int] = [:]) {
         entries = .allocate(capacity: methods.count)
         var slotCount = 2
         while slotCount < methods.count * 2 { slotCount *= 2 }
@@ -26,7 +28,8 @@ struct MethodTable: ~Copyable {
                 at: index,
                 to: Entry(
                     path: UnsafeRawBufferPointer(path), method: method,
-                    maxRequestBytes: method.maxRequestBytes ?? defaultMaxRequestBytes))
+                    maxRequestBytes: maxRequestBytes[method.path] ?? method.maxRequestBytes
+                        ?? defaultMaxRequestBytes))
             var slot = Self.hash(UnsafeRawBufferPointer(path)) & (slotCount - 1)
             while slots[slot] != 0 { slot = (slot + 1) & (slotCount - 1) }
             slots[slot] = UInt32(index + 1)

@@ -2,11 +2,14 @@
 public final class Peer: Sendable {
     /// `127.0.0.1:5123`, `[::1]:5123`, or `unix:` for a Unix domain socket.
     public let address: String
+    /// The address without its port: the same for all connections of a client's machine.
+    public let host: String
     /// Who the peer's client certificate says it is, once verified (mutual TLS); nil where it has shown none.
     public let identity: PeerIdentity?
 
     public init(address: String, identity: PeerIdentity? = nil) {
         self.address = address
+        host = address.lastIndex(of: ":").map { String(address[..<$0]) } ?? address
         self.identity = identity
     }
 }

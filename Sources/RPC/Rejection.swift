@@ -20,6 +20,9 @@ enum Rejection: Error, Hashable {
     case moreThanOneMessage
     case overloaded
     case tooManyHandlers
+    case queuedTooLong
+    /// What an interceptor said instead of letting the call be worked on.
+    case refused(RPCError)
     case responseMissing
     case responseTooLarge
 
@@ -27,7 +30,9 @@ enum Rejection: Error, Hashable {
         switch self {
         case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
         case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
-        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .responseTooLarge: .resourceExhausted
+        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .queuedTooLong, .responseTooLarge:
+            .resourceExhausted
+        case .refused(let error): error.code
         case .notGRPC, .methodNotAllowed, .malformedTimeout, .malformedBinaryMetadata, .compressedWithoutEncoding,
             .invalidPrefix, .truncatedMessage, .responseMissing:
             .internal
@@ -45,7 +50,10 @@ enum Rejection: Error, Hashable {
     }
 
     /// The status that the caller gets.
-    var error: RPCError { RPCError(code, message, retryDelayMilliseconds: retryDelayMilliseconds) }
+    var error: RPCError {
+        if case .refused(let error) = self { return error }
+        return RPCError(code, message, retryDelayMilliseconds: retryDelayMilliseconds)
+    }
 
     /// A field beyond the status that tells the caller what would be accepted.
     var extraField: FieldBlock.Field? {
@@ -59,7 +67,7 @@ enum Rejection: Error, Hashable {
     /// When a call that was shed may come again: a loop answers hundreds of thousands of calls in this time.
     private var retryDelayMilliseconds: UInt32? {
         switch self {
-        case .overloaded, .tooManyHandlers: 1000
+        case .overloaded, .tooManyHandlers, .queuedTooLong: 1000
         default: nil
         }
     }
@@ -93,8 +101,10 @@ enum Rejection: Error, Hashable {
         case .moreThanOneMessage: "the request holds more than one message; this method takes exactly one"
         case .overloaded: "the server has too many bytes in flight; try again later"
         case .tooManyHandlers: "the server works on too many calls; try again later"
+        case .queuedTooLong: "the server is too busy to begin with the call; try again later"
+        case .refused(let error): error.message
         case .responseMissing: "the handler returned without a response"
-        case .responseTooLarge: "the response does not fit the server's bytes in flight; ask for less"
+        case .responseTooLarge: "the response is larger than all bytes that the server lets be in flight; ask for less"
         }
     }
 }

@@ -14,13 +14,19 @@ struct ServerCall {
     }
 
     private(set) var phase = Phase.idle
-    private(set) var method = 0
+    /// The method's number in the table; nil where the request names none.
+    private(set) var method: Int?
+    /// When the header fields arrived, in nanoseconds of the monotonic clock.
+    private(set) var startedAt: UInt64 = 0
     /// In nanoseconds of the monotonic clock.
     private(set) var deadline = UInt64.max
     /// When the request must have arrived: the deadline or the server's patience, whichever is first.
     private(set) var expiry = UInt64.max
     private(set) var maxRequestBytes = 0
     private(set) var buffer = MessageBuffer()
+    private var unaryTraffic = CallTraffic()
+    /// How many of the loop's interceptors await the call's end.
+    var interceptors = 0
     /// What the answer's fields live in while they are sent, where they are not the common ones.
     var head: FieldBlock?
     var trailers: FieldBlock?
@@ -31,12 +37,13 @@ struct ServerCall {
         _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving
+        startedAt = now
         guard !stream.headersTooLarge else { throw .headersTooLarge }
         let head = try RequestHead(stream.fields, methods: methods, now: now)
         method = head.method
         deadline = head.deadline
         expiry = min(deadline, now &+ requestTimeout)
-        maxRequestBytes = methods[method].pointee.maxRequestBytes
+        maxRequestBytes = methods[head.method].pointee.maxRequestBytes
     }
 
     mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
@@ -44,10 +51,15 @@ struct ServerCall {
     }
 
     /// The message of the request that just ended.
-    func message(now: UInt64) throws(Rejection) -> UnsafeRawBufferPointer {
+    mutating func message(now: UInt64) throws(Rejection) -> UnsafeRawBufferPointer {
         guard now < deadline else { throw .deadlineExceeded }
-        return try buffer.message()
+        let message = try buffer.message()
+        unaryTraffic.addRequest(message.count)
+        return message
     }
+
+    /// What has gone to and fro so far.
+    var traffic: CallTraffic { async?.traffic ?? unaryTraffic }
 
     /// Why the request has waited too long by `now`, if it has.
     func overdue(now: UInt64) -> Rejection? {
@@ -75,12 +87,16 @@ struct ServerCall {
 
     /// Takes a response with its prefix; false where the budget does not allow it.
     mutating func keep(_ response: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
-        buffer.replace(with: response, budget: &budget)
+        guard buffer.replace(with: response, budget: &budget) else { return false }
+        unaryTraffic.addResponse(response.count &- MessagePrefix.byteCount)
+        return true
     }
 
     /// Makes the call ready for the stream's next use.
     mutating func clear(budget: inout ByteBudget) {
         phase = .idle
+        method = nil
+        unaryTraffic = CallTraffic()
         deadline = .max
         expiry = .max
         buffer.clear(budget: &budget)

@@ -7,9 +7,13 @@ public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
     /// Who is at the other end.
     public let peer: Peer
+    /// What a handler that runs as a task takes at least: its task, its call, a small message buffer.
+    private static let handlerBytes = 4 << 10
     /// The HTTP/2 session. Its constant reference is used without being counted.
     public let http2: Session
     private var now: UInt64 = 0
+    /// Since when what is received now has waited for the loop.
+    private var arrivedAt: UInt64 = 0
     /// Calls whose request has not ended or whose handler runs as a task. Unchecked, as the next: one thread, no call
     /// within an access.
     @exclusivity(unchecked) private var waitingCount = 0
@@ -37,6 +41,7 @@ public final class ServerConnection: SessionDelegate {
     ///
     /// - Throws: Where the connection must be closed at once.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
+        arrivedAt = dispatcher.turnStart()
         now = dispatcher.clock()
         isWorking = true
         defer { isWorking = false }
@@ -88,18 +93,36 @@ public final class ServerConnection: SessionDelegate {
         waitingCount &+= 1
         let call = call(of: stream)
         do throws(Rejection) {
-            try call.pointee.begin(
-                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
-                now: now)
-            if case .task(requestStream: true, let handler) = dispatcher.methods[call.pointee.method].pointee.method
-                .handler
-            {
+            try begin(call, on: stream)
+            if case .task(requestStream: true, let handler) = handler(of: call) {
                 stream.pointee.isConsumedByHand = true
                 try run(handler, call, on: stream, message: nil)
             }
         } catch {
             reject(stream, error)
         }
+    }
+
+    /// Reads the header fields, and asks the interceptors.
+    private func begin(
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) throws(Rejection) {
+        var rejection: Rejection?
+        do throws(Rejection) {
+            try call.pointee.begin(
+                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
+                now: now)
+        } catch {
+            rejection = error
+        }
+        if !dispatcher.interceptors.isEmpty, let refusal = announce(call, on: stream) {
+            rejection = rejection ?? .refused(refusal)
+        }
+        if let rejection { throw rejection }
+    }
+
+    private func handler(of call: UnsafeMutablePointer<ServerCall>) -> Method.Handler {
+        dispatcher.methods[call.pointee.method!].pointee.method.handler
     }
 
     public override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>)
@@ -135,10 +158,7 @@ public final class ServerConnection: SessionDelegate {
 
     public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
-        if call.pointee.isWaiting {
-            waitingCount &-= 1
-            dispatcher.shared.pointee.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] &+= 1
-        }
+        if call.pointee.isWaiting { finish(stream, .cancelled) }
         call.pointee.async?.closed()
         call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
     }
@@ -149,8 +169,10 @@ public final class ServerConnection: SessionDelegate {
         _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) throws(Rejection) {
         // Calls before this one may have taken long: what nobody waits for any more is not worked on.
-        let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
-        switch dispatcher.methods[call.pointee.method].pointee.method.handler {
+        let now = call.pointee.deadline == .max ? self.now : dispatcher.clock()
+        let request = try call.pointee.message(now: now)
+        guard now &- arrivedAt <= dispatcher.limits.maxQueueingDelay else { throw .queuedTooLong }
+        switch handler(of: call) {
         case .inline(let handler): try invoke(handler, call, on: stream, request: request)
         case .task(_, let handler): try run(handler, call, on: stream, message: call.pointee.takeBuffer())
         }
@@ -187,16 +209,26 @@ public final class ServerConnection: SessionDelegate {
         _ handler: @escaping @Sendable (AsyncCall) async throws -> Void, _ call: UnsafeMutablePointer<ServerCall>,
         on stream: UnsafeMutablePointer<HTTP2.Stream>, message: consuming MessageBuffer?
     ) throws(Rejection) {
-        guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams,
-            dispatcher.runningHandlers < dispatcher.limits.maxRunningHandlers
-        else {
+        let heldBytes = Self.handlerBytes &+ stream.pointee.fields.bytes.count
+        do throws(Rejection) {
+            try admitHandler(holding: heldBytes)
+        } catch {
             message?.clear(budget: &dispatcher.shared.pointee.budget)
             message?.destroy()
-            throw .tooManyHandlers
+            throw error
         }
-        let async = AsyncCall(on: stream, of: self, dispatcher: dispatcher, call: call.pointee, message: message)
+        let async = AsyncCall(
+            on: stream, of: self, dispatcher: dispatcher, call: call.pointee, message: message, heldBytes: heldBytes)
         call.pointee.run(async)
         async.start(handler)
+    }
+
+    /// Sheds a call where too much is under way to start its handler.
+    private func admitHandler(holding heldBytes: Int) throws(Rejection) {
+        guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams,
+            dispatcher.runningHandlers < dispatcher.limits.maxRunningHandlers
+        else { throw .tooManyHandlers }
+        guard dispatcher.shared.pointee.budget.take(heldBytes) else { throw .overloaded }
     }
 
     // MARK: Answers
@@ -206,9 +238,11 @@ public final class ServerConnection: SessionDelegate {
     ) throws(Rejection) {
         guard let message = dispatcher.storage.pointee.response, let framed = MessagePrefix.write(before: message)
         else { throw .responseMissing }
-        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else { throw .responseTooLarge }
+        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
+            throw dispatcher.shedding(framed.count)
+        }
         attachMetadata(to: call)
-        finish(call, .ok)
+        finish(stream, .ok)
         http2.respond(
             to: stream, head: call.pointee.head ?? dispatcher.okHead, body: call.pointee.buffer.bytes,
             trailers: call.pointee.trailers ?? dispatcher.okTrailers)
@@ -252,7 +286,7 @@ public final class ServerConnection: SessionDelegate {
             return
         }
         let call = call(of: stream)
-        finish(call, error?.code ?? .ok)
+        finish(stream, error?.code ?? .ok)
         guard resetCode == 0 || http2.canSendBody(of: stream) else {
             // Trailers would wait behind the window of a peer that does not read.
             http2.reset(stream, code: resetCode)
@@ -285,14 +319,58 @@ public final class ServerConnection: SessionDelegate {
             [.init(":status", String(httpStatus)), .init("content-type", "application/grpc")]
                 + statusFields(error) + metadata)
         call.pointee.head = block
-        finish(call, error.code)
+        finish(stream, error.code)
         http2.respond(to: stream, fields: block, resetCode: resetCode)
     }
 
-    private func finish(_ call: UnsafeMutablePointer<ServerCall>, _ code: StatusCode) {
+    /// Counts the end of a call.
+    private func finish(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ code: StatusCode) {
+        let call = call(of: stream)
         if call.pointee.isWaiting { waitingCount &-= 1 }
         call.pointee.markAnswered()
         dispatcher.shared.pointee.counters.callsByStatus[Int(code.rawValue)] &+= 1
+        if call.pointee.interceptors > 0 { announceEnd(call, on: stream, code) }
+    }
+
+    // MARK: Interceptors
+
+    private func intercepted(
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) -> InterceptedCall {
+        InterceptedCall(call.pointee, Metadata(fields: stream.pointee.fields), peer, dispatcher.methods)
+    }
+
+    /// Shows a call to the interceptors.
+    ///
+    /// - Returns: What the first that refuses it says.
+    @inline(never)
+    private func announce(
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) -> RPCError? {
+        let intercepted = intercepted(call, on: stream)
+        for interceptor in dispatcher.interceptors {
+            do throws(RPCError) {
+                try interceptor.callStarted(intercepted)
+            } catch {
+                return RPCError(thrown: error)
+            }
+            call.pointee.interceptors &+= 1
+        }
+        return nil
+    }
+
+    /// Tells the interceptors that have seen a call how it ended.
+    @inline(never)
+    private func announceEnd(
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>, _ code: StatusCode
+    ) {
+        let intercepted = intercepted(call, on: stream)
+        let outcome = CallOutcome(
+            code: code, duration: dispatcher.clock() &- call.pointee.startedAt, traffic: call.pointee.traffic)
+        while call.pointee.interceptors > 0 {
+            call.pointee.interceptors &-= 1
+            dispatcher.interceptors[call.pointee.interceptors].callEnded(intercepted, outcome)
+        }
     }
 }
 

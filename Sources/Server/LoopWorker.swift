@@ -77,7 +77,7 @@ final class LoopWorker: @unchecked Sendable {
     var output: OutputBuffer { dispatcher!.output }
 
     var counters: Counters {
-        var counters = dispatcher?.counters ?? Counters()
+        var counters = dispatcher?.allCounters ?? Counters()
         counters.connectionsOpen = UInt64(connections.count + handshakes.count)
         return counters
     }
@@ -85,10 +85,12 @@ final class LoopWorker: @unchecked Sendable {
     /// Serves until the worker has drained. On the worker's own thread.
     ///
     /// - Returns: How many calls were cut off at the end.
-    func run(methods: [Method]) -> Int {
+    func run(methods: [Method], interceptors: [Interceptor]) -> Int {
         dispatcher = Dispatcher(
-            methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
-            executor: loop.executor, clock: EventLoop.now)
+            methods: methods, interceptors: interceptors,
+            limits: configuration.callLimits.share(ofLoops: max(1, configuration.loopCount)),
+            connectionLimits: configuration.connectionLimits, executor: loop.executor, clock: EventLoop.now,
+            turnStart: { [unowned(unsafe) loop] in loop.turnStart })
         loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)

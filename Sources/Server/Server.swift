@@ -17,19 +17,26 @@ public final class Server: Sendable {
     private let configuration: ServerConfiguration
     private let logger: Logger
     private let makeMethods: @Sendable (Int) -> [Method]
+    private let makeInterceptors: @Sendable (Int) -> [Interceptor]
     private let health = HealthRegistry()
     private let state = Locked(State())
 
     /// A server that does not listen yet.
     ///
-    /// - Parameter makeMethods: Makes the methods of one loop, called once for each on that loop's thread with its
-    ///   number from 0. What the methods capture is then used by that thread alone.
+    /// - Parameters:
+    ///   - interceptors: Makes the interceptors of one loop, called as `makeMethods`; they see the calls of all methods,
+    ///     health's included, in this order.
+    ///   - makeMethods: Makes the methods of one loop, called once for each on that loop's thread with its number from
+    ///     0. What the methods capture is then used by that thread alone.
     public init(
-        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [Method]
+        _ configuration: ServerConfiguration, logger: Logger,
+        interceptors: @escaping @Sendable (Int) -> [Interceptor] = { _ in [] },
+        makeMethods: @escaping @Sendable (Int) -> [Method]
     ) {
         self.configuration = configuration
         self.logger = logger
         self.makeMethods = makeMethods
+        makeInterceptors = interceptors
         health.set("", .serving)
     }
 
@@ -121,11 +128,29 @@ public final class Server: Sendable {
     private func run(_ worker: LoopWorker) {
         let methods = makeMethods(worker.index)
         health.register(methods.compactMap { serviceName(ofPath: $0.path) })
-        let cutOff = worker.run(methods: methods + Health.methods(HealthChecks(registry: health)))
+        let allMethods = methods + Health.methods(HealthChecks(registry: health))
+        if worker.index == 0 { checkLimits(allMethods) }
+        let cutOff = worker.run(methods: allMethods, interceptors: makeInterceptors(worker.index))
         state.withLock { state in
             state.finalCounters = state.finalCounters + worker.counters
             state.cutOffCalls += cutOff
             state.workers.removeAll { $0 === worker }
+        }
+    }
+
+    /// Names limits that cannot be meant as they are.
+    private func checkLimits(_ methods: [Method]) {
+        let limits = configuration.callLimits
+        for path in limits.maxRequestBytesByPath.keys where !methods.contains(where: { $0.path == path }) {
+            logger.warning("callLimits.maxRequestBytesByPath: the server has no method '\(path)'")
+        }
+        let loops = max(1, configuration.loopCount)
+        if limits.share(ofLoops: loops).maxBytesInFlight < limits.maxRequestBytes {
+            logger.warning(
+                """
+                callLimits.maxBytesInFlight: a loop's share of \(limits.maxBytesInFlight) over \(loops) is less than the \
+                largest request, \(limits.maxRequestBytes); such requests will be shed
+                """)
         }
     }
 
@@ -164,10 +189,16 @@ public final class Server: Sendable {
         return sum.value
     }
 
-    /// Logs the counters of all loops, from any thread.
+    /// Logs the counters of all loops, and the metrics of each method where they are collected; from any thread.
     public func logCounters() {
         let sum = CounterSum()
-        gatherCounters(into: sum) { [logger] in logger.info("counters: \(sum.value)") }
+        gatherCounters(into: sum) { [logger] in
+            let counters = sum.value
+            logger.info("counters: \(counters)")
+            for (path, metrics) in counters.methods.sorted(by: { $0.key < $1.key }) {
+                logger.info("metrics of \(path): \(metrics)")
+            }
+        }
     }
 
     private func gatherCounters(into sum: CounterSum, completion: @escaping @Sendable () -> Void) {

@@ -54,6 +54,9 @@ public final class RelatedProductsServing: Sendable {
         log(table)
     }
 
+    /// The paths of the methods.
+    public static let paths = [RelatedProducts.Path.related, RelatedProducts.Path.relatedBatch]
+
     /// The methods of one loop. On that loop's thread.
     public func methods(loop index: Int, longScan: Int = RelatedProductsHandler.longScan) -> [Method] {
         let handler = RelatedProductsHandler(table: state.withLock { $0.table }, longScan: longScan)

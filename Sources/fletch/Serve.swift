@@ -46,6 +46,9 @@ struct Serve: ParsableCommand {
     @Option(help: "Seconds that calls under way have to end after SIGTERM.")
     var drainTimeout = 30
 
+    @OptionGroup(title: "Calls")
+    var calls: CallArguments
+
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
@@ -60,9 +63,11 @@ struct Serve: ParsableCommand {
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
         configuration.drainTimeout = .seconds(drainTimeout)
+        configuration.callLimits = try calls.limits(loops: configuration.loopCount)
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
-        let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
+        let interceptors = try calls.interceptors(logger: logger)
+        let server = Server(configuration, logger: logger, interceptors: interceptors) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
         certificates?.follow()

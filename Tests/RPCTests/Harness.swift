@@ -10,20 +10,26 @@ extension ManualExecutor: CallExecutor {}
 final class Harness {
     final class Clock {
         var now: UInt64 = 1_000_000_000
+        /// How long what arrives has waited for the loop.
+        var turnLag: UInt64 = 0
     }
 
-    let clock = Clock()
+    let clock: Clock
     let executor = ManualExecutor()
     let dispatcher: Dispatcher
     let connection: ServerConnection
     let reader = PeerReader()
     var error: HTTP2Error?
 
-    init(limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(), methods: [Method]? = nil) {
-        let clock = clock
+    init(
+        limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(), interceptors: [Interceptor] = [],
+        clock: Clock = Clock(), methods: [Method]? = nil
+    ) {
+        self.clock = clock
         dispatcher = Dispatcher(
-            methods: methods ?? testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
-            executor: executor, clock: { clock.now })
+            methods: methods ?? testMethods { clock.now += $0 }, interceptors: interceptors, limits: limits,
+            connectionLimits: connectionLimits, executor: executor, clock: { clock.now },
+            turnStart: { clock.now - clock.turnLag })
         connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
@@ -31,8 +37,13 @@ final class Harness {
     deinit { connection.close() }
 
     func send(_ bytes: [UInt8]) {
-        do { try bytes.withUnsafeBytes { try connection.receive($0) } } catch { self.error = error as? HTTP2Error }
+        receive(bytes)
         runTasks()
+    }
+
+    /// Hands bytes in; handlers that are tasks have no turn yet.
+    func receive(_ bytes: [UInt8]) {
+        do { try bytes.withUnsafeBytes { try connection.receive($0) } } catch { self.error = error as? HTTP2Error }
     }
 
     /// Lets handlers that are tasks go on, and sends what came of it.
