@@ -100,7 +100,8 @@ public final class Dispatcher {
         self.methods = MethodTable(
             methods, defaultMaxRequestBytes: limits.maxRequestBytes, maxRequestBytes: limits.maxRequestBytesByPath)
         self.interceptors = interceptors
-        self.turnStart = turnStart ?? clock
+        // Not by `??`, which makes of a closure a slower one.
+        if let turnStart { self.turnStart = turnStart } else { self.turnStart = clock }
         self.limits = limits
         self.executor = executor
         self.clock = clock

@@ -8,7 +8,7 @@ internal import HTTP2
 ///
 /// `begin` reads the header fields, `receive` gathers the message, `message` ends the request. Each throws the
 /// rejection that answers the call at once; the owner then marks it answered. Pooled with its stream.
-struct ServerCall {
+struct ServerCall: ~Copyable {
     enum Phase: UInt8 {
         case idle, receiving, running, answered
     }

@@ -107,18 +107,18 @@ public final class ServerConnection: SessionDelegate {
     private func begin(
         _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) throws(Rejection) {
+        guard !dispatcher.interceptors.isEmpty else { return try readHead(of: call, on: stream) }
         var rejection: Rejection?
-        do throws(Rejection) {
-            try call.pointee.begin(
-                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
-                now: now)
-        } catch {
-            rejection = error
-        }
-        if !dispatcher.interceptors.isEmpty, let refusal = announce(call, on: stream) {
-            rejection = rejection ?? .refused(refusal)
-        }
+        do throws(Rejection) { try readHead(of: call, on: stream) } catch { rejection = error }
+        if let refusal = announce(call, on: stream), rejection == nil { rejection = .refused(refusal) }
         if let rejection { throw rejection }
+    }
+
+    private func readHead(
+        of call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) throws(Rejection) {
+        try call.pointee.begin(
+            stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout, now: now)
     }
 
     private func handler(of call: UnsafeMutablePointer<ServerCall>) -> Method.Handler {
