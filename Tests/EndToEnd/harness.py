@@ -43,23 +43,32 @@ def refusal(*arguments) -> str:
 
 
 class Server:
-    """A `fletch serve` process on a free port: `with Server(store) as server: server.address`."""
+    """A `fletch serve` process on a free port: `with Server(store) as server: server.address`.
 
-    def __init__(self, store, *arguments, name_of_log="server.log"):
-        self.command = [FLETCH, "serve", "--store", str(store), "--listen", "127.0.0.1:0", *map(str, arguments)]
+    With `listen`, it listens on those addresses: `addresses` has them all, in the order of their lines.
+    """
+
+    def __init__(self, store, *arguments, listen=("--listen", "127.0.0.1:0"), name_of_log="server.log"):
+        self.command = [FLETCH, "serve", "--store", str(store), *map(str, listen), *map(str, arguments)]
+        self.count = sum(str(argument).startswith("--listen") for argument in listen)
         self.log_path = pathlib.Path(store).parent / name_of_log
 
     def __enter__(self) -> "Server":
         self.log = open(self.log_path, "w+")
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.addresses = [self._read_address() for _ in range(self.count)]
+        self.address = self.addresses[0]
+        if not self.address.startswith("unix:"):
+            self.port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def _read_address(self) -> str:
         line = self.process.stdout.readline()
-        match = re.search(r"listening on (\S+)", line)
+        match = re.match(r"listening on (\S+)", line)
         if not match:
             self.process.wait(10)
             raise AssertionError(f"the server did not start: {line}{self.log_path.read_text()}")
-        self.address = match[1]
-        self.port = int(self.address.rsplit(":", 1)[1])
-        return self
+        return match[1]
 
     def __exit__(self, *_):
         if self.process.poll() is None:
