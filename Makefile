@@ -46,7 +46,7 @@ test-unit: setup ## The Swift tests.
 test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
 	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
-SANITIZED := WireTests|HTTP2Tests|RPCTests|ServerTests|ClientTests|ServicesTests|TablesTests|RetrievalTests
+SANITIZED := WireTests|HTTP2Tests|RPCTests|ServerTests|ClientTests|ServicesTests|TablesTests|RetrievalTests|CompressionTests
 
 test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)

@@ -42,19 +42,20 @@ let package = Package(
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
 
-        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra. No target here knows another.
+        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
         library("HTTP2", ["CNghttp2"]),
         library("EventLoop", ["CUV"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
+        library("Compression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
         library("RPC", ["HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
-        library("Graph", ["LinearAlgebra", "CZlib", "CZstd"]),
+        library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
         // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
@@ -111,6 +112,7 @@ let package = Package(
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
+        tests("Compression", ["LinearAlgebra"]),
         tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
@@ -144,5 +146,6 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }
