@@ -113,7 +113,7 @@ let package = Package(
         tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
         tests("Compression", ["LinearAlgebra"]),
-        tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
+        tests("RPC", ["HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -145,7 +145,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
-    fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
+    fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -56,7 +56,7 @@ public final class RelatedProductsServing: Sendable {
     }
 
     /// The methods of one loop. On that loop's thread.
-    public func methods(loop index: Int) -> [UnaryMethod] {
+    public func methods(loop index: Int) -> [Method] {
         let handler = RelatedProductsHandler(table: state.withLock { $0.table })
         slots[index].handler = handler
         return RelatedProducts.methods(handler)
