@@ -52,7 +52,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
-        library("RPC", ["HTTP2", "Wire"]),
+        library("RPC", ["Compression", "HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
         library("Graph", ["Compression", "LinearAlgebra"]),
