@@ -49,9 +49,9 @@ record() {
 cd "$root"
 protos=$(cd proto && find . -name '*.proto' | sed 's|^\./||' | LC_ALL=C sort)
 # shellcheck disable=SC2086 # one word for each file
-generate proto Sources/Schema services=false,visibility=public $protos
+generate proto Sources/Schema services=false,visibility=public,file_naming=path_to_dots $protos
 # shellcheck disable=SC2086
-generate proto Sources/ServiceSchema messages=false,visibility=public,module=Schema $protos
+generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=Schema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
 
@@ -77,6 +77,7 @@ if $check; then
     fi
 else
     stale | while read -r file; do rm "$file"; done
+    find Sources/Schema Sources/ServiceSchema -type d -empty -delete
     cp -R "$output/." "$root/"
     requests=$root/Tests/Quirks/Requests
     mkdir -p "$requests"

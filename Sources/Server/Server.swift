@@ -30,7 +30,7 @@ public final class Server: Sendable {
         self.configuration = configuration
         self.logger = logger
         self.makeMethods = makeMethods
-        health[""] = .serving
+        health.set("", .serving)
     }
 
     // MARK: Running
@@ -94,6 +94,7 @@ public final class Server: Sendable {
     /// calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
+        health.endWatches()
         logger.info("draining")
         for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
     }
@@ -131,7 +132,7 @@ public final class Server: Sendable {
     // MARK: Health
 
     /// Sets what grpc.health.v1 says of `service`; "" is the server as a whole. Services start as serving.
-    public func setHealth(_ service: String, _ status: HealthStatus) { health[service] = status }
+    public func setHealth(_ service: String, _ status: HealthStatus) { health.set(service, status) }
 
     // MARK: Counters
 

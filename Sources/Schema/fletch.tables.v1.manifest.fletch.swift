@@ -8,6 +8,40 @@ public enum ManifestSchema {
     /// The same as long as no name, number, type or label in the file changes.
     public static let fingerprint = "3d8c5690093825c4"
 
+    /// The file as reflection hands it out.
+    public static let file = FileDescriptor(
+        name: "fletch/tables/v1/manifest.proto",
+        dependencies: [],
+        symbols: [
+            "fletch.tables.v1.Manifest",
+            "fletch.tables.v1.File",
+            "fletch.tables.v1.Tensor",
+            "fletch.tables.v1.Metric",
+            "fletch.tables.v1.Attribute",
+        ],
+        serialized: """
+            \u{a}\u{1f}fletch/tables/v1/manifest.proto\u{12}\u{10}fletch.tables.v1\"\u{ac}\u{3}\u{a}\u{8}Manifes\
+            t\u{12}%\u{a}\u{e}format_version\u{18}\u{1} \u{1}(\u{d}R\u{d}formatVersion\u{12}\u{12}\u{a}\u{4}name\
+            \u{18}\u{2} \u{1}(\u{9}R\u{4}name\u{12}\u{18}\u{a}\u{7}version\u{18}\u{3} \u{1}(\u{9}R\u{7}version\u{12}\
+            \u{12}\u{a}\u{4}kind\u{18}\u{4} \u{1}(\u{9}R\u{4}kind\u{12}-\u{a}\u{12}schema_fingerprint\u{18}\u{5}\
+             \u{1}(\u{9}R\u{11}schemaFingerprint\u{12}\u{19}\u{a}\u{8}build_id\u{18}\u{6} \u{1}(\u{9}R\u{7}build\
+            Id\u{12},\u{a}\u{5}files\u{18}\u{7} \u{3}(\u{b}2\u{16}.fletch.tables.v1.FileR\u{5}files\u{12}2\u{a}\u{7}\
+            tensors\u{18}\u{8} \u{3}(\u{b}2\u{18}.fletch.tables.v1.TensorR\u{7}tensors\u{12}2\u{a}\u{7}metrics\u{18}\
+            \u{9} \u{3}(\u{b}2\u{18}.fletch.tables.v1.MetricR\u{7}metrics\u{12};\u{a}\u{a}attributes\u{18}\u{a} \
+            \u{3}(\u{b}2\u{1b}.fletch.tables.v1.AttributeR\u{a}attributes\u{12}\u{1a}\u{a}\u{8}checksum\u{18}\u{b}\
+             \u{1}(\u{6}R\u{8}checksum\"O\u{a}\u{4}File\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}na\
+            me\u{12}\u{12}\u{a}\u{4}size\u{18}\u{2} \u{1}(\u{4}R\u{4}size\u{12}\u{1f}\u{a}\u{b}header_xxh3\u{18}\
+            \u{3} \u{1}(\u{6}R\u{a}headerXxh3\"\u{9c}\u{1}\u{a}\u{6}Tensor\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \
+            \u{1}(\u{9}R\u{4}name\u{12}\u{12}\u{a}\u{4}file\u{18}\u{2} \u{1}(\u{9}R\u{4}file\u{12}\u{14}\u{a}\u{5}\
+            dtype\u{18}\u{3} \u{1}(\u{9}R\u{5}dtype\u{12}\u{14}\u{a}\u{5}shape\u{18}\u{4} \u{3}(\u{4}R\u{5}shape\
+            \u{12}\u{16}\u{a}\u{6}offset\u{18}\u{5} \u{1}(\u{4}R\u{6}offset\u{12}\u{12}\u{a}\u{4}size\u{18}\u{6}\
+             \u{1}(\u{4}R\u{4}size\u{12}\u{12}\u{a}\u{4}xxh3\u{18}\u{7} \u{1}(\u{6}R\u{4}xxh3\"2\u{a}\u{6}Metric\
+            \u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{14}\u{a}\u{5}value\u{18}\u{2} \u{1}\
+            (\u{1}R\u{5}value\"3\u{a}\u{9}Attribute\u{12}\u{10}\u{a}\u{3}key\u{18}\u{1} \u{1}(\u{9}R\u{3}key\u{12}\
+            \u{14}\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{9}R\u{5}valueB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            """
+    )
+
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("fletch.tables.v1.Manifest", size: 184, fields: [
             FieldDefinition(1, "format_version", .uint32, .implicit, offset: 24),

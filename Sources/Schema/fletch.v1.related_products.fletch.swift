@@ -8,6 +8,47 @@ public enum RelatedProductsSchema {
     /// The same as long as no name, number, type or label in the file changes.
     public static let fingerprint = "10a9a9a420ea6417"
 
+    /// The file as reflection hands it out.
+    public static let file = FileDescriptor(
+        name: "fletch/v1/related_products.proto",
+        dependencies: [],
+        symbols: [
+            "fletch.v1.RelatedRequest",
+            "fletch.v1.RelatedResponse",
+            "fletch.v1.RelatedItem",
+            "fletch.v1.RelatedBatchRequest",
+            "fletch.v1.RelatedBatchResponse",
+            "fletch.v1.RelatedResult",
+            "fletch.v1.Status",
+            "fletch.v1.RetrievalPath",
+            "fletch.v1.RelatedProducts",
+            "fletch.v1.RelatedProducts.Related",
+            "fletch.v1.RelatedProducts.RelatedBatch",
+        ],
+        serialized: """
+            \u{a} fletch/v1/related_products.proto\u{12}\u{9}fletch.v1\"\u{bb}\u{1}\u{a}\u{e}RelatedRequest\u{12}\
+            \u{1d}\u{a}\u{a}product_id\u{18}\u{1} \u{1}(\u{9}R\u{9}productId\u{12}\u{1f}\u{a}\u{b}product_ids\u{18}\
+            \u{2} \u{3}(\u{9}R\u{a}productIds\u{12}#\u{a}\u{d}source_vector\u{18}\u{3} \u{3}(\u{2}R\u{c}sourceVe\
+            ctor\u{12}\u{14}\u{a}\u{5}limit\u{18}\u{4} \u{1}(\u{d}R\u{5}limit\u{12}.\u{a}\u{13}exclude_product_i\
+            ds\u{18}\u{5} \u{3}(\u{9}R\u{11}excludeProductIds\"\u{92}\u{1}\u{a}\u{f}RelatedResponse\u{12},\u{a}\u{5}\
+            items\u{18}\u{1} \u{3}(\u{b}2\u{16}.fletch.v1.RelatedItemR\u{5}items\u{12}#\u{a}\u{d}table_version\u{18}\
+            \u{2} \u{1}(\u{9}R\u{c}tableVersion\u{12},\u{a}\u{4}path\u{18}\u{3} \u{1}(\u{e}2\u{18}.fletch.v1.Ret\
+            rievalPathR\u{4}path\"B\u{a}\u{b}RelatedItem\u{12}\u{1d}\u{a}\u{a}product_id\u{18}\u{1} \u{1}(\u{9}R\
+            \u{9}productId\u{12}\u{14}\u{a}\u{5}score\u{18}\u{2} \u{1}(\u{2}R\u{5}score\"L\u{a}\u{13}RelatedBatc\
+            hRequest\u{12}5\u{a}\u{8}requests\u{18}\u{1} \u{3}(\u{b}2\u{19}.fletch.v1.RelatedRequestR\u{8}reques\
+            ts\"J\u{a}\u{14}RelatedBatchResponse\u{12}2\u{a}\u{7}results\u{18}\u{1} \u{3}(\u{b}2\u{18}.fletch.v1\
+            .RelatedResultR\u{7}results\"r\u{a}\u{d}RelatedResult\u{12})\u{a}\u{6}status\u{18}\u{1} \u{1}(\u{b}2\
+            \u{11}.fletch.v1.StatusR\u{6}status\u{12}6\u{a}\u{8}response\u{18}\u{2} \u{1}(\u{b}2\u{1a}.fletch.v1\
+            .RelatedResponseR\u{8}response\"6\u{a}\u{6}Status\u{12}\u{12}\u{a}\u{4}code\u{18}\u{1} \u{1}(\u{5}R\u{4}\
+            code\u{12}\u{18}\u{a}\u{7}message\u{18}\u{2} \u{1}(\u{9}R\u{7}message*a\u{a}\u{d}RetrievalPath\u{12}\
+            \u{1e}\u{a}\u{1a}RETRIEVAL_PATH_UNSPECIFIED\u{10}\u{0}\u{12}\u{17}\u{a}\u{13}RETRIEVAL_PATH_LIST\u{10}\
+            \u{1}\u{12}\u{17}\u{a}\u{13}RETRIEVAL_PATH_SCAN\u{10}\u{2}2\u{a4}\u{1}\u{a}\u{f}RelatedProducts\u{12}\
+            @\u{a}\u{7}Related\u{12}\u{19}.fletch.v1.RelatedRequest\u{1a}\u{1a}.fletch.v1.RelatedResponse\u{12}O\
+            \u{a}\u{c}RelatedBatch\u{12}\u{1e}.fletch.v1.RelatedBatchRequest\u{1a}\u{1f}.fletch.v1.RelatedBatchR\
+            esponseB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            """
+    )
+
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: [
             FieldDefinition(1, "product_id", .string, .implicit, offset: 24),

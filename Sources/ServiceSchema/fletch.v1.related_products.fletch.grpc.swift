@@ -11,6 +11,9 @@ public enum RelatedProducts {
     /// The service's full name.
     public static let name = "fletch.v1.RelatedProducts"
 
+    /// What reflection says of the service.
+    public static let descriptor = ServiceDescriptor(name: name, file: RelatedProductsSchema.file)
+
     /// The request path of each method.
     public enum Path {
         /// The path of `Related`.
@@ -22,13 +25,13 @@ public enum RelatedProducts {
     /// The service's methods as a server dispatches them, carried out by `service`.
     @inlinable public static func methods(_ service: some RelatedProductsService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         [
-            Method(path: Path.related) { (call) throws(RPCError) in
+            Method(path: Path.related, service: descriptor) { (call: UnaryCall) throws(RPCError) in
                 let request = try call.decode(RelatedRequest.View.self, limits: limits)
                 let response = RelatedResponse.Builder(in: call.arena)
                 try service.related(request, response, call)
                 try call.respond(response)
             },
-            Method(path: Path.relatedBatch) { (call) throws(RPCError) in
+            Method(path: Path.relatedBatch, service: descriptor) { (call: UnaryCall) throws(RPCError) in
                 let request = try call.decode(RelatedBatchRequest.View.self, limits: limits)
                 let response = RelatedBatchResponse.Builder(in: call.arena)
                 try service.relatedBatch(request, response, call)
@@ -40,6 +43,24 @@ public enum RelatedProducts {
     /// The same for a service over plain values.
     public static func methods(_ service: some RelatedProductsValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         methods(RelatedProductsValueAdapter(service: service), limits: limits)
+    }
+
+    /// The same for a service whose methods may wait.
+    public static func methods(_ service: some RelatedProductsAsyncService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
+        [
+            Method(
+                path: Path.related, service: descriptor, limits: limits,
+                unary: { (request: RelatedRequest, call: AsyncCall) in
+                    try await service.related(request, call)
+                }
+            ),
+            Method(
+                path: Path.relatedBatch, service: descriptor, limits: limits,
+                unary: { (request: RelatedBatchRequest, call: AsyncCall) in
+                    try await service.relatedBatch(request, call)
+                }
+            ),
+        ]
     }
 }
 
@@ -73,6 +94,22 @@ public protocol RelatedProductsValueService {
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
     /// each result carries its own status.
     func relatedBatch(_ request: RelatedBatchRequest, _ call: UnaryCall) throws(RPCError) -> RelatedBatchResponse
+}
+
+/// Which products to offer next to someone who just took a product. Directed: a phone leads to a case,
+/// a case does not lead to a phone.
+///
+/// Implemented over plain values, each call a task of its own, which may wait.
+public protocol RelatedProductsAsyncService: Sendable {
+    /// The best related products of one product, of a cart, or of a source vector, best first.
+    ///
+    /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
+    /// wrong. UNAVAILABLE: no table is loaded.
+    func related(_ request: RelatedRequest, _ call: AsyncCall) async throws -> RelatedResponse
+
+    /// Many independent requests in one call. The call succeeds even where some of its requests fail:
+    /// each result carries its own status.
+    func relatedBatch(_ request: RelatedBatchRequest, _ call: AsyncCall) async throws -> RelatedBatchResponse
 }
 
 /// Serves a service over plain values.
