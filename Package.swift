@@ -107,6 +107,16 @@ let package = Package(
         library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
+        library("InteropSchema", ["RPC", "Wire"], path: "Tests/Interop/Generated"),
+        .executableTarget(
+            name: "fletch-interop-server",
+            dependencies: [
+                "EventLoop", "InteropSchema", "RPC", "Server", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Interop/Server", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),

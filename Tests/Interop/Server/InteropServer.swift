@@ -30,7 +30,7 @@ struct InteropServer: ParsableCommand {
                 + Probe.methods(ProbeHandler(observer: observer, gate: gate))
         }
         print("listening on \(try server.start())")
-        fflush(stdout)
+        fflush(nil)
         guard server.wait() == 0 else { throw ExitCode(1) }
     }
 }

@@ -9,20 +9,19 @@ final class Observer: Sendable {
 
     /// Runs a streaming handler and counts how it began and ended.
     func watch<Result>(_ handler: () async throws -> Result) async throws -> Result {
-        count(\.started)
+        count { $0.started += 1 }
         do {
             let result = try await handler()
-            count(\.returned)
+            count { $0.returned += 1 }
             return result
         } catch {
-            count(Self.isCancellation(error) ? \.cancelled : \.failed)
+            let isCancellation = Self.isCancellation(error)
+            count { if isCancellation { $0.cancelled += 1 } else { $0.failed += 1 } }
             throw error
         }
     }
 
-    func count(_ event: WritableKeyPath<Observation, UInt64> & Sendable) {
-        observation.withLock { $0[keyPath: event] += 1 }
-    }
+    func count(_ note: (inout Observation) -> Void) { observation.withLock(note) }
 
     func current() -> Observation {
         var current = observation.withLock { $0 }

@@ -19,7 +19,7 @@ final class ProbeHandler: ProbeAsyncService {
             let body = [UInt8](repeating: 7, count: Int(request.size))
             for number in 0..<request.count {
                 try await responses.write(Block(number: number, body: body))
-                observer.count(\.written)
+                observer.count { $0.written += 1 }
             }
         }
     }
@@ -28,7 +28,7 @@ final class ProbeHandler: ProbeAsyncService {
         try await observer.watch {
             var total = ConsumeResponse()
             for try await block in requests {
-                observer.count(\.read)
+                observer.count { $0.read += 1 }
                 if total.count == 0 { try await gate.pass() }
                 total.count += 1
                 total.bytes += UInt64(block.body.count)

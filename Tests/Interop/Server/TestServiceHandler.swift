@@ -45,7 +45,7 @@ struct TestServiceHandler: TestServiceValueService, Sendable {
             try echoMetadata(call)
             var total = 0
             for try await request in requests {
-                observer.count(\.read)
+                observer.count { $0.read += 1 }
                 try check(request.expectCompressed, isCompressed: call.requestIsCompressed)
                 total += request.payload?.body.count ?? 0
             }
@@ -60,7 +60,7 @@ struct TestServiceHandler: TestServiceValueService, Sendable {
         try await observer.watch {
             try echoMetadata(call)
             for try await request in requests {
-                observer.count(\.read)
+                observer.count { $0.read += 1 }
                 try await answer(request, responses)
             }
         }
@@ -74,7 +74,7 @@ struct TestServiceHandler: TestServiceValueService, Sendable {
             try echoMetadata(call)
             var all: [StreamingOutputCallRequest] = []
             for try await request in requests {
-                observer.count(\.read)
+                observer.count { $0.read += 1 }
                 all.append(request)
             }
             for request in all { try await answer(request, responses) }
@@ -90,7 +90,7 @@ struct TestServiceHandler: TestServiceValueService, Sendable {
             let response = StreamingOutputCallResponse(
                 payload: try payload(of: request.responseType, size: parameters.size))
             try await responses.write(response, compressed: parameters.compressed?.value)
-            observer.count(\.written)
+            observer.count { $0.written += 1 }
         }
     }
 }
