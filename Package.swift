@@ -123,7 +123,7 @@ let package = Package(
         tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
         tests("Compression", ["LinearAlgebra"]),
-        tests("RPC", ["HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
+        tests("RPC", ["Compression", "HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),

@@ -35,7 +35,7 @@ public final class Compressor {
     /// `input` compressed.
     ///
     /// - Parameter headroom: Writable bytes left in front of the result, for a prefix.
-    /// - Returns: Bytes valid until the next call; nil where they would be no fewer than those of `input`, or where
+    /// - Returns: Bytes of the compressor's own, valid until the next call; nil where they would be no fewer than those of `input`, or where
     ///   there is no memory to compress in: such messages go out as they are.
     public func compress(
         _ input: UnsafeRawBufferPointer, _ algorithm: CompressionAlgorithm, headroom: Int

@@ -18,7 +18,7 @@ public final class Decompressor {
     /// their specifications want it.
     ///
     /// - Parameter limit: The most bytes the message may have. Unpacking stops one byte later.
-    /// - Returns: Bytes valid until the next call.
+    /// - Returns: Bytes of the decompressor's own, valid until the next call.
     public func decompress(
         _ input: UnsafeRawBufferPointer, _ algorithm: CompressionAlgorithm, limit: Int
     ) throws(DecompressionError) -> UnsafeRawBufferPointer {

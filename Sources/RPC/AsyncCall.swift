@@ -267,7 +267,7 @@ public final class AsyncCall: @unchecked Sendable {
         if !responseBegan, compressed != nil || coding.settings.minResponseBytes != nil {
             responseEncoding = coding.settings.encoding(for: metadata.fields)
         }
-        if let responseEncoding, coding.compresses(byteCount: message.count, choice: compressed),
+        if let responseEncoding, coding.settings.compresses(byteCount: message.count, choice: compressed),
             let packed = coding.compress(message, responseEncoding)
         {
             return packed

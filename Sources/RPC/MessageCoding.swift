@@ -1,28 +1,5 @@
-public import Compression
+internal import Compression
 internal import HTTP2
-
-/// What a server compresses, and what it takes compressed (gRPC: doc/compression.md).
-public struct CompressionSettings: Sendable, Hashable {
-    /// What requests may be compressed with; others are refused with UNIMPLEMENTED.
-    public var accepted = CompressionAlgorithms.all
-    /// What responses are compressed with: the first of these that the caller lists in `grpc-accept-encoding`.
-    public var preferred: [CompressionAlgorithm] = [.zstd, .gzip, .deflate]
-    /// Responses of at least so many bytes are compressed where their handler does not say whether they should be; nil:
-    /// none. Below about a kilobyte compressing costs more than the rest of the call and saves little.
-    public var minResponseBytes: Int?
-    public var levels = CompressionLevels()
-
-    public init() {}
-
-    /// The algorithm for the responses of a request with these header fields; nil where the caller takes none of ours.
-    func encoding(for request: HeaderFields) -> CompressionAlgorithm? {
-        var accepted: CompressionAlgorithms = []
-        for field in request where field.name.equals("grpc-accept-encoding") {
-            accepted.formUnion(CompressionAlgorithms(acceptEncoding: field.value))
-        }
-        return preferred.first(where: accepted.contains)
-    }
-}
 
 /// Unpacks the requests of one loop and packs its responses. What that takes is made when it is first needed.
 final class MessageCoding {
@@ -37,11 +14,6 @@ final class MessageCoding {
     deinit { for head in okHeads { head.destroy() } }
 
     func okHead(_ encoding: CompressionAlgorithm) -> FieldBlock { okHeads[Int(encoding.rawValue)] }
-
-    /// Whether a response of so many bytes is to be compressed; `choice`: what its handler says.
-    func compresses(byteCount: Int, choice: Bool?) -> Bool {
-        choice ?? (byteCount >= settings.minResponseBytes ?? .max)
-    }
 
     /// The message that `bytes` unpack to, valid until the next one is unpacked.
     func decompress(

@@ -228,7 +228,7 @@ public final class ServerConnection: SessionDelegate {
         _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
         let choice = dispatcher.storage.pointee.compressesResponse
-        guard dispatcher.coding.compresses(byteCount: message.count, choice: choice),
+        guard dispatcher.coding.settings.compresses(byteCount: message.count, choice: choice),
             let encoding = dispatcher.coding.settings.encoding(for: stream.pointee.fields),
             let bytes = dispatcher.coding.compress(message, encoding)
         else { return nil }

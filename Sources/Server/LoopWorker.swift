@@ -85,7 +85,7 @@ final class LoopWorker: @unchecked Sendable {
     func run(methods: [Method]) -> Int {
         dispatcher = Dispatcher(
             methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
-            executor: loop.executor, clock: EventLoop.now)
+            compression: configuration.compression, executor: loop.executor, clock: EventLoop.now)
         loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)

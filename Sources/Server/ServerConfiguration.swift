@@ -11,6 +11,7 @@ public struct ServerConfiguration: Sendable {
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
+    public var compression = CompressionSettings()
     /// From accepting a connection to its HTTP/2 preface and SETTINGS.
     public var prefaceTimeout = Duration.seconds(10)
     /// From the first to the last frame of one header list.

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import EventLoop
 internal import Foundation
 internal import Logging
+internal import RPC
 internal import Server
 internal import Services
 internal import Tables
@@ -29,6 +30,12 @@ struct Serve: ParsableCommand {
     @Option(help: "Event loops, each a thread; one for each core where not given.")
     var loops: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Compress responses from a size on, 1024 bytes where not given, for callers that take it.",
+            valueName: "gzip|deflate|zstd[,...][:bytes]"))
+    var compress: String?
+
     @Option(help: "Seconds that calls under way have to end after SIGTERM.")
     var drainTimeout = 30
 
@@ -43,6 +50,7 @@ struct Serve: ParsableCommand {
         var configuration = ServerConfiguration(address: try ListenAddress(listen, flag: "--listen"))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
         configuration.drainTimeout = .seconds(drainTimeout)
+        if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
         let logger = Logger(label: "fletch", factory: { StreamLogHandler.standardError(label: $0) })
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)

@@ -219,10 +219,11 @@ private func bomb(_ algorithm: CompressionAlgorithm) -> [UInt8] {
     func leavesRoomForAPrefix(_ algorithm: CompressionAlgorithm) throws {
         let plain = Array(repeating: UInt8(ascii: "x"), count: 1000)
         let compressor = Compressor()
-        let packed = plain.withUnsafeBytes { compressor.compress($0, algorithm, headroom: 5) }
-        let start = try #require(packed?.baseAddress)
-        memset(start - 5, 0xEE, 5)
-        #expect(try Decompressor().unpack(Array(packed!), algorithm) == plain)
+        try withExtendedLifetime(compressor) {
+            let packed = try #require(plain.withUnsafeBytes { compressor.compress($0, algorithm, headroom: 5) })
+            memset(packed.baseAddress! - 5, 0xEE, 5)
+            #expect(try Decompressor().unpack(Array(packed), algorithm) == plain)
+        }
     }
 }
 

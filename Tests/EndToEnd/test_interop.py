@@ -366,7 +366,7 @@ def test_broken_compression_is_refused(interop, method):
 
 @pytest.mark.parametrize("method", ["UnaryCall", "StreamingInputCall"])
 def test_a_bomb_is_refused(interop, method):
-    for size, status in [(4 << 20, 13), ((4 << 20) + 1, 8), (50 << 20, 8)]:
+    for size, status in [(4 << 20, 13), ((4 << 20) + 1, 8), (12 << 20, 8)]:
         # As many bytes as the limit allows are taken, if not for a valid message; one more is too much.
         assert raw_unary(interop, gzip.compress(b"\xff" * size), method=method).status == status
 
@@ -528,8 +528,9 @@ def test_a_reader_that_stops_stops_the_writer(observed):
             stopped = await settled(observe)
             assert stopped.written < 100, "the handler wrote on though nobody reads"
             assert stopped.resident_bytes - before < 32 << 20
-            numbers = [block.number async for block in call]
-            assert numbers == list(range(1, count))
+            for number in range(1, count):
+                assert (await call.read()).number == number
+            assert await call.read() is grpc.aio.EOF
             assert await call.code() == grpc.StatusCode.OK
             assert (await observe()).resident_bytes - before < 64 << 20
 
