@@ -103,11 +103,20 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
             state.pointee.spendNoProgressFrame()
         }
     case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
-    case NGHTTP2_PING.rawValue:
-        if UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 { state.pointee.pingAcknowledged = true }
+    case NGHTTP2_PING.rawValue: receivedPing(state, header, frame)
     default: break
     }
     return 0
+}
+
+private func receivedPing(_ state: State, _ header: nghttp2_frame_hd, _ frame: UnsafePointer<nghttp2_frame>?) {
+    guard UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 else {
+        state.pointee.pingsReceived &+= 1
+        return
+    }
+    let ping = UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_ping.self)
+    let payload = UInt64(bigEndian: withUnsafeBytes(of: ping.pointee.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
+    if payload == PingPurpose.shutdown.rawValue { state.pointee.shutdownWasRead = true }
 }
 
 private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
@@ -154,8 +163,9 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     let state = state(user)
     let header = header(frame).pointee
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
-        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
+    case NGHTTP2_HEADERS.rawValue:
+        state.pointee.contentFramesSent &+= 1
+        guard state.pointee.resetsAfterResponse > 0, UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
             let stream = state.pointee.stream(header.stream_id), stream.pointee.resetsAfterResponse
         else { break }
         stream.pointee.resetsAfterResponse = false
@@ -203,6 +213,7 @@ private func sendBody(
         output.append(stream.pointee.body! + stream.pointee.bodyOffset, count: count)
         stream.pointee.bodyOffset &+= count
         state.pointee.bodyBytesSent &+= count
+        state.pointee.contentFramesSent &+= 1
         state.pointee.noProgressFrames.earn(1)
         return 0
     }

@@ -132,8 +132,11 @@ public final class Session {
     public func announceShutdown() {
         guard let session = state.pointee.session else { return }
         nghttp2_submit_shutdown_notice(session)
-        nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+        submitPing(.shutdown)
     }
+
+    /// Asks the peer for a sign of life: whatever it sends next is one.
+    public func ping() { submitPing(.liveness) }
 
     /// Takes no further calls (second phase: GOAWAY with the last stream taken). The session is finished once the
     /// calls it took are answered.
@@ -144,6 +147,10 @@ public final class Session {
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
             NGHTTP2_NO_ERROR.rawValue, nil, 0)
     }
+
+    /// Ends the connection at once because its peer asks for too much: GOAWAY with ENHANCE_YOUR_CALM and `debugData`,
+    /// which says to people, and to gRPC clients, what was too much. The session is finished once that is sent.
+    public func terminate(debugData: StaticString) { state.pointee.terminate(debugData: debugData) }
 
     /// Lets time refill what the peer may spend on frames that bring nothing forward.
     public func earnAllowance(seconds: Int) {
@@ -165,7 +172,13 @@ public final class Session {
     public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
 
     /// Whether the PING of ``announceShutdown()`` was answered.
-    public var shutdownWasRead: Bool { state.pointee.pingAcknowledged }
+    public var shutdownWasRead: Bool { state.pointee.shutdownWasRead }
+
+    /// PINGs of the peer so far, answers to ours not among them.
+    public var pingsReceived: UInt64 { state.pointee.pingsReceived }
+
+    /// HEADERS and DATA frames sent so far.
+    public var contentFramesSent: UInt64 { state.pointee.contentFramesSent }
 
     /// Streams that are open now.
     public var openStreamCount: Int { state.pointee.openStreamCount }
@@ -182,6 +195,14 @@ public final class Session {
         while let current = stream {
             stream = current.pointee.next
             body(current)
+        }
+    }
+
+    private func submitPing(_ purpose: PingPurpose) {
+        guard let session = state.pointee.session else { return }
+        withUnsafeBytes(of: purpose.rawValue.bigEndian) {
+            _ = nghttp2_submit_ping(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
     }
 

@@ -1,5 +1,13 @@
 internal import CNghttp2
 
+/// Why a PING was sent, told apart by the eight bytes that the peer sends back: its text in ASCII.
+enum PingPurpose: UInt64 {
+    /// "shutdown": its answer says that the GOAWAY before it was read.
+    case shutdown = 0x7368_7574_646F_776E
+    /// "liveness"
+    case liveness = 0x6C69_7665_6E65_7373
+}
+
 /// What nghttp2's callbacks reach through their user pointer.
 struct SessionState {
     /// nil once the session is closed.
@@ -17,10 +25,12 @@ struct SessionState {
     var unsentAnswers = 0
     var resetsAfterResponse = 0
     var bodyBytesSent = 0
+    var pingsReceived: UInt64 = 0
+    var contentFramesSent: UInt64 = 0
 
     var isEstablished = false
     var isInsideHeaders = false
-    var pingAcknowledged = false
+    var shutdownWasRead = false
     var refusesNewStreams = false
     var isTerminated = false
 
@@ -74,9 +84,15 @@ struct SessionState {
         if !noProgressFrames.spend() { terminate() }
     }
 
-    mutating func terminate() {
+    mutating func terminate(debugData: StaticString = "") {
         guard !isTerminated, let session else { return }
         isTerminated = true
+        if debugData.utf8CodeUnitCount > 0 {
+            // nghttp2's own last GOAWAY, which follows, carries no debug data.
+            nghttp2_submit_goaway(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
+                NGHTTP2_ENHANCE_YOUR_CALM.rawValue, debugData.utf8Start, debugData.utf8CodeUnitCount)
+        }
         nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
     }
 }
