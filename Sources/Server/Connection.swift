@@ -72,7 +72,7 @@ final class Connection: TCPConnectionHandler {
     var openCallCount: Int { rpc.openCallCount }
 
     func close() {
-        if life.isClosed { return }
+        guard life.phase != .closed else { return }
         life.closed()
         rpc.close()
         tcp.close()

@@ -81,7 +81,7 @@ struct ConnectionLife {
         case lingered = "the peer had time to close"
     }
 
-    private enum Phase: Equatable {
+    enum Phase: Equatable {
         case open
         case announced(until: UInt64)
         case refusing
@@ -92,7 +92,7 @@ struct ConnectionLife {
     private let settings: Settings
     private let acceptedAt: UInt64
     private let age: UInt64
-    private var phase = Phase.open
+    private(set) var phase = Phase.open
     private var pings = PingStrikes()
 
     private var headersSince: UInt64?
@@ -104,19 +104,22 @@ struct ConnectionLife {
     private var pingSentAt: UInt64?
     private var cutOffAt = UInt64.max
 
-    /// The life of a connection that begins now; `random` draws its age.
-    init(_ settings: Settings, acceptedAt: UInt64, using random: inout some RandomNumberGenerator) {
+    /// The life of a connection that begins now.
+    ///
+    /// - Parameter jitter: Where in its range the connection's largest age is: -1 the shortest, 1 the longest.
+    init(_ settings: Settings, acceptedAt: UInt64, jitter: Double) {
         self.settings = settings
         self.acceptedAt = acceptedAt
-        age = Self.jittered(settings.age, using: &random)
+        age = Self.age(settings.age, jitter: jitter)
         lastCallAt = acceptedAt
         sendProgressAt = acceptedAt
         lastReceivedAt = acceptedAt
     }
 
-    private static func jittered(_ age: UInt64, using random: inout some RandomNumberGenerator) -> UInt64 {
+    /// `age` made up to 10 % shorter or longer.
+    private static func age(_ age: UInt64, jitter: Double) -> UInt64 {
         guard age < .max else { return .max }
-        return UInt64(exactly: (Double(age) * .random(in: 0.9...1.1, using: &random)).rounded()) ?? .max
+        return UInt64(exactly: (Double(age) * (1 + 0.1 * jitter)).rounded()) ?? .max
     }
 
     // MARK: Events
@@ -128,8 +131,6 @@ struct ConnectionLife {
         case .lingering, .closed: false
         }
     }
-
-    var isClosed: Bool { phase == .closed }
 
     /// Whether the answer to the PING of the announcement is waited for.
     var isAnnounced: Bool { if case .announced = phase { true } else { false } }

@@ -29,7 +29,6 @@ final class LoopWorker: @unchecked Sendable {
     private var dispatcher: Dispatcher?
     private var connections: [Connection] = []
     private let lifeSettings: ConnectionLife.Settings
-    private var random = SystemRandomNumberGenerator()
     private var phase = Phase.serving
     private var sweepTimer: LoopTimer?
     private var judgementTimer: LoopTimer?
@@ -119,7 +118,7 @@ final class LoopWorker: @unchecked Sendable {
         }
         dispatcher.counters.connectionsAccepted &+= 1
         do throws(HTTP2Error) {
-            let life = ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), using: &random)
+            let life = ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), jitter: .random(in: -1...1))
             let connection = try Connection(
                 tcp, worker: self, dispatcher: dispatcher, index: connections.count, life: life)
             connections.append(connection)

@@ -28,7 +28,7 @@ public struct ServerConfiguration: Sendable {
     public var lameDuckDelay = Duration.zero
     /// How long a peer that was told that its connection ends may take to say that it has read it: calls that it sends
     /// until then are taken. Longer than a round trip to anywhere; a peer that answers waits for one round trip only.
-    public var announceTimeout = Duration.seconds(2)
+    public var announceTimeout = Duration.seconds(1)
     /// How long a connection on which all is said waits for its peer to close it: closed first by us, it could lose
     /// the last answers on their way.
     public var lingerTimeout = Duration.seconds(1)
