@@ -13,7 +13,8 @@ struct Serve: ParsableCommand {
             Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2 without TLS, and follows the store: a
             version that is published or activated is checked and taken up within a second, or at SIGHUP.
 
-            SIGTERM and SIGINT drain: no accepted call is lost. SIGUSR1 logs the counts of calls. The first line on the
+            SIGTERM and SIGINT drain: health says NOT_SERVING, peers are told, and no accepted call is lost; a second one
+            ends at once. SIGUSR1 logs the counts of calls. The first line on the
             standard output says where the server listens; the log goes to the standard error output.
             """)
 
@@ -29,20 +30,17 @@ struct Serve: ParsableCommand {
     @Option(help: "Event loops, each a thread; one for each core where not given.")
     var loops: Int?
 
-    @Option(help: "Seconds that calls under way have to end after SIGTERM.")
-    var drainTimeout = 30
+    @OptionGroup(title: "Life of connections")
+    var life: ConnectionLifeArguments
 
     func validate() throws {
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
-        guard (0...86_400).contains(drainTimeout) else {
-            throw ValidationError("--drain-timeout must be between 0 and 86400 seconds")
-        }
     }
 
     func run() throws {
         var configuration = ServerConfiguration(address: try ListenAddress(listen, flag: "--listen"))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
-        configuration.drainTimeout = .seconds(drainTimeout)
+        life.apply(to: &configuration)
         let logger = Logger(label: "fletch", factory: { StreamLogHandler.standardError(label: $0) })
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)

@@ -8,7 +8,7 @@ import Server
 import Testing
 import Wire
 
-private func echoMethods() -> [UnaryMethod] {
+@Sendable func echoMethods() -> [UnaryMethod] {
     [
         UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in
             guard let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)
@@ -22,12 +22,14 @@ private func echoMethods() -> [UnaryMethod] {
 }
 
 /// A server on a free port that ends with the test.
-private final class Running {
+final class Running {
     let server: Server
     let address: ListenAddress
 
     init(
-        host: String = "127.0.0.1", _ configure: (inout ServerConfiguration) -> Void = { _ in }
+        host: String = "127.0.0.1",
+        _ configure: (inout ServerConfiguration) -> Void = { _ in },
+        methods: @escaping @Sendable () -> [UnaryMethod] = echoMethods
     ) throws {
         var configuration = ServerConfiguration(address: try ListenAddress("\(host):0"))
         configuration.handlesSignals = false
@@ -35,7 +37,7 @@ private final class Running {
         configure(&configuration)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        server = Server(configuration, logger: logger) { _ in echoMethods() }
+        server = Server(configuration, logger: logger) { _ in methods() }
         address = try server.start()
     }
 
@@ -51,7 +53,7 @@ private final class Running {
     }
 }
 
-private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
+let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 
 @Suite struct ServerTests {
     @Test(arguments: ["127.0.0.1", "[::1]", "0.0.0.0"]) func answersOverTheNetwork(_ host: String) throws {
@@ -329,7 +331,7 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 }
 
 /// Calls without pause until the second GOAWAY; how many calls up to its last stream were not answered with OK.
-private func callUntilGoAway(_ peer: SocketPeer) -> Int {
+func callUntilGoAway(_ peer: SocketPeer) -> Int {
     var stream: UInt32 = 1
     var isAcknowledged = false
     while peer.reader.goAways.count < 2 {
@@ -348,7 +350,7 @@ private func callUntilGoAway(_ peer: SocketPeer) -> Int {
 }
 
 /// Waits up to ten seconds.
-private func eventually(_ condition: () -> Bool, location: SourceLocation = #_sourceLocation) {
+func eventually(_ condition: () -> Bool, location: SourceLocation = #_sourceLocation) {
     for _ in 0..<200 {
         if condition() { return }
         usleep(50_000)
@@ -357,7 +359,7 @@ private func eventually(_ condition: () -> Bool, location: SourceLocation = #_so
 }
 
 /// Numbers from several threads.
-private final class SharedList: Sendable {
+final class SharedList: Sendable {
     private let state = Locked<(values: [Int], isFinished: Bool)>(([], false))
 
     var values: [Int] { state.withLock { $0.values } }
