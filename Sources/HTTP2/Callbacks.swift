@@ -179,6 +179,11 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
         if code != NGHTTP2_NO_ERROR.rawValue, code != NGHTTP2_CANCEL.rawValue, !state.pointee.ownResets.spend() {
             state.pointee.terminate()
         }
+    case NGHTTP2_GOAWAY.rawValue:
+        // Not that of an announcement before it.
+        if state.pointee.isTerminated, frame!.pointee.goaway.error_code != NGHTTP2_NO_ERROR.rawValue {
+            state.pointee.terminationWasSent = true
+        }
     default: break
     }
     return 0

@@ -52,7 +52,9 @@ public final class Session {
     ///
     /// - Throws: Where the connection must be closed at once. Whatever ``fill(_:)`` still gives may be sent before.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
-        guard let session = state.pointee.session, let start = bytes.baseAddress else { return }
+        guard let session = state.pointee.session, !state.pointee.isTerminated, let start = bytes.baseAddress else {
+            return
+        }
         let consumed = nghttp2_session_mem_recv(session, start.assumingMemoryBound(to: UInt8.self), bytes.count)
         if consumed < 0 { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
     }
@@ -150,7 +152,14 @@ public final class Session {
 
     /// Ends the connection at once because its peer asks for too much: GOAWAY with ENHANCE_YOUR_CALM and `debugData`,
     /// which says to people, and to gRPC clients, what was too much. The session is finished once that is sent.
-    public func terminate(debugData: StaticString) { state.pointee.terminate(debugData: debugData) }
+    public func terminate(debugData: StaticString) {
+        guard let session = state.pointee.session, !state.pointee.isTerminated else { return }
+        state.pointee.isTerminated = true
+        // nghttp2's own termination carries no debug data, and a GOAWAY of its after ours would hide ours.
+        nghttp2_submit_goaway(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
+            NGHTTP2_ENHANCE_YOUR_CALM.rawValue, debugData.utf8Start, debugData.utf8CodeUnitCount)
+    }
 
     /// Lets time refill what the peer may spend on frames that bring nothing forward.
     public func earnAllowance(seconds: Int) {
@@ -161,7 +170,7 @@ public final class Session {
 
     /// Nothing is left to read or to send; the connection can be closed.
     public var isFinished: Bool {
-        guard let session = state.pointee.session else { return true }
+        guard let session = state.pointee.session, !state.pointee.terminationWasSent else { return true }
         return nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 

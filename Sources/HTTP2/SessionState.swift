@@ -33,6 +33,8 @@ struct SessionState {
     var shutdownWasRead = false
     var refusesNewStreams = false
     var isTerminated = false
+    /// Whether the GOAWAY of the termination is in the output.
+    var terminationWasSent = false
 
     // The limits that every frame or field is held against, beside the counts.
     let maxHeaderListBytes: Int
@@ -84,15 +86,9 @@ struct SessionState {
         if !noProgressFrames.spend() { terminate() }
     }
 
-    mutating func terminate(debugData: StaticString = "") {
+    mutating func terminate() {
         guard !isTerminated, let session else { return }
         isTerminated = true
-        if debugData.utf8CodeUnitCount > 0 {
-            // nghttp2's own last GOAWAY, which follows, carries no debug data.
-            nghttp2_submit_goaway(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
-                NGHTTP2_ENHANCE_YOUR_CALM.rawValue, debugData.utf8Start, debugData.utf8CodeUnitCount)
-        }
         nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
     }
 }

@@ -30,7 +30,7 @@ struct Serve: ParsableCommand {
     @Option(help: "Event loops, each a thread; one for each core where not given.")
     var loops: Int?
 
-    @OptionGroup(title: "Life of connections")
+    @OptionGroup
     var life: ConnectionLifeArguments
 
     func validate() throws {

@@ -39,9 +39,9 @@ import Testing
         #expect(peer.call(1, "/test.Echo/Echo", [1])?.status == 0)
         for _ in 0..<4 { peer.send(pingFrame) }
         #expect(peer.waitForClose())
-        #expect(peer.reader.goAways.first?.code == 11)
+        #expect(peer.reader.goAways.map(\.code) == [11])
         #expect(peer.reader.goAways.first?.debugData == "too_many_pings")
-        #expect(peer.reader.goAways.allSatisfy { $0.lastStream == 1 })
+        #expect(peer.reader.goAways.first?.lastStream == 1)
     }
 
     @Test func forgivesPingsBetweenAnswers() throws {

@@ -334,6 +334,8 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 func callUntilGoAway(_ peer: SocketPeer) -> Int {
     var stream: UInt32 = 1
     var isAcknowledged = false
+    // Room for the answers of any number of calls.
+    peer.send(frame(.windowUpdate, bigEndian(1 << 30)))
     while peer.reader.goAways.count < 2 {
         guard peer.send(unaryCall(stream: stream, "/test.Echo/Echo", [1])) else { break }
         let isHere = peer.read { $0.responses[stream]?.ended == true || $0.goAways.count == 2 }
