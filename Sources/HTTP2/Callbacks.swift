@@ -106,11 +106,20 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
             state.pointee.spendNoProgressFrame()
         }
     case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
-    case NGHTTP2_PING.rawValue:
-        if UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 { state.pointee.pingAcknowledged = true }
+    case NGHTTP2_PING.rawValue: receivedPing(state, header, frame)
     default: break
     }
     return 0
+}
+
+private func receivedPing(_ state: State, _ header: nghttp2_frame_hd, _ frame: UnsafePointer<nghttp2_frame>?) {
+    guard UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 else {
+        state.pointee.pingsReceived &+= 1
+        return
+    }
+    let ping = UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_ping.self)
+    let payload = UInt64(bigEndian: withUnsafeBytes(of: ping.pointee.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
+    if payload == PingPurpose.shutdown.rawValue { state.pointee.shutdownWasRead = true }
 }
 
 private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
@@ -157,8 +166,9 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     let state = state(user)
     let header = header(frame).pointee
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
-        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
+    case NGHTTP2_HEADERS.rawValue:
+        state.pointee.contentFramesSent &+= 1
+        guard state.pointee.resetsAfterResponse > 0, UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
             let stream = state.pointee.stream(header.stream_id), stream.pointee.resetsAfterResponse
         else { break }
         stream.pointee.resetsAfterResponse = false
@@ -171,6 +181,11 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
         let code = frame!.pointee.rst_stream.error_code
         if code != NGHTTP2_NO_ERROR.rawValue, code != NGHTTP2_CANCEL.rawValue, !state.pointee.ownResets.spend() {
             state.pointee.terminate()
+        }
+    case NGHTTP2_GOAWAY.rawValue:
+        // Not that of an announcement before it.
+        if state.pointee.isTerminated, frame!.pointee.goaway.error_code != NGHTTP2_NO_ERROR.rawValue {
+            state.pointee.terminationWasSent = true
         }
     default: break
     }
@@ -217,6 +232,7 @@ private func sendBody(
         if stream.pointee.isBodyOpen {
             state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(sentBodyOn: stream) }
         }
+        state.pointee.contentFramesSent &+= 1
         return 0
     }
 }
