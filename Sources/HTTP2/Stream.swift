@@ -8,6 +8,11 @@ public struct Stream {
     public internal(set) var id: Int32 = 0
     /// Whether the peer has sent END_STREAM.
     public internal(set) var requestEnded = false
+    /// Whether END_STREAM or RST_STREAM has arrived, though nghttp2 may not have read it yet.
+    var peerIsDone = false
+    var check = MessageCheck()
+    /// Whether the request is malformed, and the stream about to be reset for it.
+    var isMalformed = false
     /// Whether the header list went beyond `Limits.maxHeaderListBytes`; its fields are then incomplete.
     public internal(set) var headersTooLarge = false
 
@@ -35,6 +40,9 @@ public struct Stream {
     mutating func prepare(id: Int32) {
         self.id = id
         requestEnded = false
+        peerIsDone = false
+        check = MessageCheck()
+        isMalformed = false
         headersTooLarge = false
         log.clear()
         headerListBytes = 0
