@@ -86,7 +86,7 @@ struct MessageCheck {
 @inline(__always)
 private func isConnectionSpecific(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
     switch name.count {
-    case 2: name.equals("te") && !value.equalsIgnoringCase("trailers")
+    case 2: name.equals("te") && !value.equals("trailers") && !value.equalsIgnoringCase("trailers")
     case 7: name.equals("upgrade")
     case 10: name.equals("connection") || name.equals("keep-alive")
     case 16: name.equals("proxy-connection")
@@ -97,65 +97,57 @@ private func isConnectionSpecific(_ name: UnsafeRawBufferPointer, _ value: Unsaf
 
 /// Which bytes the parts of a field may have (RFC 9110, 5.6.2 and 5.5; RFC 3986, 3.1 and 3.2; RFC 9113, 8.2.1).
 enum FieldSyntax {
-    /// One bit for each of the ASCII characters.
-    private struct ASCIISet {
-        private let low: UInt64
-        private let high: UInt64
+    private static let lowerCase: StaticString = "abcdefghijklmnopqrstuvwxyz"
+    private static let upperCase: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    private static let digits: StaticString = "0123456789"
 
-        init(_ characters: StaticString) {
-            var low: UInt64 = 0
-            var high: UInt64 = 0
-            for index in 0..<characters.utf8CodeUnitCount {
-                let byte = characters.utf8Start[index]
-                if byte < 64 { low |= 1 << UInt64(byte) } else { high |= 1 << UInt64(byte & 63) }
-            }
-            self.low = low
-            self.high = high
-        }
+    // The kinds of byte, a bit each.
+    private static let name: UInt8 = 1
+    private static let token: UInt8 = 2
+    private static let scheme: UInt8 = 4
+    private static let authority: UInt8 = 8
 
-        @inline(__always)
-        func contains(_ byte: UInt8) -> Bool {
-            byte < 128 && (byte < 64 ? low : high) &>> UInt64(byte & 63) & 1 != 0
+    /// Of which kinds each byte is; never written after it was made, nor released.
+    nonisolated(unsafe) private static let kinds: UnsafePointer<UInt8> = {
+        let table = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
+        table.initialize(repeating: 0, count: 256)
+        func add(_ characters: StaticString, _ kinds: UInt8) {
+            for index in 0..<characters.utf8CodeUnitCount { table[Int(characters.utf8Start[index])] |= kinds }
         }
+        add(lowerCase, name | token | scheme | authority)
+        add(digits, name | token | scheme | authority)
+        add(upperCase, token | scheme | authority)
+        add("!#$%&'*+-.^_`|~", name | token)
+        add("+-.", scheme)
+        add("-._~!$&'()*+,;=:[]@%", authority)
+        return UnsafePointer(table)
+    }()
 
-        @inline(__always)
-        func containsAll(_ bytes: UnsafeRawBufferPointer) -> Bool {
-            for byte in bytes where !contains(byte) { return false }
-            return true
-        }
+    @inline(__always)
+    private static func areAll(_ kind: UInt8, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        let kinds = kinds
+        for byte in bytes where kinds[Int(byte)] & kind == 0 { return false }
+        return true
     }
-
-    private static let nameCharacters = ASCIISet("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
-    private static let tokenCharacters = ASCIISet(
-        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    private static let schemeCharacters = ASCIISet(
-        "+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    private static let authorityCharacters = ASCIISet(
-        "-._~!$&'()*+,;=:[]@%0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
     /// A field's name: a token in lower case.
     @inline(__always)
-    static func isName(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        !bytes.isEmpty && nameCharacters.containsAll(bytes)
-    }
+    static func isName(_ bytes: UnsafeRawBufferPointer) -> Bool { !bytes.isEmpty && areAll(name, bytes) }
 
-    static func isToken(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        !bytes.isEmpty && tokenCharacters.containsAll(bytes)
-    }
+    static func isToken(_ bytes: UnsafeRawBufferPointer) -> Bool { !bytes.isEmpty && areAll(token, bytes) }
 
+    /// A scheme: a letter first.
     static func isScheme(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let first = bytes.first, (first | 0x20) >= UInt8(ascii: "a"), (first | 0x20) <= UInt8(ascii: "z") else {
+        guard let first = bytes.first, (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first | 0x20) else {
             return false
         }
-        return schemeCharacters.containsAll(bytes)
+        return areAll(scheme, bytes)
     }
 
-    static func isAuthority(_ bytes: UnsafeRawBufferPointer) -> Bool { authorityCharacters.containsAll(bytes) }
+    static func isAuthority(_ bytes: UnsafeRawBufferPointer) -> Bool { areAll(authority, bytes) }
 
     /// A path has no bytes that an URI has not, and at least one.
-    static func isPath(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        !bytes.isEmpty && bytes.allAreAbove(0x20)
-    }
+    static func isPath(_ bytes: UnsafeRawBufferPointer) -> Bool { !bytes.isEmpty && bytes.allAreAbove(0x20) }
 
     /// A field's value: no control characters but tabs.
     @inline(__always)

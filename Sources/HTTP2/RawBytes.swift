@@ -27,7 +27,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// Whether the bytes are exactly those of `text`.
-    @inlinable
+    @inlinable @inline(__always)
     package func equals(_ text: StaticString) -> Bool {
         count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
     }
@@ -46,7 +46,7 @@ extension UnsafeRawBufferPointer {
     /// Without the spaces and tabs around it.
     @inline(__always)
     var withoutSurroundingSpace: UnsafeRawBufferPointer {
-        guard let first, let last, isBlank(first) || isBlank(last) else { return self }
+        guard !isEmpty, self[0] <= UInt8(ascii: " ") || self[count &- 1] <= UInt8(ascii: " ") else { return self }
         var part = self[...]
         while let first = part.first, isBlank(first) { part = part.dropFirst() }
         while let last = part.last, isBlank(last) { part = part.dropLast() }
