@@ -111,7 +111,7 @@ let package = Package(
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
         tests("LinearAlgebra"),
-        tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
+        tests("RPC", ["HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -143,6 +143,6 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
-    fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

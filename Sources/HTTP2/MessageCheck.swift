@@ -42,7 +42,9 @@ struct MessageCheck {
 
     /// Whether the head, now complete, is that of a request.
     var isRequest: Bool {
-        if seen.contains(.connect) { return seen.isSuperset(of: .authority) && seen.isDisjoint(with: [.scheme, .path]) }
+        if seen.contains(.connect) {
+            return seen.isSuperset(of: .authority) && seen.isDisjoint(with: [.scheme, .path])
+        }
         return seen.isSuperset(of: [.method, .scheme, .path]) && !seen.isDisjoint(with: [.authority, .host])
     }
 

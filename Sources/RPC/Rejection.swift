@@ -1,3 +1,5 @@
+internal import HTTP2
+
 /// Why the server answers a call without its handler. Each case decides status, HTTP status and words in one place.
 enum Rejection: Error, Hashable {
     case notGRPC
@@ -17,6 +19,7 @@ enum Rejection: Error, Hashable {
     case noMessage
     case moreThanOneMessage
     case overloaded
+    case tooManyHandlers
     case responseMissing
     case responseTooLarge
 
@@ -24,7 +27,7 @@ enum Rejection: Error, Hashable {
         switch self {
         case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
         case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
-        case .headersTooLarge, .messageTooLarge, .overloaded, .responseTooLarge: .resourceExhausted
+        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .responseTooLarge: .resourceExhausted
         case .notGRPC, .methodNotAllowed, .malformedTimeout, .malformedBinaryMetadata, .compressedWithoutEncoding,
             .invalidPrefix, .truncatedMessage, .responseMissing:
             .internal
@@ -42,11 +45,12 @@ enum Rejection: Error, Hashable {
     }
 
     /// A field beyond the status that tells the caller what would be accepted, or when.
-    var extraField: (name: String, value: String)? {
+    var extraField: FieldBlock.Field? {
         switch self {
-        case .methodNotAllowed: ("allow", "POST")
-        case .unknownEncoding: ("grpc-accept-encoding", "identity")
-        case .overloaded: ("grpc-retry-pushback-ms", "1000")  // a loop answers hundreds of thousands of calls in it
+        case .methodNotAllowed: .init("allow", "POST")
+        case .unknownEncoding: .init("grpc-accept-encoding", "identity")
+        // A loop answers hundreds of thousands of calls in this time.
+        case .overloaded, .tooManyHandlers: .init("grpc-retry-pushback-ms", "1000")
         default: nil
         }
     }
@@ -79,6 +83,7 @@ enum Rejection: Error, Hashable {
         case .noMessage: "the request holds no message; this method takes exactly one"
         case .moreThanOneMessage: "the request holds more than one message; this method takes exactly one"
         case .overloaded: "the server has too many bytes in flight; try again later"
+        case .tooManyHandlers: "the server works on too many calls; try again later"
         case .responseMissing: "the handler returned without a response"
         case .responseTooLarge: "the response does not fit the server's bytes in flight; ask for less"
         }

@@ -10,8 +10,10 @@ public struct UnaryCallStorage {
     public var response: UnsafeMutableRawBufferPointer?
 
     var metadata = Metadata(fields: HeaderFields.empty)
-    var initialMetadata: [(name: String, value: String)] = []
-    var trailingMetadata: [(name: String, value: String)] = []
+    var initialMetadata: [MetadataField] = []
+    var trailingMetadata: [MetadataField] = []
+    /// What answers the call instead, as a task, where the handler said so.
+    var later: (@Sendable (AsyncCall) async throws -> Void)?
 
     public init(clock: @escaping () -> UInt64) { self.clock = clock }
 }

@@ -20,6 +20,7 @@ final class Connection: TCPConnectionHandler {
     private var phase = Phase.open
     private var isDraining = false
     private var isPaused = false
+    private var hasOutput = false
 
     private let acceptedAt: UInt64
     private var headersSince: UInt64?
@@ -39,6 +40,7 @@ final class Connection: TCPConnectionHandler {
     }
 
     func start() {
+        rpc.onOutput = { [unowned self] in noteOutput() }
         tcp.start(self)
         flush()
     }
@@ -137,6 +139,20 @@ final class Connection: TCPConnectionHandler {
     }
 
     // MARK: Output
+
+    /// A task of one of the connection's calls has something to send: it leaves after the turn of tasks.
+    private func noteOutput() {
+        guard !hasOutput else { return }
+        hasOutput = true
+        worker.noteOutput(self)
+    }
+
+    /// Sends what tasks wrote.
+    func flushOutput() {
+        hasOutput = false
+        flush()
+        if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
+    }
 
     /// Sends what gRPC wants sent. While the socket takes no more, nothing is read either: a peer that does not read
     /// cannot make us keep answers for it.

@@ -26,6 +26,8 @@ final class LoopWorker: @unchecked Sendable {
     private var listener: TCPListener?
     private var dispatcher: Dispatcher?
     private var connections: [Connection] = []
+    /// Connections that tasks have given something to send since the last turn.
+    private var withOutput: [Connection] = []
     private var sweepTimer: LoopTimer?
     private var expiryTimer: LoopTimer?
     private var drainTimer: LoopTimer?
@@ -33,6 +35,8 @@ final class LoopWorker: @unchecked Sendable {
     private var signals: [LoopSignal] = []
     private var drainingSince: UInt64?
     private var cutOffCalls = 0
+    private var isCutOff = false
+    private var isFinished = false
 
     init(
         index: Int, socket: ListeningSocket, configuration: ServerConfiguration, logger: Logger, server: Server
@@ -62,7 +66,7 @@ final class LoopWorker: @unchecked Sendable {
     /// Ends a worker that never ran.
     func abandon() {
         listener?.close()
-        loop.proxy.close()
+        loop.close()
         loop.run()
     }
 
@@ -78,10 +82,11 @@ final class LoopWorker: @unchecked Sendable {
     /// Serves until the worker has drained. On the worker's own thread.
     ///
     /// - Returns: How many calls were cut off at the end.
-    func run(methods: [UnaryMethod]) -> Int {
+    func run(methods: [Method]) -> Int {
         dispatcher = Dispatcher(
             methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
-            clock: EventLoop.now)
+            executor: loop.executor, clock: EventLoop.now)
+        loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
@@ -128,12 +133,23 @@ final class LoopWorker: @unchecked Sendable {
             last.index = connection.index
             connections[connection.index] = last
         }
-        if drainingSince != nil, connections.isEmpty { finish() }
+        finishIfDone()
     }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {
         for connection in connections { body(connection) }
+    }
+
+    /// Remembers a connection that a task has given something to send.
+    func noteOutput(_ connection: Connection) { withOutput.append(connection) }
+
+    /// After a turn of tasks: what they wrote leaves in one write for each connection.
+    private func finishTurn() {
+        let connections = withOutput
+        withOutput.removeAll(keepingCapacity: true)
+        for connection in connections { connection.flushOutput() }
+        finishIfDone()
     }
 
     // MARK: Time
@@ -171,20 +187,30 @@ final class LoopWorker: @unchecked Sendable {
         drainingSince = EventLoop.now()
         drainTimer?.start(after: configuration.drainTimeout.milliseconds)
         forEachConnection { $0.beginDrain() }
-        if connections.isEmpty { finish() }
+        finishIfDone()
     }
 
     private func cutOff() {
         cutOffCalls += connections.reduce(0) { $0 + $1.openCallCount }
+        isCutOff = true
         forEachConnection { $0.close() }
+        finishIfDone()
+    }
+
+    /// Ends the loop once nothing is left to do on it. Handlers whose callers are gone were cancelled and have until
+    /// the drain's end to notice.
+    private func finishIfDone() {
+        guard drainingSince != nil, !isFinished, connections.isEmpty else { return }
+        if isCutOff || dispatcher?.runningHandlers ?? 0 == 0 { finish() }
     }
 
     private func finish() {
+        isFinished = true
         sweepTimer?.close()
         expiryTimer?.close()
         drainTimer?.close()
         for signal in signals { signal.close() }
         signals = []
-        loop.proxy.close()
+        loop.close()
     }
 }

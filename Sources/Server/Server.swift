@@ -16,7 +16,7 @@ public final class Server: Sendable {
 
     private let configuration: ServerConfiguration
     private let logger: Logger
-    private let makeMethods: @Sendable (Int) -> [UnaryMethod]
+    private let makeMethods: @Sendable (Int) -> [Method]
     private let health = HealthRegistry()
     private let state = Locked(State())
 
@@ -25,7 +25,7 @@ public final class Server: Sendable {
     /// - Parameter makeMethods: Makes the methods of one loop, called once for each on that loop's thread with its
     ///   number from 0. What the methods capture is then used by that thread alone.
     public init(
-        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [UnaryMethod]
+        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [Method]
     ) {
         self.configuration = configuration
         self.logger = logger

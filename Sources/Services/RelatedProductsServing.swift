@@ -56,8 +56,8 @@ public final class RelatedProductsServing: Sendable {
     }
 
     /// The methods of one loop. On that loop's thread.
-    public func methods(loop index: Int) -> [UnaryMethod] {
-        let handler = RelatedProductsHandler(table: state.withLock { $0.table })
+    public func methods(loop index: Int, longScan: Int = RelatedProductsHandler.longScan) -> [Method] {
+        let handler = RelatedProductsHandler(table: state.withLock { $0.table }, longScan: longScan)
         slots[index].handler = handler
         return RelatedProducts.methods(handler)
     }

@@ -70,10 +70,12 @@ private struct ByValue: QQuirkyValueService {
 
 /// Calls methods as a server does.
 private struct LocalChannel: ClientChannel {
-    let methods: [UnaryMethod]
+    let methods: [Method]
 
     func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
-        guard let method = methods.first(where: { $0.path == path }) else { throw RPCError(.unimplemented, path) }
+        guard let method = methods.first(where: { $0.path == path }), case .inline(let handler) = method.handler else {
+            throw RPCError(.unimplemented, path)
+        }
         let arena = Arena()
         defer { arena.destroy() }
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
@@ -83,7 +85,7 @@ private struct LocalChannel: ClientChannel {
             storage.deallocate()
         }
         return try request.withUnsafeBufferPointer { (request) throws(RPCError) in
-            try method.invoke(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
+            try handler(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
             guard let response = storage.pointee.response else { throw RPCError(.internal, "no response") }
             // The gap for the length prefix is writable.
             (response.baseAddress! - 5).initializeMemory(as: UInt8.self, repeating: 0, count: 5)

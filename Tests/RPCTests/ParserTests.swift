@@ -50,7 +50,7 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         // Many paths of all lengths: collisions and short hashes included.
         let paths = (0..<300).map { "/" + String(repeating: "s", count: $0 % 23) + "/\($0)" }
         let table = MethodTable(
-            paths.map { UnaryMethod(path: $0) { _ throws(RPCError) in } }, defaultMaxRequestBytes: 1)
+            paths.map { Method(path: $0) { _ throws(RPCError) in } }, defaultMaxRequestBytes: 1)
         for (index, path) in paths.enumerated() {
             #expect(bytes(path) { table.lookUp($0) } == index)
             #expect(bytes(path + "x") { table.lookUp($0) } == nil)

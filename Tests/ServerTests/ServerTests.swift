@@ -8,9 +8,9 @@ import Server
 import Testing
 import Wire
 
-private func echoMethods() -> [UnaryMethod] {
+private func echoMethods() -> [Method] {
     [
-        UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in
+        Method(path: "/test.Echo/Echo") { call throws(RPCError) in
             guard let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)
             else { throw RPCError(.resourceExhausted, "too large") }
             let body = UnsafeMutableRawBufferPointer(

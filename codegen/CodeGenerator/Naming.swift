@@ -105,7 +105,7 @@ enum Naming {
         "Enumeration", "FieldDefinition", "Float", "Hashable", "Indirect", "Int32", "Int64", "Message",
         "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Protocol",
         "RPC", "RPCError", "RepeatedView", "Sendable", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
-        "UInt8", "UnaryCall", "UnaryMethod", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer",
+        "UInt8", "UnaryCall", "Method", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer",
         "ValueAppender", "View", "Wire", "WireBytes",
     ]
 }

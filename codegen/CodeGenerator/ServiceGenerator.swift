@@ -41,12 +41,12 @@ struct ServiceGenerator {
         printer.document("The service's methods as a server dispatches them, carried out by `service`.")
         printer.block(
             "\(attributes) static func methods(_ service: some \(model.swiftName)Service, "
-                + "limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {"
+                + "limits: DecodeLimits = DecodeLimits()) -> [Method] {"
         ) { printer in
             printer.block("[", closing: "]") { printer in
                 for method in model.methods {
                     printer.block(
-                        "UnaryMethod(path: Path.\(method.swiftName)) { (call) throws(RPCError) in", closing: "},"
+                        "Method(path: Path.\(method.swiftName)) { (call) throws(RPCError) in", closing: "},"
                     ) {
                         printer in
                         printer.print("let request = try call.decode(\(method.input).View.self, limits: limits)")
@@ -61,7 +61,7 @@ struct ServiceGenerator {
         printer.document("The same for a service over plain values.")
         printer.block(
             "\(access) static func methods(_ service: some \(model.swiftName)ValueService, "
-                + "limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {"
+                + "limits: DecodeLimits = DecodeLimits()) -> [Method] {"
         ) { printer in
             printer.print("methods(\(model.swiftName)ValueAdapter(service: service), limits: limits)")
         }

@@ -18,15 +18,15 @@ public enum QQuirky {
     }
 
     /// The service's methods as a server dispatches them, carried out by `service`.
-    @inlinable public static func methods(_ service: some QQuirkyService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    @inlinable public static func methods(_ service: some QQuirkyService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         [
-            UnaryMethod(path: Path.echo) { (call) throws(RPCError) in
+            Method(path: Path.echo) { (call) throws(RPCError) in
                 let request = try call.decode(QScalars.View.self, limits: limits)
                 let response = QScalars.Builder(in: call.arena)
                 try service.echo(request, response, call)
                 try call.respond(response)
             },
-            UnaryMethod(path: Path.getByID) { (call) throws(RPCError) in
+            Method(path: Path.getByID) { (call) throws(RPCError) in
                 let request = try call.decode(QNames.View.self, limits: limits)
                 let response = QNested.Inner.Builder(in: call.arena)
                 try service.getByID(request, response, call)
@@ -36,7 +36,7 @@ public enum QQuirky {
     }
 
     /// The same for a service over plain values.
-    public static func methods(_ service: some QQuirkyValueService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    public static func methods(_ service: some QQuirkyValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         methods(QQuirkyValueAdapter(service: service), limits: limits)
     }
 }

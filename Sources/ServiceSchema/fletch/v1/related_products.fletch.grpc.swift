@@ -20,15 +20,15 @@ public enum RelatedProducts {
     }
 
     /// The service's methods as a server dispatches them, carried out by `service`.
-    @inlinable public static func methods(_ service: some RelatedProductsService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    @inlinable public static func methods(_ service: some RelatedProductsService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         [
-            UnaryMethod(path: Path.related) { (call) throws(RPCError) in
+            Method(path: Path.related) { (call) throws(RPCError) in
                 let request = try call.decode(RelatedRequest.View.self, limits: limits)
                 let response = RelatedResponse.Builder(in: call.arena)
                 try service.related(request, response, call)
                 try call.respond(response)
             },
-            UnaryMethod(path: Path.relatedBatch) { (call) throws(RPCError) in
+            Method(path: Path.relatedBatch) { (call) throws(RPCError) in
                 let request = try call.decode(RelatedBatchRequest.View.self, limits: limits)
                 let response = RelatedBatchResponse.Builder(in: call.arena)
                 try service.relatedBatch(request, response, call)
@@ -38,7 +38,7 @@ public enum RelatedProducts {
     }
 
     /// The same for a service over plain values.
-    public static func methods(_ service: some RelatedProductsValueService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    public static func methods(_ service: some RelatedProductsValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         methods(RelatedProductsValueAdapter(service: service), limits: limits)
     }
 }

@@ -17,9 +17,9 @@ public enum Health {
     }
 
     /// The service's methods as a server dispatches them, carried out by `service`.
-    @inlinable public static func methods(_ service: some HealthService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    @inlinable public static func methods(_ service: some HealthService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         [
-            UnaryMethod(path: Path.check) { (call) throws(RPCError) in
+            Method(path: Path.check) { (call) throws(RPCError) in
                 let request = try call.decode(HealthCheckRequest.View.self, limits: limits)
                 let response = HealthCheckResponse.Builder(in: call.arena)
                 try service.check(request, response, call)
@@ -29,7 +29,7 @@ public enum Health {
     }
 
     /// The same for a service over plain values.
-    public static func methods(_ service: some HealthValueService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    public static func methods(_ service: some HealthValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         methods(HealthValueAdapter(service: service), limits: limits)
     }
 }
