@@ -127,7 +127,13 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
 private func onInvalidFrame(
     _: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, code: Int32, user: UnsafeMutableRawPointer?
 ) -> Int32 {
-    if code == NGHTTP2_ERR_REFUSED_STREAM.rawValue { state(user).pointee.noteRefused(header(frame).pointee.stream_id) }
+    let state = state(user)
+    let id = header(frame).pointee.stream_id
+    switch nghttp2_error(rawValue: code) {
+    case NGHTTP2_ERR_REFUSED_STREAM: state.pointee.noteRefused(id)
+    case NGHTTP2_ERR_FLOW_CONTROL: state.pointee.stream(id)?.pointee.windowOverflowed = true
+    default: break
+    }
     return 0
 }
 
@@ -185,16 +191,21 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
             nghttp2_submit_rst_stream(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), header.stream_id, stream.pointee.resetCode)
         }
-    case NGHTTP2_RST_STREAM.rawValue:
-        let code = frame!.pointee.rst_stream.error_code
-        switch nghttp2_error_code(rawValue: code) {
-        // Ends of our own making, and streams that were never opened.
-        case NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM: break
-        default: if !state.pointee.ownResets.spend() { state.pointee.terminate() }
-        }
+    case NGHTTP2_RST_STREAM.rawValue: sentReset(state, id: header.stream_id, code: frame!.pointee.rst_stream.error_code)
     default: break
     }
     return 0
+}
+
+private func sentReset(_ state: State, id: Int32, code: UInt32) {
+    switch nghttp2_error_code(rawValue: code) {
+    // Ends of our own making, and streams that were never opened.
+    case NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM: break
+    // Windows that overflow by SETTINGS end the connection (RFC 9113, 6.9.2); nghttp2 resets every stream.
+    case NGHTTP2_FLOW_CONTROL_ERROR where state.pointee.stream(id)?.pointee.windowOverflowed != true:
+        state.pointee.terminate(NGHTTP2_FLOW_CONTROL_ERROR)
+    default: if !state.pointee.ownResets.spend() { state.pointee.terminate() }
+    }
 }
 
 /// Says how much of an answer's body the next DATA frame takes; the trailers follow the last of it.

@@ -286,9 +286,7 @@ public final class Session {
         let kind: HTTP2Error.Kind =
             switch code {
             case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: .notHTTP2
-            case NGHTTP2_ERR_FLOODED.rawValue, NGHTTP2_ERR_TOO_MANY_SETTINGS.rawValue,
-                NGHTTP2_ERR_TOO_MANY_CONTINUATIONS.rawValue:
-                .flooded
+            case NGHTTP2_ERR_FLOODED.rawValue, NGHTTP2_ERR_TOO_MANY_SETTINGS.rawValue: .flooded
             case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
             default: .internal
             }

@@ -70,7 +70,8 @@ private func makeOptions(_ limits: Limits) -> OpaquePointer {
     nghttp2_option_set_no_http_messaging(options, 1)  // MessageCheck
     nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)  // SessionState.peerResets
     nghttp2_option_set_max_deflate_dynamic_table_size(options, limits.headerTableBytes)
-    nghttp2_option_set_max_continuations(options, limits.maxContinuations)
+    // nghttp2 counts the pieces that a CONTINUATION's header arrives in.
+    nghttp2_option_set_max_continuations(options, .max)  // SessionState.continuations
     nghttp2_option_set_max_settings(options, limits.maxSettingsEntries)
     nghttp2_option_set_max_outbound_ack(options, limits.maxOutboundAcknowledgements)
     return options

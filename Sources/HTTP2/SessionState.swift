@@ -24,6 +24,7 @@ struct SessionState {
     private var openRequest: Int32 = 0
     private var frameType: UInt8 = 0
     private var headersContinue = false
+    private var continuations = 0
 
     var isEstablished = false
     var pingAcknowledged = false
@@ -33,6 +34,7 @@ struct SessionState {
     // The limits that every frame or field is held against, beside the counts.
     let maxHeaderListBytes: Int
     let abortHeaderListBytes: Int
+    let maxContinuations: Int
     let minDataFrameBytes: Int
     let minWindowBytes: Int
     let noProgressFramesPerRequest: Int
@@ -44,6 +46,7 @@ struct SessionState {
         self.resources = .passUnretained(resources)
         maxHeaderListBytes = resources.limits.maxHeaderListBytes
         abortHeaderListBytes = maxHeaderListBytes * resources.limits.headerListAbortFactor
+        maxContinuations = resources.limits.maxContinuations
         minDataFrameBytes = resources.limits.minDataFrameBytes
         minWindowBytes = resources.limits.minWindowBytes
         noProgressFramesPerRequest = resources.limits.noProgressFramesPerRequest
@@ -109,6 +112,7 @@ extension SessionState {
             return true
         case NGHTTP2_HEADERS.rawValue:
             headersContinue = !frame.endsHeaders
+            continuations = 0
             guard frame.stream > history.latest, frame.stream & 1 == 1 else { return false }
             history.open(frame.stream)
             if refusesNewStreams { history.noteEndedByUs(frame.stream) }
@@ -120,7 +124,8 @@ extension SessionState {
         case NGHTTP2_PRIORITY.rawValue: return frame.stream > 0 && noProgressFrames.spend()
         case NGHTTP2_CONTINUATION.rawValue:
             headersContinue = !frame.endsHeaders
-            return noProgressFrames.spend()
+            continuations &+= 1
+            return continuations <= maxContinuations && noProgressFrames.spend()
         default: return noProgressFrames.spend()
         }
     }
@@ -145,6 +150,7 @@ extension SessionState {
         case NGHTTP2_RST_STREAM.rawValue: if !peerResets.spend() { terminate() }
         // RFC 9113, 6.3; nghttp2 reads no PRIORITY where it was told that priorities are not used.
         case NGHTTP2_PRIORITY.rawValue where frame.stream == 0: terminate(NGHTTP2_PROTOCOL_ERROR)
+        case NGHTTP2_CONTINUATION.rawValue where continuations > maxContinuations: terminate()
         default: spendNoProgressFrame()
         }
     }

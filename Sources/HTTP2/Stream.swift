@@ -13,6 +13,8 @@ public struct Stream {
     var check = MessageCheck()
     /// Whether the request is malformed, and the stream about to be reset for it.
     var isMalformed = false
+    /// Whether a WINDOW_UPDATE for the stream went beyond the largest window.
+    var windowOverflowed = false
     /// Whether the header list went beyond `Limits.maxHeaderListBytes`; its fields are then incomplete.
     public internal(set) var headersTooLarge = false
     /// Whether the layer above gives the peer's window back itself (``Session/consume(_:on:)``), as it takes the bytes.
@@ -51,6 +53,7 @@ public struct Stream {
         peerIsDone = false
         check = MessageCheck()
         isMalformed = false
+        windowOverflowed = false
         isConsumedByHand = false
         headersTooLarge = false
         log.clear()
