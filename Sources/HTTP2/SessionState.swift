@@ -74,6 +74,7 @@ struct SessionState {
         if stream.pointee.hasResponse, !stream.pointee.isBodyDeferred { unsentAnswers &-= 1 }
         if stream.pointee.resetsAfterResponse { resetsAfterResponse &-= 1 }
         if current == stream { current = nil }
+        if openRequest == stream.pointee.id { openRequest = 0 }
         if !stream.pointee.requestEnded, !stream.pointee.peerIsDone { history.noteEndedByUs(stream.pointee.id) }
         resources._withUnsafeGuaranteedRef { $0.returnStream(stream) }
     }
@@ -115,8 +116,8 @@ extension SessionState {
             continuations = 0
             guard frame.stream > history.latest, frame.stream & 1 == 1 else { return false }
             history.open(frame.stream)
-            if refusesNewStreams { history.noteEndedByUs(frame.stream) }
             openRequest = frame.endsStream ? 0 : frame.stream
+            if refusesNewStreams { noteNotTaken(frame.stream) }
             return true
         case NGHTTP2_RST_STREAM.rawValue:
             noteDone(frame.stream)
@@ -173,8 +174,13 @@ extension SessionState {
 
     /// Notes that nghttp2 refused the stream that the peer just opened.
     mutating func noteRefused(_ id: Int32) {
-        history.noteEndedByUs(id)
+        noteNotTaken(id)
         spendNoProgressFrame()
+    }
+
+    private mutating func noteNotTaken(_ id: Int32) {
+        history.noteEndedByUs(id)
+        if openRequest == id { openRequest = 0 }
     }
 
     /// Whether a header list, or any frame but DATA, has begun and not ended.
