@@ -15,19 +15,25 @@ public struct Method {
 
     /// The request path, for example `/fletch.v1.RelatedProducts/Related`.
     public let path: String
+    /// The service that the method belongs to, for reflection; nil where there is no schema of it.
+    public let service: ServiceDescriptor?
     /// The largest request message accepted, in bytes before decoding; nil: the server's default.
     public let maxRequestBytes: Int?
     public let handler: Handler
 
-    public init(path: String, maxRequestBytes: Int? = nil, handler: Handler) {
+    public init(path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil, handler: Handler) {
         self.path = path
+        self.service = service
         self.maxRequestBytes = maxRequestBytes
         self.handler = handler
     }
 
     /// A method whose handler runs to completion on the loop.
-    public init(path: String, maxRequestBytes: Int? = nil, inline: @escaping (UnaryCall) throws(RPCError) -> Void) {
-        self.init(path: path, maxRequestBytes: maxRequestBytes, handler: .inline(inline))
+    public init(
+        path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil,
+        inline: @escaping (UnaryCall) throws(RPCError) -> Void
+    ) {
+        self.init(path: path, service: service, maxRequestBytes: maxRequestBytes, handler: .inline(inline))
     }
 }
 
@@ -36,11 +42,12 @@ public struct Method {
 extension Method {
     /// One request, one response.
     public init<Request: Message, Response: Message>(
-        path: String, maxRequestBytes: Int? = nil, limits: DecodeLimits = DecodeLimits(),
+        path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil,
+        limits: DecodeLimits = DecodeLimits(),
         unary: @escaping @Sendable (Request, AsyncCall) async throws -> Response
     ) {
         self.init(
-            path: path, maxRequestBytes: maxRequestBytes,
+            path: path, service: service, maxRequestBytes: maxRequestBytes,
             handler: .task(requestStream: false) { call in
                 try call.send(await unary(try call.request(limits: limits), call))
             })
@@ -48,11 +55,12 @@ extension Method {
 
     /// One request, any number of responses.
     public init<Request: Message, Response: Message>(
-        path: String, maxRequestBytes: Int? = nil, limits: DecodeLimits = DecodeLimits(),
+        path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil,
+        limits: DecodeLimits = DecodeLimits(),
         serverStreaming: @escaping @Sendable (Request, ResponseWriter<Response>, AsyncCall) async throws -> Void
     ) {
         self.init(
-            path: path, maxRequestBytes: maxRequestBytes,
+            path: path, service: service, maxRequestBytes: maxRequestBytes,
             handler: .task(requestStream: false) { call in
                 try await serverStreaming(try call.request(limits: limits), ResponseWriter(call), call)
                 try call.beginResponse()
@@ -61,11 +69,12 @@ extension Method {
 
     /// Any number of requests, one response.
     public init<Request: Message, Response: Message>(
-        path: String, maxRequestBytes: Int? = nil, limits: DecodeLimits = DecodeLimits(),
+        path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil,
+        limits: DecodeLimits = DecodeLimits(),
         clientStreaming: @escaping @Sendable (RequestStream<Request>, AsyncCall) async throws -> Response
     ) {
         self.init(
-            path: path, maxRequestBytes: maxRequestBytes,
+            path: path, service: service, maxRequestBytes: maxRequestBytes,
             handler: .task(requestStream: true) { call in
                 try call.send(await clientStreaming(RequestStream(call, limits: limits), call))
             })
@@ -73,13 +82,14 @@ extension Method {
 
     /// Any number of requests and of responses, in any order.
     public init<Request: Message, Response: Message>(
-        path: String, maxRequestBytes: Int? = nil, limits: DecodeLimits = DecodeLimits(),
+        path: String, service: ServiceDescriptor? = nil, maxRequestBytes: Int? = nil,
+        limits: DecodeLimits = DecodeLimits(),
         bidirectional:
             @escaping @Sendable (RequestStream<Request>, ResponseWriter<Response>, AsyncCall) async throws
             -> Void
     ) {
         self.init(
-            path: path, maxRequestBytes: maxRequestBytes,
+            path: path, service: service, maxRequestBytes: maxRequestBytes,
             handler: .task(requestStream: true) { call in
                 try await bidirectional(RequestStream(call, limits: limits), ResponseWriter(call), call)
                 try call.beginResponse()

@@ -10,6 +10,24 @@ import Wire
         #expect(QQuirky.name == "quirks.Quirky" && QQuirky.Path.getByID == "/quirks.Quirky/GetById")
     }
 
+    /// Unary methods over messages or values run inline, all others as tasks.
+    @Test func handlers() {
+        func kinds(_ methods: [Method]) -> [String] {
+            methods.map { method in
+                switch method.handler {
+                case .inline: "inline"
+                case .task(let requestStream, _): requestStream ? "many requests" : "one request"
+                }
+            }
+        }
+        let streams = ["one request", "many requests", "many requests"]
+        #expect(kinds(QCalls.methods(CallsInPlace())) == ["inline"] + streams)
+        #expect(kinds(QCalls.methods(CallsByValue())) == ["inline"] + streams)
+        #expect(kinds(QCalls.methods(CallsAsync())) == ["one request"] + streams)
+        #expect(QCalls.methods(CallsAsync()).allSatisfy { $0.service?.name == "quirks.Calls" })
+        #expect(QQuirky.methods(InPlace()).allSatisfy { $0.service?.file === QQuirksSchema.file })
+    }
+
     @Test func inPlaceService() throws { try exercise(LocalChannel(methods: QQuirky.methods(InPlace()))) }
 
     @Test func valueService() throws { try exercise(LocalChannel(methods: QQuirky.methods(ByValue()))) }
@@ -66,6 +84,41 @@ private struct ByValue: QQuirkyValueService {
         guard !request.productID.isEmpty else { throw RPCError(.notFound, "product_id is empty") }
         return QNested.Inner(innermost: .init(depth: 1))
     }
+}
+
+/// The streams of a service are the same over any face.
+private protocol Streams {}
+
+extension Streams {
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws {
+        try await responses.write(QScalars(aString: request.productID))
+    }
+
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames {
+        var names = QNames()
+        for try await request in requests { names.productID += request.aString }
+        return names
+    }
+
+    func chat(
+        _ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall
+    ) async throws {
+        for try await request in requests { try await responses.write(request) }
+    }
+}
+
+private struct CallsInPlace: Streams, QCallsService {
+    func get(_ request: QNames.View, _ response: QScalars.Builder, _ call: UnaryCall) throws(RPCError) {
+        response.aString = request.productID
+    }
+}
+
+private struct CallsByValue: Streams, QCallsValueService {
+    func get(_ request: QNames, _ call: UnaryCall) throws(RPCError) -> QScalars { QScalars(aString: request.productID) }
+}
+
+private struct CallsAsync: Streams, QCallsAsyncService {
+    func get(_ request: QNames, _ call: AsyncCall) async throws -> QScalars { QScalars(aString: request.productID) }
 }
 
 /// Calls methods as a server does.
