@@ -62,11 +62,14 @@ final class LoopWorker: @unchecked Sendable {
             abandon()
             throw error
         }
+        // Before anyone can know that the server runs, and end it by a signal.
+        if index == 0, configuration.handlesSignals { watchSignals() }
     }
 
     /// Ends a worker that never ran.
     func abandon() {
         listener?.close()
+        ignoreSignals()
         loop.proxy.close()
         loop.run()
     }
@@ -92,7 +95,6 @@ final class LoopWorker: @unchecked Sendable {
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
         judgementTimer = LoopTimer(on: loop) { [unowned self] in judge() }
         phaseTimer = LoopTimer(on: loop) { [unowned self] in phaseEnded() }
-        if index == 0, configuration.handlesSignals { watchSignals() }
         loop.run()
         return cutOffCalls
     }
@@ -106,6 +108,11 @@ final class LoopWorker: @unchecked Sendable {
         } catch {
             logger.error("signals are not handled: \(error)")
         }
+    }
+
+    private func ignoreSignals() {
+        for signal in signals { signal.close() }
+        signals = []
     }
 
     // MARK: Connections
@@ -227,8 +234,7 @@ final class LoopWorker: @unchecked Sendable {
         judgementTimer?.close()
         expiryTimer?.close()
         phaseTimer?.close()
-        for signal in signals { signal.close() }
-        signals = []
+        ignoreSignals()
         loop.proxy.close()
     }
 }
