@@ -40,12 +40,14 @@ let package = Package(
         system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-pthread-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
 
         // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
         library("HTTP2", ["CNghttp2"]),
         library("EventLoop", ["CUV"]),
+        library("TLS", ["COpenSSL"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
         library("Compression", ["CZlib", "CZstd"]),
@@ -62,7 +64,7 @@ let package = Package(
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire",
+                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
@@ -80,7 +82,7 @@ let package = Package(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "Tables", "Wire",
+                "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -105,6 +107,8 @@ let package = Package(
         library("TestSupport", path: "Tests/Support"),
         // A peer that may break every rule of HTTP/2.
         library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
+        // Certificates, and a client's side of TLS that may misbehave.
+        library("TLSPeer", ["COpenSSL", "TestSupport"], path: "Tests/TLSPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
         // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
@@ -121,6 +125,7 @@ let package = Package(
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
+        tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
         tests("Compression", ["LinearAlgebra"]),
         tests("RPC", ["Compression", "HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
@@ -131,7 +136,8 @@ let package = Package(
         tests(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
+                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "TLS", "TLSPeer", "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Client", ["RPC", "ScriptedPeer"]),
         tests(

@@ -6,6 +6,8 @@ internal import Wire
 /// by ``fill(_:)``.
 public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
+    /// Who is at the other end.
+    public let peer: Peer
     /// The HTTP/2 session. Its constant reference is used without being counted.
     public let http2: Session
     private var now: UInt64 = 0
@@ -21,8 +23,9 @@ public final class ServerConnection: SessionDelegate {
     public var onOutput: () -> Void = {}
     private var isWorking = false
 
-    public init(dispatcher: Dispatcher) throws(HTTP2Error) {
+    public init(dispatcher: Dispatcher, peer: Peer) throws(HTTP2Error) {
         self.dispatcher = dispatcher
+        self.peer = peer
         http2 = try Session(resources: dispatcher.resources)
         super.init()
         http2.setDelegate(self)

@@ -27,7 +27,7 @@ final class Harness {
         dispatcher = Dispatcher(
             methods: methods ?? testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
             compression: compression, executor: executor, clock: { clock.now })
-        connection = try! ServerConnection(dispatcher: dispatcher)
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
 

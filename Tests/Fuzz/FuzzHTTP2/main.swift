@@ -92,7 +92,7 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let dispatcher = Dispatcher(
         methods: methods(), limits: callLimits(), connectionLimits: connectionLimits(),
         compression: compression(), executor: executor, clock: { clock.now })
-    guard let connection = try? ServerConnection(dispatcher: dispatcher) else { return 0 }
+    guard let connection = try? ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:")) else { return 0 }
     defer { connection.close() }
     if play.hasHandshake { _ = handshake.withUnsafeBytes { try? connection.receive($0) } }
     var rest = UnsafeRawBufferPointer(start: start + 1, count: count - 1)
