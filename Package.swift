@@ -116,7 +116,7 @@ let package = Package(
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
-                "EventLoop", "InteropSchema", "RPC", "Server", "Wire",
+                "EventLoop", "InteropSchema", "RPC", "Server", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -68,11 +68,14 @@ final class LoopWorker: @unchecked Sendable {
             abandon()
             throw error
         }
+        // Before anyone can know that the server runs, and end it by a signal.
+        if index == 0, configuration.handlesSignals { watchSignals() }
     }
 
     /// Ends a worker that never ran.
     func abandon() {
         for listener in listeners { listener.close() }
+        ignoreSignals()
         loop.close()
         loop.run()
     }
@@ -99,7 +102,6 @@ final class LoopWorker: @unchecked Sendable {
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
         judgementTimer = LoopTimer(on: loop) { [unowned self] in judge() }
         phaseTimer = LoopTimer(on: loop) { [unowned self] in phaseEnded() }
-        if index == 0, configuration.handlesSignals { watchSignals() }
         loop.run()
         return cutOffCalls
     }
@@ -113,6 +115,11 @@ final class LoopWorker: @unchecked Sendable {
         } catch {
             logger.error("signals are not handled: \(error)")
         }
+    }
+
+    private func ignoreSignals() {
+        for signal in signals { signal.close() }
+        signals = []
     }
 
     // MARK: Connections
@@ -281,8 +288,7 @@ final class LoopWorker: @unchecked Sendable {
         judgementTimer?.close()
         expiryTimer?.close()
         phaseTimer?.close()
-        for signal in signals { signal.close() }
-        signals = []
+        ignoreSignals()
         loop.close()
     }
 }

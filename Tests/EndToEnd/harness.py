@@ -46,18 +46,18 @@ def refusal(*arguments) -> str:
 class ServerProcess:
     """A server process that says where it listens: `with ServerProcess(...) as server: server.address`.
 
-    `addresses` has all its addresses, in the order of their lines.
+    Where it listens on several addresses, `addresses` has them all, in the order of their lines.
     """
 
-    def __init__(self, command, log_path, address_count=1):
+    def __init__(self, command, log_path, addresses=1):
         self.command = list(map(str, command))
         self.log_path = pathlib.Path(log_path)
-        self.address_count = address_count
+        self.count = addresses
 
     def __enter__(self) -> "ServerProcess":
         self.log = open(self.log_path, "w+")
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.addresses = [self._read_address() for _ in range(self.address_count)]
+        self.addresses = [self._read_address() for _ in range(self.count)]
         self.address = self.addresses[0]
         if not self.address.startswith("unix:"):
             self.port = int(self.address.rsplit(":", 1)[1])
@@ -65,7 +65,7 @@ class ServerProcess:
 
     def _read_address(self) -> str:
         line = self.process.stdout.readline()
-        match = re.search(r"listening on (\S+)", line)
+        match = re.match(r"listening on (\S+)", line)
         if not match:
             self.process.wait(10)
             raise AssertionError(f"the server did not start: {line}{self.log_path.read_text()}")
@@ -94,12 +94,12 @@ class ServerProcess:
 
 
 class Server(ServerProcess):
-    """A `fletch serve` process, on a free port or as `listen` says."""
+    """A `fletch serve` process, on a free port where `listen` says nothing else."""
 
     def __init__(self, store, *arguments, listen=("--listen", "127.0.0.1:0"), name_of_log="server.log"):
         command = [FLETCH, "serve", "--store", store, *listen, *arguments]
         count = sum(str(argument).startswith("--listen") for argument in listen)
-        super().__init__(command, pathlib.Path(store).parent / name_of_log, address_count=count)
+        super().__init__(command, pathlib.Path(store).parent / name_of_log, addresses=count)
 
 
 class InteropServer(ServerProcess):

@@ -263,7 +263,7 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
     }
 
     @Test func saysNotServingAndEndsWithoutConnections() throws {
-        let running = try Running()
+        let running = try Running { $0.announceTimeout = .seconds(3600) }
         let peer = running.connect()
         #expect(peer.call(1, "/grpc.health.v1.Health/Check")?.message == [8, 1])
         running.server.shutDown()
