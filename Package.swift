@@ -57,29 +57,32 @@ let package = Package(
         library("Graph", ["LinearAlgebra", "CZlib", "CZstd"]),
         library("Learning", ["LinearAlgebra"]),
 
-        // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
+        // Layer 3: the server, the client, retrieval from tables, the learners.
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire",
+                "EventLoop", "HTTP2", "RPC", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+
+        // Layer 4: the handlers: those of our RPCs, and those that gRPC tools expect of every server.
         library(
             "Services",
             [
                 "Retrieval", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("StandardServices", ["RPC", "Schema", "Server", "ServiceSchema", "Wire"]),
 
-        // Layer 4: the one command.
+        // Layer 5: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "Tables", "Wire",
+                "StandardServices", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -126,6 +129,12 @@ let package = Package(
             "Services",
             [
                 "Client", "EventLoop", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema", "Tables", "TestSupport",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        tests(
+            "StandardServices",
+            [
+                "Client", "EventLoop", "RPC", "Schema", "Server", "ServiceSchema",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

@@ -62,6 +62,22 @@ public final class TCPConnection {
         queue.deallocate()
     }
 
+    /// The peer's address: `127.0.0.1:5123`, `[::1]:5123`. Empty where the peer has already gone.
+    public var peerAddress: String {
+        descriptor.flatMap { SocketAddress(of: $0) { getpeername($0, $1, $2) } }?.text ?? ""
+    }
+
+    /// The address that the peer has reached; empty where the peer has already gone.
+    public var localAddress: String {
+        descriptor.flatMap { SocketAddress(of: $0) { getsockname($0, $1, $2) } }?.text ?? ""
+    }
+
+    private var descriptor: Int32? {
+        var descriptor: uv_os_fd_t = -1
+        let handle = UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self)
+        return isOpen && uv_fileno(handle, &descriptor) == 0 ? descriptor : nil
+    }
+
     /// Begins to read; `handler` is not retained and must live until ``close()``.
     public func start(_ handler: any TCPConnectionHandler) {
         self.handler = handler
@@ -96,10 +112,7 @@ public final class TCPConnection {
     /// Tells the peer that nothing more will be sent, while what it sends is still read: a plain close with unread
     /// bytes would reset the connection and could cost the peer our last answers.
     public func finishWriting() {
-        var descriptor: uv_os_fd_t = -1
-        let handle = UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self)
-        guard isOpen, uv_fileno(handle, &descriptor) == 0 else { return }
-        shutdown(descriptor, Int32(SHUT_WR))
+        if let descriptor { shutdown(descriptor, Int32(SHUT_WR)) }
     }
 
     /// Closes the connection; bytes that still wait are dropped. The handler hears nothing more.

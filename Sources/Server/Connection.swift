@@ -17,6 +17,8 @@ final class Connection: TCPConnectionHandler {
     private unowned(unsafe) let worker: LoopWorker
     /// The connection's place in its worker's list.
     var index: Int
+    /// Its number among all that the server has accepted.
+    let id: Int
     private var phase = Phase.open
     private var isDraining = false
     private var isPaused = false
@@ -29,10 +31,13 @@ final class Connection: TCPConnectionHandler {
     private var progress: UInt64 = 0
     private var progressAt: UInt64
 
-    init(_ tcp: TCPConnection, worker: LoopWorker, dispatcher: Dispatcher, index: Int, now: UInt64) throws(HTTP2Error) {
+    init(
+        _ tcp: TCPConnection, worker: LoopWorker, dispatcher: Dispatcher, index: Int, id: Int, now: UInt64
+    ) throws(HTTP2Error) {
         self.tcp = tcp
         self.worker = worker
         self.index = index
+        self.id = id
         acceptedAt = now
         lastCallAt = now
         progressAt = now
@@ -89,6 +94,13 @@ final class Connection: TCPConnectionHandler {
     }
 
     var openCallCount: Int { rpc.openCallCount }
+
+    var report: ConnectionReport {
+        ConnectionReport(
+            id: id, localAddress: tcp.localAddress, peerAddress: tcp.peerAddress, callsStarted: rpc.startedCalls,
+            callsOpen: rpc.openCallCount, callsUnanswered: rpc.unansweredCalls, lastCallStarted: rpc.lastCallStarted,
+            messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent)
+    }
 
     func close() {
         if case .closed = phase { return }

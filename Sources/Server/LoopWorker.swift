@@ -26,6 +26,8 @@ final class LoopWorker: @unchecked Sendable {
     private var listener: TCPListener?
     private var dispatcher: Dispatcher?
     private var connections: [Connection] = []
+    /// Every loop numbers its connections itself, in steps that leave the numbers between to the others.
+    private var nextConnectionID: Int
     /// Connections that tasks have given something to send since the last turn.
     private var withOutput: [Connection] = []
     private var sweepTimer: LoopTimer?
@@ -42,6 +44,7 @@ final class LoopWorker: @unchecked Sendable {
         index: Int, socket: ListeningSocket, configuration: ServerConfiguration, logger: Logger, server: Server
     ) throws(EventLoopError) {
         self.index = index
+        nextConnectionID = index
         self.logger = logger
         self.configuration = configuration
         self.server = server
@@ -118,7 +121,9 @@ final class LoopWorker: @unchecked Sendable {
         dispatcher.counters.connectionsAccepted &+= 1
         do throws(HTTP2Error) {
             let connection = try Connection(
-                tcp, worker: self, dispatcher: dispatcher, index: connections.count, now: EventLoop.now())
+                tcp, worker: self, dispatcher: dispatcher, index: connections.count, id: nextConnectionID,
+                now: EventLoop.now())
+            nextConnectionID += configuration.loopCount
             connections.append(connection)
             connection.start()
         } catch {
@@ -135,6 +140,10 @@ final class LoopWorker: @unchecked Sendable {
         }
         finishIfDone()
     }
+
+    var connectionIDs: [Int] { connections.map(\.id) }
+
+    func report(ofConnection id: Int) -> ConnectionReport? { connections.first { $0.id == id }?.report }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {

@@ -4,13 +4,14 @@ internal import Foundation
 internal import Logging
 internal import Server
 internal import Services
+internal import StandardServices
 internal import Tables
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer gRPC calls from the tables of a store.",
         discussion: """
-            Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2 without TLS, and follows the store: a
+            Serves fletch.v1.RelatedProducts, health and reflection over HTTP/2 without TLS, and follows the store: a
             version that is published or activated is checked and taken up within a second, or at SIGHUP.
 
             SIGTERM and SIGINT drain: no accepted call is lost. SIGUSR1 logs the counts of calls. The first line on the
@@ -32,6 +33,26 @@ struct Serve: ParsableCommand {
     @Option(help: "Seconds that calls under way have to end after SIGTERM.")
     var drainTimeout = 30
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: ArgumentHelp(
+            "Tell clients the schemas of the services (gRPC reflection).",
+            discussion: "They are public, and grpcurl and Postman then need no .proto files."))
+    var reflection = true
+
+    @Flag(
+        help: ArgumentHelp(
+            "Tell clients of the server's counts and connections (gRPC channelz).",
+            discussion: "Every caller then sees the addresses of all others: for servers that only operators reach."))
+    var channelz = false
+
+    private var standardServices: StandardServices {
+        var services: StandardServices = .health
+        if reflection { services.insert(.reflection) }
+        if channelz { services.insert(.channelz) }
+        return services
+    }
+
     func validate() throws {
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
         guard (0...86_400).contains(drainTimeout) else {
@@ -49,6 +70,7 @@ struct Serve: ParsableCommand {
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
+        server.add(standardServices)
         let address = try server.start()
         do {
             try say("listening on \(address)")
