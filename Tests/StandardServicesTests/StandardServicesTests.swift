@@ -27,6 +27,8 @@ private final class Running {
     }
 
     deinit {
+        // A channel reads only while it calls and would not notice that the server ends: the second cuts it off.
+        server.shutDown()
         server.shutDown()
         server.wait()
     }
