@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -54,7 +55,8 @@ public final class Dispatcher {
     let shared: UnsafeMutablePointer<Shared>
     /// Handlers run one after the other, so one storage serves all calls.
     let storage: UnsafeMutablePointer<UnaryCallStorage>
-    let okHead = FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")])
+    let coding: MessageCoding
+    private let plainHead = answerHead([])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
     /// A dispatcher of `methods`.
@@ -64,17 +66,25 @@ public final class Dispatcher {
     ///   - clock: The monotonic clock, in nanoseconds.
     public init(
         methods: [Method], limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
-        executor: any CallExecutor, clock: @escaping () -> UInt64
+        compression: CompressionSettings = CompressionSettings(), executor: any CallExecutor,
+        clock: @escaping () -> UInt64
     ) {
         self.methods = MethodTable(methods, defaultMaxRequestBytes: limits.maxRequestBytes)
         self.limits = limits
         self.executor = executor
+        coding = MessageCoding(compression)
         self.clock = clock
         resources = SessionResources(limits: connectionLimits, releaseContext: destroyCall)
         shared = .allocate(capacity: 1)
         shared.initialize(to: Shared(budget: ByteBudget(bytes: limits.maxBytesInFlight)))
         storage = .allocate(capacity: 1)
         storage.initialize(to: UnaryCallStorage(clock: clock))
+    }
+
+    /// The header fields of an OK answer that has no metadata.
+    func okHead(_ encoding: CompressionAlgorithm?) -> FieldBlock {
+        guard let encoding else { return plainHead }
+        return coding.okHead(encoding)
     }
 
     /// Handlers that run as tasks now, those included whose callers are gone.
@@ -89,7 +99,7 @@ public final class Dispatcher {
         storage.deinitialize(count: 1)
         storage.deallocate()
         arena.destroy()
-        okHead.destroy()
+        plainHead.destroy()
         okTrailers.destroy()
     }
 }

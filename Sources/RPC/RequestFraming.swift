@@ -10,9 +10,13 @@ struct RequestFraming {
     var endsInsideMessage: Bool { queue.count > completeBytes }
 
     /// Takes what arrived; each prefix is judged as soon as it is complete.
-    mutating func append(_ bytes: UnsafeRawBufferPointer, limit: Int, budget: inout ByteBudget) throws(Rejection) {
+    mutating func append(
+        _ bytes: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+    ) throws(Rejection) {
         guard queue.append(bytes, budget: &budget) else { throw .overloaded }
-        while let message = try messageBytes(at: completeBytes, limit: limit), message <= queue.count &- completeBytes {
+        while let message = try messageBytes(at: completeBytes, limit: limit, isEncoded: isEncoded),
+            message <= queue.count &- completeBytes
+        {
             completeBytes &+= message
             completeMessages &+= 1
         }
@@ -25,6 +29,9 @@ struct RequestFraming {
         let start = MessagePrefix.byteCount
         return UnsafeRawBufferPointer(rebasing: queue.bytes[start..<start + Int(length)])
     }
+
+    /// Whether the first message is compressed.
+    var firstIsCompressed: Bool { MessagePrefix.isCompressed(queue.bytes) }
 
     /// Forgets the first message.
     ///
@@ -43,9 +50,9 @@ struct RequestFraming {
     }
 
     /// The bytes of the message that begins at `offset`, prefix included; nil where its prefix is not complete.
-    private func messageBytes(at offset: Int, limit: Int) throws(Rejection) -> Int? {
+    private func messageBytes(at offset: Int, limit: Int, isEncoded: Bool) throws(Rejection) -> Int? {
         guard queue.count &- offset >= MessagePrefix.byteCount else { return nil }
         let prefix = UnsafeRawBufferPointer(rebasing: queue.bytes[offset...])
-        return try MessagePrefix.byteCount &+ MessagePrefix.messageLength(prefix, limit: limit)
+        return try MessagePrefix.byteCount &+ MessagePrefix.messageLength(prefix, limit: limit, isEncoded: isEncoded)
     }
 }

@@ -1,3 +1,4 @@
+internal import Compression
 internal import HTTP2
 
 /// One call on the server's side, as a state machine without sockets or clock:
@@ -20,6 +21,8 @@ struct ServerCall {
     /// When the request must have arrived: the deadline or the server's patience, whichever is first.
     private(set) var expiry = UInt64.max
     private(set) var maxRequestBytes = 0
+    /// What compressed messages of the request are compressed with.
+    private(set) var encoding: CompressionAlgorithm?
     private(set) var buffer = MessageBuffer()
     /// What the answer's fields live in while they are sent, where they are not the common ones.
     var head: FieldBlock?
@@ -28,19 +31,21 @@ struct ServerCall {
     private(set) var async: AsyncCall?
 
     mutating func begin(
-        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
+        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, accepted: CompressionAlgorithms,
+        requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving
         guard !stream.headersTooLarge else { throw .headersTooLarge }
-        let head = try RequestHead(stream.fields, methods: methods, now: now)
+        let head = try RequestHead(stream.fields, methods: methods, accepted: accepted, now: now)
         method = head.method
         deadline = head.deadline
+        encoding = head.encoding
         expiry = min(deadline, now &+ requestTimeout)
         maxRequestBytes = methods[method].pointee.maxRequestBytes
     }
 
     mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
-        try buffer.append(bytes, limit: maxRequestBytes, budget: &budget)
+        try buffer.append(bytes, limit: maxRequestBytes, isEncoded: encoding != nil, budget: &budget)
     }
 
     /// The message of the request that just ended.

@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -5,6 +6,8 @@ internal import Wire
 /// by ``fill(_:)``.
 public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
+    /// Who is at the other end.
+    public let peer: Peer
     /// The HTTP/2 session. Its constant reference is used without being counted.
     public let http2: Session
     private var now: UInt64 = 0
@@ -27,8 +30,9 @@ public final class ServerConnection: SessionDelegate {
     public var onOutput: () -> Void = {}
     private var isWorking = false
 
-    public init(dispatcher: Dispatcher) throws(HTTP2Error) {
+    public init(dispatcher: Dispatcher, peer: Peer) throws(HTTP2Error) {
         self.dispatcher = dispatcher
+        self.peer = peer
         http2 = try Session(resources: dispatcher.resources)
         super.init()
         http2.setDelegate(self)
@@ -95,8 +99,8 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         do throws(Rejection) {
             try call.pointee.begin(
-                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
-                now: now)
+                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.settings.accepted,
+                requestTimeout: dispatcher.limits.requestTimeout, now: now)
             if case .task(requestStream: true, let handler) = dispatcher.methods[call.pointee.method].pointee.method
                 .handler
             {
@@ -172,6 +176,9 @@ public final class ServerConnection: SessionDelegate {
         storage.pointee.deadline = call.pointee.deadline
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
         storage.pointee.response = nil
+        storage.pointee.compressesResponse = nil
+        storage.pointee.requestIsCompressed = call.pointee.buffer.isCompressed
+        let request = try decompressed(request, of: call)
         defer { dispatcher.arena.reset() }
         do throws(RPCError) {
             try handler(UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
@@ -188,6 +195,13 @@ public final class ServerConnection: SessionDelegate {
         // The handler may have taken long; a caller that has given up must not read OK in our counters.
         if call.pointee.deadline != .max, dispatcher.clock() >= call.pointee.deadline { throw .deadlineExceeded }
         try respond(call, on: stream)
+    }
+
+    private func decompressed(
+        _ message: UnsafeRawBufferPointer, of call: UnsafeMutablePointer<ServerCall>
+    ) throws(Rejection) -> UnsafeRawBufferPointer {
+        guard call.pointee.buffer.isCompressed, let encoding = call.pointee.encoding else { return message }
+        return try dispatcher.coding.decompress(message, encoding, limit: call.pointee.maxRequestBytes)
     }
 
     /// Starts a handler as a task.
@@ -212,22 +226,35 @@ public final class ServerConnection: SessionDelegate {
     private func respond(
         _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) throws(Rejection) {
-        guard let message = dispatcher.storage.pointee.response, let framed = MessagePrefix.write(before: message)
-        else { throw .responseMissing }
+        guard let message = dispatcher.storage.pointee.response else { throw .responseMissing }
+        let packed = compressed(message, on: stream)
+        guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
         guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else { throw .responseTooLarge }
-        attachMetadata(to: call)
+        attachMetadata(to: call, encoding: packed?.encoding)
         messagesSent &+= 1
         finish(call, .ok)
         http2.respond(
-            to: stream, head: call.pointee.head ?? dispatcher.okHead, body: call.pointee.buffer.bytes,
-            trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+            to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),
+            body: call.pointee.buffer.bytes, trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+    }
+
+    /// The response compressed and with its prefix; nil where it goes out as it is.
+    private func compressed(
+        _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
+        let choice = dispatcher.storage.pointee.compressesResponse
+        guard dispatcher.coding.settings.compresses(byteCount: message.count, choice: choice),
+            let encoding = dispatcher.coding.settings.encoding(for: stream.pointee.fields),
+            let bytes = dispatcher.coding.compress(message, encoding)
+        else { return nil }
+        return (bytes, encoding)
     }
 
     /// Moves the handler's metadata, if it set any, into blocks that live with the call.
-    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>) {
+    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>, encoding: CompressionAlgorithm?) {
         let storage = dispatcher.storage
         if !storage.pointee.initialMetadata.isEmpty {
-            call.pointee.head = okHead(take(&storage.pointee.initialMetadata))
+            call.pointee.head = answerHead(encoding: encoding, take(&storage.pointee.initialMetadata))
         }
         if !storage.pointee.trailingMetadata.isEmpty {
             call.pointee.trailers = statusTrailers(nil, take(&storage.pointee.trailingMetadata))
@@ -239,10 +266,15 @@ public final class ServerConnection: SessionDelegate {
     }
 
     /// Begins the response of a task.
-    func begin(_ stream: UnsafeMutablePointer<HTTP2.Stream>, initialMetadata: [MetadataField]) {
+    func begin(
+        _ stream: UnsafeMutablePointer<HTTP2.Stream>, encoding: CompressionAlgorithm?,
+        initialMetadata: [MetadataField]
+    ) {
         let call = call(of: stream)
-        if !initialMetadata.isEmpty { call.pointee.head = okHead(initialMetadata.map(\.field)) }
-        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead)
+        if !initialMetadata.isEmpty {
+            call.pointee.head = answerHead(encoding: encoding, initialMetadata.map(\.field))
+        }
+        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead(encoding))
         noteOutput()
     }
 
@@ -305,10 +337,6 @@ public final class ServerConnection: SessionDelegate {
         call.pointee.markAnswered()
         dispatcher.shared.pointee.counters.callsByStatus[Int(code.rawValue)] &+= 1
     }
-}
-
-private func okHead(_ metadata: [FieldBlock.Field]) -> FieldBlock {
-    FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")] + metadata)
 }
 
 private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) -> FieldBlock {

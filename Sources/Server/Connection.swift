@@ -2,9 +2,10 @@ internal import EventLoop
 internal import HTTP2
 internal import Logging
 internal import RPC
+internal import TLS
 
 /// One connection of a loop: moves bytes between the socket and gRPC, and judges its peer's pace.
-final class Connection: TCPConnectionHandler {
+final class Connection: StreamConnectionHandler, RosterMember {
     private enum Phase {
         case open
         /// Everything is said; what the peer still sends is read and dropped until it closes.
@@ -12,11 +13,12 @@ final class Connection: TCPConnectionHandler {
         case closed
     }
 
-    private let tcp: TCPConnection
+    private let socket: StreamConnection
+    /// An established session; nil: plaintext.
+    private let tls: TLSSession?
     private let rpc: ServerConnection
     private unowned(unsafe) let worker: LoopWorker
-    /// The connection's place in its worker's list.
-    var index: Int
+    var index = 0
     /// Its number among all that the server has accepted.
     let id: Int
     private var phase = Phase.open
@@ -32,35 +34,73 @@ final class Connection: TCPConnectionHandler {
     private var progressAt: UInt64
 
     init(
-        _ tcp: TCPConnection, worker: LoopWorker, dispatcher: Dispatcher, index: Int, id: Int, now: UInt64
+        _ socket: StreamConnection, tls: TLSSession?, peer: Peer, worker: LoopWorker, dispatcher: Dispatcher,
+        id: Int, now: UInt64
     ) throws(HTTP2Error) {
-        self.tcp = tcp
+        self.socket = socket
+        self.tls = tls
         self.worker = worker
-        self.index = index
         self.id = id
         acceptedAt = now
         lastCallAt = now
         progressAt = now
-        rpc = try ServerConnection(dispatcher: dispatcher)
+        rpc = try ServerConnection(dispatcher: dispatcher, peer: peer)
     }
 
+    /// Begins to serve. What a TLS session was given behind the handshake is taken first.
     func start() {
         rpc.onOutput = { [unowned self] in noteOutput() }
-        tcp.start(self)
-        flush()
+        socket.start(self)
+        if let tls, !receive(from: tls) { return }
+        answer()
     }
 
-    // MARK: TCPConnectionHandler
+    // MARK: StreamConnectionHandler
 
     func connection(received bytes: UnsafeRawBufferPointer) {
         guard case .open = phase else { return }
+        if let tls {
+            worker.tlsBuffers.clear()
+            tls.receive(bytes)
+            guard receive(from: tls) else { return }
+        } else {
+            guard receive(bytes) else { return }
+        }
+        answer()
+    }
+
+    /// Hands plaintext to gRPC; false where the connection is over.
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
         do throws(HTTP2Error) {
             try rpc.receive(bytes)
+            return true
         } catch {
             worker.logger.debug("connection closed: \(error)")
             close()
-            return
+            return false
         }
+    }
+
+    /// Takes all that `tls` was given; false where the connection is over.
+    private func receive(from tls: TLSSession) -> Bool {
+        do throws(TLSError) {
+            while case let plaintext = try tls.read(), !plaintext.isEmpty {
+                guard receive(plaintext) else { return false }
+            }
+        } catch {
+            worker.logger.debug("connection closed: \(error)")
+            // The alert that tells the peer.
+            if sendCiphertext() { linger() } else { close() }
+            return false
+        }
+        let isOpen = sendCiphertext()
+        if isOpen, !tls.peerHasClosed { return true }
+        flush()
+        close()
+        return false
+    }
+
+    private func answer() {
         flush()
         if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
     }
@@ -97,7 +137,8 @@ final class Connection: TCPConnectionHandler {
 
     var report: ConnectionReport {
         ConnectionReport(
-            id: id, localAddress: tcp.localAddress, peerAddress: tcp.peerAddress, callsStarted: rpc.startedCalls,
+            id: id, localAddress: socket.localAddress, peerAddress: rpc.peer.address, cipherSuite: tls?.cipherSuite,
+            callsStarted: rpc.startedCalls,
             callsOpen: rpc.openCallCount, callsUnanswered: rpc.unansweredCalls, lastCallStarted: rpc.lastCallStarted,
             messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent)
     }
@@ -106,7 +147,7 @@ final class Connection: TCPConnectionHandler {
         if case .closed = phase { return }
         phase = .closed
         rpc.close()
-        tcp.close()
+        socket.close()
         worker.remove(self)
     }
 
@@ -136,8 +177,8 @@ final class Connection: TCPConnectionHandler {
             lastStartedCalls = rpc.startedCalls
         }
         if !session.isInsideHeaders { headersSince = nil } else if headersSince == nil { headersSince = now }
-        let current = UInt64(session.bodyBytesSent) &+ (tcp.queuedBytes > 0 ? tcp.sentBytes : 0)
-        if current != progress || (tcp.queuedBytes == 0 && session.unsentAnswers == 0) {
+        let current = UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0)
+        if current != progress || (socket.queuedBytes == 0 && session.unsentAnswers == 0) {
             progress = current
             progressAt = now
         }
@@ -175,26 +216,29 @@ final class Connection: TCPConnectionHandler {
             close()
             return
         }
-        let isBlocked = tcp.queuedBytes > 0
+        let isBlocked = socket.queuedBytes > 0
         if isBlocked != isPaused {
             isPaused = isBlocked
-            if isBlocked { tcp.pauseReading() } else { tcp.resumeReading() }
+            if isBlocked { socket.pauseReading() } else { socket.resumeReading() }
         }
         if !isBlocked, rpc.http2.isFinished {
-            phase = .lingering(since: EventLoop.now())
-            rpc.close()
-            tcp.finishWriting()
+            if let tls {
+                worker.tlsBuffers.clear()
+                tls.close()
+                _ = sendCiphertext()
+            }
+            linger()
         }
     }
 
     private func sendPending() -> Bool {
         let output = worker.output
-        while tcp.queuedBytes == 0 {
+        while socket.queuedBytes == 0 {
             output.clear()
             do throws(HTTP2Error) {
                 let isComplete = try rpc.fill(output)
                 if output.bytes.isEmpty { return true }
-                guard tcp.write(output.bytes) else { return false }
+                guard send(output.bytes) else { return false }
                 if isComplete { return true }
             } catch {
                 worker.logger.debug("connection closed: \(error)")
@@ -202,5 +246,31 @@ final class Connection: TCPConnectionHandler {
             }
         }
         return true
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let tls else { return socket.write(bytes) }
+        worker.tlsBuffers.clear()
+        do throws(TLSError) {
+            try tls.encrypt(bytes)
+        } catch {
+            worker.logger.debug("connection closed: \(error)")
+            return false
+        }
+        return sendCiphertext()
+    }
+
+    /// Sends what the TLS session has to say; false where the connection has failed, or the peer makes the session
+    /// answer and does not read.
+    private func sendCiphertext() -> Bool {
+        let bytes = worker.tlsBuffers.ciphertext
+        return bytes.isEmpty || (socket.queuedBytes == 0 && socket.write(bytes))
+    }
+
+    /// Everything is said: waits for the peer to close.
+    private func linger() {
+        phase = .lingering(since: EventLoop.now())
+        rpc.close()
+        if socket.queuedBytes == 0 { socket.finishWriting() }
     }
 }

@@ -2,13 +2,14 @@ internal import EventLoop
 internal import HTTP2
 internal import Logging
 internal import RPC
+internal import TLS
 
-/// One loop of the server with its listener and connections. Made by the thread that starts the server, then touched
+/// One loop of the server with its listeners and connections. Made by the thread that starts the server, then touched
 /// by its own thread alone: others go through the loop's proxy.
 final class LoopWorker: @unchecked Sendable {
     /// The configuration's durations in nanoseconds.
     struct Timeouts {
-        let preface, headers, stall, idle, announce: UInt64
+        let handshake, preface, headers, stall, idle, announce: UInt64
         /// How long a finished connection waits for its peer to close.
         let linger: UInt64 = 2_000_000_000
     }
@@ -23,13 +24,16 @@ final class LoopWorker: @unchecked Sendable {
     private let configuration: ServerConfiguration
     private let loop: EventLoop
     private unowned(unsafe) let server: Server
-    private var listener: TCPListener?
+    private var listeners: [StreamListener] = []
     private var dispatcher: Dispatcher?
-    private var connections: [Connection] = []
+    private var connections = Roster<Connection>()
+    private var handshakes = Roster<Handshake>()
     /// Every loop numbers its connections itself, in steps that leave the numbers between to the others.
     private var nextConnectionID: Int
     /// Connections that tasks have given something to send since the last turn.
     private var withOutput: [Connection] = []
+    /// Where TLS sessions put their bytes; made with the first of them.
+    private(set) lazy var tlsBuffers = TLSBuffers(maxWriteBytes: output.capacity)
     private var sweepTimer: LoopTimer?
     private var expiryTimer: LoopTimer?
     private var drainTimer: LoopTimer?
@@ -41,7 +45,7 @@ final class LoopWorker: @unchecked Sendable {
     private var isFinished = false
 
     init(
-        index: Int, socket: ListeningSocket, configuration: ServerConfiguration, logger: Logger, server: Server
+        index: Int, sockets: [ListeningSocket], configuration: ServerConfiguration, logger: Logger, server: Server
     ) throws(EventLoopError) {
         self.index = index
         nextConnectionID = index
@@ -49,17 +53,16 @@ final class LoopWorker: @unchecked Sendable {
         self.configuration = configuration
         self.server = server
         timeouts = Timeouts(
+            handshake: configuration.handshakeTimeout.nanoseconds,
             preface: configuration.prefaceTimeout.nanoseconds, headers: configuration.headersTimeout.nanoseconds,
             stall: configuration.stallTimeout.nanoseconds, idle: configuration.idleTimeout.nanoseconds,
             announce: configuration.announceTimeout.nanoseconds)
+        loop = try EventLoop()
         do throws(EventLoopError) {
-            loop = try EventLoop()
-        } catch {
-            socket.close()
-            throw error
-        }
-        do throws(EventLoopError) {
-            listener = try TCPListener(socket, on: loop) { [unowned self] in accept($0) }
+            for (socket, listener) in zip(sockets, configuration.listeners) {
+                let tls = listener.tls
+                listeners.append(try StreamListener(socket, on: loop) { [unowned self] in accept($0, tls) })
+            }
         } catch {
             abandon()
             throw error
@@ -68,7 +71,7 @@ final class LoopWorker: @unchecked Sendable {
 
     /// Ends a worker that never ran.
     func abandon() {
-        listener?.close()
+        for listener in listeners { listener.close() }
         loop.close()
         loop.run()
     }
@@ -78,7 +81,7 @@ final class LoopWorker: @unchecked Sendable {
 
     var counters: Counters {
         var counters = dispatcher?.counters ?? Counters()
-        counters.connectionsOpen = UInt64(connections.count)
+        counters.connectionsOpen = UInt64(connections.count + handshakes.count)
         return counters
     }
 
@@ -88,7 +91,7 @@ final class LoopWorker: @unchecked Sendable {
     func run(methods: [Method]) -> Int {
         dispatcher = Dispatcher(
             methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
-            executor: loop.executor, clock: EventLoop.now)
+            compression: configuration.compression, executor: loop.executor, clock: EventLoop.now)
         loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
@@ -112,42 +115,65 @@ final class LoopWorker: @unchecked Sendable {
 
     // MARK: Connections
 
-    private func accept(_ tcp: TCPConnection) {
-        guard let dispatcher, connections.count < configuration.maxConnectionsPerLoop else {
+    private func accept(_ socket: StreamConnection, _ tls: TLSContextStore?) {
+        guard let dispatcher, connections.count + handshakes.count < configuration.maxConnectionsPerLoop else {
             dispatcher?.counters.connectionsRefused &+= 1
-            tcp.close()
+            socket.close()
             return
         }
         dispatcher.counters.connectionsAccepted &+= 1
-        do throws(HTTP2Error) {
-            let connection = try Connection(
-                tcp, worker: self, dispatcher: dispatcher, index: connections.count, id: nextConnectionID,
-                now: EventLoop.now())
-            nextConnectionID += configuration.loopCount
-            connections.append(connection)
-            connection.start()
+        guard let tls else {
+            open(socket, tls: nil)
+            return
+        }
+        do throws(TLSError) {
+            let handshake = try Handshake(
+                socket, TLSSession(tls.current, buffers: tlsBuffers), worker: self, now: EventLoop.now())
+            handshakes.add(handshake)
+            handshake.start()
         } catch {
             logger.error("connection refused: \(error)")
-            tcp.close()
+            socket.close()
+        }
+    }
+
+    /// Serves an accepted connection, over an established session where it is encrypted.
+    func open(_ socket: StreamConnection, tls: TLSSession?) {
+        guard let dispatcher else { return }
+        let identity = tls?.peerCertificate.map {
+            PeerIdentity(subject: $0.subject, dnsNames: $0.dnsNames, uris: $0.uris)
+        }
+        do throws(HTTP2Error) {
+            let connection = try Connection(
+                socket, tls: tls, peer: Peer(address: socket.peerAddress, identity: identity), worker: self,
+                dispatcher: dispatcher, id: nextConnectionID, now: EventLoop.now())
+            nextConnectionID += max(1, configuration.loopCount)
+            connections.add(connection)
+            connection.start()
+            if drainingSince != nil { connection.beginDrain() }
+        } catch {
+            logger.error("connection refused: \(error)")
+            socket.close()
         }
     }
 
     func remove(_ connection: Connection) {
-        let last = connections.removeLast()
-        if last !== connection {
-            last.index = connection.index
-            connections[connection.index] = last
-        }
+        connections.remove(connection)
         finishIfDone()
     }
 
-    var connectionIDs: [Int] { connections.map(\.id) }
+    func remove(_ handshake: Handshake) {
+        handshakes.remove(handshake)
+        finishIfDone()
+    }
 
-    func report(ofConnection id: Int) -> ConnectionReport? { connections.first { $0.id == id }?.report }
+    var connectionIDs: [Int] { connections.members.map(\.id) }
+
+    func report(ofConnection id: Int) -> ConnectionReport? { connections.members.first { $0.id == id }?.report }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {
-        for connection in connections { body(connection) }
+        for connection in connections.members { body(connection) }
     }
 
     /// Remembers a connection that a task has given something to send.
@@ -166,6 +192,7 @@ final class LoopWorker: @unchecked Sendable {
     private func sweep() {
         let now = EventLoop.now()
         forEachConnection { $0.sweep(now: now) }
+        for handshake in handshakes.members { handshake.sweep(now: now) }
         if let drainingSince, now - drainingSince > timeouts.announce { forEachConnection { $0.refuseNewCalls() } }
     }
 
@@ -191,8 +218,8 @@ final class LoopWorker: @unchecked Sendable {
             cutOff()
             return
         }
-        listener?.drain()
-        listener = nil
+        for listener in listeners { listener.drain() }
+        listeners = []
         drainingSince = EventLoop.now()
         drainTimer?.start(after: configuration.drainTimeout.milliseconds)
         forEachConnection { $0.beginDrain() }
@@ -200,16 +227,17 @@ final class LoopWorker: @unchecked Sendable {
     }
 
     private func cutOff() {
-        cutOffCalls += connections.reduce(0) { $0 + $1.openCallCount }
+        cutOffCalls += connections.members.reduce(0) { $0 + $1.openCallCount }
         isCutOff = true
         forEachConnection { $0.close() }
+        for handshake in handshakes.members { handshake.close() }
         finishIfDone()
     }
 
     /// Ends the loop once nothing is left to do on it. Handlers whose callers are gone were cancelled and have until
     /// the drain's end to notice.
     private func finishIfDone() {
-        guard drainingSince != nil, !isFinished, connections.isEmpty else { return }
+        guard drainingSince != nil, !isFinished, connections.isEmpty, handshakes.isEmpty else { return }
         if isCutOff || dispatcher?.runningHandlers ?? 0 == 0 { finish() }
     }
 

@@ -9,14 +9,19 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
     /// What channelz calls things: ids are unique over all kinds.
     private enum ID {
         static let server: Int64 = 1
-        static let listener: Int64 = 2
-        static let firstConnection: Int64 = 3
+        static let firstListener: Int64 = 2
     }
 
     /// The most entries of a list in one answer: a page for a person; a connection takes 30 bytes of it.
     private static let pageSize = 100
 
     unowned let server: Server
+
+    private var listeners: [Grpc_Channelz_V1_SocketRef] {
+        server.addresses.enumerated().map { .init(socketID: ID.firstListener + Int64($0), name: "\($1)") }
+    }
+
+    private var firstConnectionID: Int64 { ID.firstListener + Int64(server.addresses.count) }
 
     // MARK: Servers
 
@@ -39,7 +44,8 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
     ) async throws -> Grpc_Channelz_V1_GetServerSocketsResponse {
         try checkServer(request.serverID)
         let wanted = request.maxResults > 0 ? min(Int(clamping: request.maxResults), Self.pageSize) : Self.pageSize
-        let ids = await server.connectionIDs().map { ID.firstConnection + Int64($0) }
+        let first = firstConnectionID
+        let ids = await server.connectionIDs().map { first + Int64($0) }
         let following = ids.drop { $0 < request.startSocketID }
         return .init(
             socketRef: following.prefix(wanted).map { .init(socketID: $0) }, end: following.count <= wanted)
@@ -54,12 +60,12 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
     private func describeServer() async -> Grpc_Channelz_V1_Server {
         let counters = await server.counters()
         return .init(
-            ref: .init(serverID: ID.server, name: server.address.map { "\($0)" } ?? ""),
+            ref: .init(serverID: ID.server, name: listeners.map(\.name).joined(separator: ",")),
             data: .init(
                 callsStarted: Int64(clamping: counters.callsStarted), callsSucceeded: Int64(clamping: counters.callsOK),
                 callsFailed: Int64(clamping: counters.callsFailed),
                 lastCallStartedTimestamp: timestamp(ofMonotonic: counters.lastCallStarted)),
-            listenSocket: server.address.map { [.init(socketID: ID.listener, name: "\($0)")] } ?? [])
+            listenSocket: listeners)
     }
 
     // MARK: Sockets
@@ -67,12 +73,11 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
     func getSocket(
         _ request: Grpc_Channelz_V1_GetSocketRequest, _ call: AsyncCall
     ) async throws -> Grpc_Channelz_V1_GetSocketResponse {
-        if request.socketID == ID.listener, let address = server.address {
-            return .init(
-                socket: .init(ref: .init(socketID: ID.listener, name: "\(address)"), local: .init(text: "\(address)")))
+        if let listener = listeners.first(where: { $0.socketID == request.socketID }) {
+            return .init(socket: .init(ref: listener, local: .init(text: listener.name)))
         }
-        guard request.socketID >= ID.firstConnection,
-            let report = await server.report(ofConnection: Int(request.socketID - ID.firstConnection))
+        guard request.socketID >= firstConnectionID,
+            let report = await server.report(ofConnection: Int(request.socketID - firstConnectionID))
         else { throw RPCError(.notFound, "there is no open socket \(request.socketID)") }
         return .init(socket: describe(report, id: request.socketID))
     }
@@ -88,7 +93,8 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
                 messagesSent: Int64(clamping: report.messagesSent),
                 messagesReceived: Int64(clamping: report.messagesReceived),
                 lastRemoteStreamCreatedTimestamp: timestamp(ofMonotonic: report.lastCallStarted)),
-            local: .init(text: report.localAddress), remote: .init(text: report.peerAddress))
+            local: .init(text: report.localAddress), remote: .init(text: report.peerAddress),
+            security: report.cipherSuite.map { .init(model: .tls(.init(cipherSuite: .standardName($0)))) })
     }
 
     // MARK: Channels, of which a server has none

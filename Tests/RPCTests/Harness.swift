@@ -19,12 +19,15 @@ final class Harness {
     let reader = PeerReader()
     var error: HTTP2Error?
 
-    init(limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(), methods: [Method]? = nil) {
+    init(
+        limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
+        compression: CompressionSettings = CompressionSettings(), methods: [Method]? = nil
+    ) {
         let clock = clock
         dispatcher = Dispatcher(
             methods: methods ?? testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
-            executor: executor, clock: { clock.now })
-        connection = try! ServerConnection(dispatcher: dispatcher)
+            compression: compression, executor: executor, clock: { clock.now })
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
 

@@ -32,7 +32,7 @@ private final class Shop {
         let serving = try RelatedProductsServing(store: store, name: "related", loopCount: 2, logger: logger)
         server = Server(configuration, logger: logger) { serving.methods(loop: $0, longScan: longScan) }
         serving.follow(with: server)
-        address = try server.start()
+        address = try server.start()[0]
         client = try connect()
     }
 

@@ -2,55 +2,55 @@ internal import CUV
 internal import Glibc
 
 /// What a connection tells its owner, on the loop's thread.
-public protocol TCPConnectionHandler: AnyObject {
+public protocol StreamConnectionHandler: AnyObject {
     /// Bytes arrived; they are valid during the call.
     func connection(received bytes: UnsafeRawBufferPointer)
 
-    /// All bytes given to ``TCPConnection/write(_:)`` have left.
+    /// All bytes given to ``StreamConnection/write(_:)`` have left.
     func connectionIsWritable()
 
-    /// The peer closed or the connection failed: close it. Not called after ``TCPConnection/close()``.
+    /// The peer closed or the connection failed: close it. Not called after ``StreamConnection/close()``.
     func connectionEnded()
 }
 
-/// One accepted TCP connection.
-public final class TCPConnection {
+/// One accepted connection, over TCP or a Unix domain socket.
+public final class StreamConnection {
     /// Bytes of unsent output that a connection keeps room for once it has needed it.
     private static let keptQueueCapacity = 64 << 10
 
     private let loop: EventLoop
-    private let handle: UnsafeMutablePointer<uv_tcp_t>
+    private let handle: StreamHandle
     private let request: UnsafeMutablePointer<uv_write_t>
-    private unowned(unsafe) var handler: (any TCPConnectionHandler)?
+    private unowned(unsafe) var handler: (any StreamConnectionHandler)?
     private var queue = UnsafeMutableRawBufferPointer(start: nil, count: 0)
     private var isOpen = true
+    private var stream: UnsafeMutablePointer<uv_stream_t> { handle.stream }
 
     /// Bytes written but not yet taken by the system.
     public private(set) var queuedBytes = 0
     /// Bytes that the system has taken so far.
     public private(set) var sentBytes: UInt64 = 0
 
-    private init?(on loop: EventLoop, open: (UnsafeMutablePointer<uv_tcp_t>) -> Int32) {
+    private init?(_ kind: StreamHandle.Kind, on loop: EventLoop, open: (StreamHandle) -> Int32) {
         self.loop = loop
-        handle = .allocate(capacity: 1)
+        handle = StreamHandle(kind, on: loop)
         request = .allocate(capacity: 1)
-        uv_tcp_init(loop.uv, handle)  // always 0: no socket is made yet
         // libuv holds the connection until it is closed.
-        handle.pointee.data = Unmanaged.passRetained(self).toOpaque()
+        handle.stream.pointee.data = Unmanaged.passRetained(self).toOpaque()
         guard open(handle) == 0 else {
             close()
             return nil
         }
-        uv_tcp_nodelay(handle, 1)
+        handle.sendAtOnce()
     }
 
-    convenience init?(acceptingFrom listener: UnsafeMutablePointer<uv_tcp_t>, on loop: EventLoop) {
-        self.init(on: loop) { uv_accept(streamHandle(listener), streamHandle($0)) }
+    convenience init?(acceptingFrom listener: StreamHandle, on loop: EventLoop) {
+        self.init(listener.kind, on: loop) { uv_accept(listener.stream, $0.stream) }
     }
 
-    convenience init?(adopting descriptor: Int32, on loop: EventLoop) {
-        self.init(on: loop) { handle in
-            let code = uv_tcp_open(handle, descriptor)
+    convenience init?(adopting descriptor: Int32, _ kind: StreamHandle.Kind, on loop: EventLoop) {
+        self.init(kind, on: loop) { handle in
+            let code = handle.open(descriptor)
             if code != 0 { Glibc.close(descriptor) }
             return code
         }
@@ -62,47 +62,42 @@ public final class TCPConnection {
         queue.deallocate()
     }
 
-    /// The peer's address: `127.0.0.1:5123`, `[::1]:5123`. Empty where the peer has already gone.
+    /// The peer's address: `127.0.0.1:5123`, `[::1]:5123`, `unix:`. Empty where the peer has already gone.
     public var peerAddress: String {
-        descriptor.flatMap { SocketAddress(of: $0) { getpeername($0, $1, $2) } }?.text ?? ""
+        handle.descriptor.flatMap { SocketAddress(of: $0) { getpeername($0, $1, $2) } }?.text ?? ""
     }
 
-    /// The address that the peer has reached; empty where the peer has already gone.
+    /// The address that the peer has reached, in the same forms.
     public var localAddress: String {
-        descriptor.flatMap { SocketAddress(of: $0) { getsockname($0, $1, $2) } }?.text ?? ""
+        handle.descriptor.flatMap { SocketAddress(of: $0) { getsockname($0, $1, $2) } }?.text ?? ""
     }
 
-    private var descriptor: Int32? {
-        var descriptor: uv_os_fd_t = -1
-        let handle = UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self)
-        return isOpen && uv_fileno(handle, &descriptor) == 0 ? descriptor : nil
-    }
-
-    /// Begins to read; `handler` is not retained and must live until ``close()``.
-    public func start(_ handler: any TCPConnectionHandler) {
+    /// Begins to read, or to tell another handler what is read; `handler` is not retained and must live until
+    /// ``close()`` or until another takes its place.
+    public func start(_ handler: any StreamConnectionHandler) {
         self.handler = handler
         resumeReading()
     }
 
     public func resumeReading() {
         guard isOpen else { return }
-        uv_read_start(streamHandle(handle), provideBuffer, onRead)
+        uv_read_start(stream, provideBuffer, onRead)
     }
 
     public func pauseReading() {
         guard isOpen else { return }
-        uv_read_stop(streamHandle(handle))
+        uv_read_stop(stream)
     }
 
     /// Sends `bytes`: what the system takes at once leaves now, the rest is copied and follows; write again only
-    /// after ``TCPConnectionHandler/connectionIsWritable()``.
+    /// after ``StreamConnectionHandler/connectionIsWritable()``.
     ///
     /// - Returns: false where the connection has failed.
     public func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
         precondition(queuedBytes == 0, "wrote to a connection that still has bytes queued")
         guard isOpen else { return false }
         var buffer = uv_buf_t(base: cString(bytes.baseAddress), len: bytes.count)
-        let code = uv_try_write(streamHandle(handle), &buffer, 1)
+        let code = uv_try_write(stream, &buffer, 1)
         if code < 0, code != UV_EAGAIN.rawValue { return false }
         let sent = Int(max(0, code))
         sentBytes &+= UInt64(sent)
@@ -112,7 +107,8 @@ public final class TCPConnection {
     /// Tells the peer that nothing more will be sent, while what it sends is still read: a plain close with unread
     /// bytes would reset the connection and could cost the peer our last answers.
     public func finishWriting() {
-        if let descriptor { shutdown(descriptor, Int32(SHUT_WR)) }
+        guard isOpen, let descriptor = handle.descriptor else { return }
+        shutdown(descriptor, Int32(SHUT_WR))
     }
 
     /// Closes the connection; bytes that still wait are dropped. The handler hears nothing more.
@@ -120,7 +116,7 @@ public final class TCPConnection {
         guard isOpen else { return }
         isOpen = false
         handler = nil
-        uv_close(UnsafeMutableRawPointer(handle).assumingMemoryBound(to: uv_handle_t.self), onConnectionClosed)
+        uv_close(handle.generic, onConnectionClosed)
     }
 
     private func enqueue(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -131,7 +127,7 @@ public final class TCPConnection {
         queue.copyMemory(from: bytes)
         queuedBytes = bytes.count
         var buffer = uv_buf_t(base: cString(queue.baseAddress), len: bytes.count)
-        return uv_write(request, streamHandle(handle), &buffer, 1, onWritten) == 0
+        return uv_write(request, stream, &buffer, 1, onWritten) == 0
     }
 
     fileprivate func finishedWriting(_ status: Int32) {
@@ -163,8 +159,8 @@ private func cString(_ bytes: UnsafeRawPointer?) -> UnsafeMutablePointer<CChar>?
     UnsafeMutableRawPointer(mutating: bytes)?.assumingMemoryBound(to: CChar.self)
 }
 
-private func connection(_ data: UnsafeMutableRawPointer?) -> TCPConnection {
-    Unmanaged<TCPConnection>.fromOpaque(data!).takeUnretainedValue()
+private func connection(_ data: UnsafeMutableRawPointer?) -> StreamConnection {
+    Unmanaged<StreamConnection>.fromOpaque(data!).takeUnretainedValue()
 }
 
 private func provideBuffer(
@@ -182,5 +178,5 @@ private func onWritten(_ request: UnsafeMutablePointer<uv_write_t>?, status: Int
 }
 
 private func onConnectionClosed(_ handle: UnsafeMutablePointer<uv_handle_t>?) {
-    Unmanaged<TCPConnection>.fromOpaque(handle!.pointee.data).release()
+    Unmanaged<StreamConnection>.fromOpaque(handle!.pointee.data).release()
 }
