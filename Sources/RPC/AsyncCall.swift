@@ -181,6 +181,7 @@ public final class AsyncCall: @unchecked Sendable {
         while true {
             try checkUnderWay()
             if requests.hasMessage {
+                connection.messagesReceived &+= 1
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
                 return try decodeValue(
                     decompressed(requests.first, isCompressed: requests.firstIsCompressed), limits: limits)
@@ -255,6 +256,7 @@ public final class AsyncCall: @unchecked Sendable {
         let budget = dispatcher.shared
         responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
         let isKept = responses.append(framed, budget: &budget.pointee.budget)
+        connection.messagesSent &+= 1
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()
