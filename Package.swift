@@ -40,28 +40,31 @@ let package = Package(
         system("CBLAS", pkgConfig: "openblas", apt: "libopenblas-pthread-dev"),
         system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
 
-        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra. No target here knows another.
+        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
         library("HTTP2", ["CNghttp2"]),
         library("EventLoop", ["CUV"]),
+        library("TLS", ["COpenSSL"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
+        library("Compression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
-        library("RPC", ["HTTP2", "Wire"]),
+        library("RPC", ["Compression", "HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
-        library("Graph", ["LinearAlgebra", "CZlib", "CZstd"]),
+        library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
         // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "Wire",
+                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
@@ -79,7 +82,7 @@ let package = Package(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "Tables", "Wire",
+                "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -104,14 +107,28 @@ let package = Package(
         library("TestSupport", path: "Tests/Support"),
         // A peer that may break every rule of HTTP/2.
         library("ScriptedPeer", ["CNghttp2"], path: "Tests/ScriptedPeer"),
+        // Certificates, and a client's side of TLS that may misbehave.
+        library("TLSPeer", ["COpenSSL", "TestSupport"], path: "Tests/TLSPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
+        library("InteropSchema", ["RPC", "Wire"], path: "Tests/Interop/Generated"),
+        .executableTarget(
+            name: "fletch-interop-server",
+            dependencies: [
+                "EventLoop", "InteropSchema", "RPC", "Server", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Interop/Server", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
+        tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
-        tests("RPC", ["HTTP2", "ScriptedPeer", "Wire"]),
+        tests("Compression", ["LinearAlgebra"]),
+        tests("RPC", ["Compression", "HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -119,7 +136,8 @@ let package = Package(
         tests(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "Wire", .product(name: "Logging", package: "swift-log"),
+                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "TLS", "TLSPeer", "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Client", ["RPC", "ScriptedPeer"]),
         tests(
@@ -143,6 +161,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
-    fuzzer("fuzz-http2", ["HTTP2", "RPC", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
+    fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -49,16 +49,17 @@ record() {
 cd "$root"
 protos=$(cd proto && find . -name '*.proto' | sed 's|^\./||' | LC_ALL=C sort)
 # shellcheck disable=SC2086 # one word for each file
-generate proto Sources/Schema services=false,visibility=public $protos
+generate proto Sources/Schema services=false,visibility=public,file_naming=path_to_dots $protos
 # shellcheck disable=SC2086
-generate proto Sources/ServiceSchema messages=false,visibility=public,module=Schema $protos
+generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=Schema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
+generate Tests/Interop/Protos Tests/Interop/Generated visibility=public testing.proto probe.proto
 
 # Files that no .proto accounts for any more.
 stale() {
     find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
-        -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+        Tests/Interop/Generated -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }
@@ -77,6 +78,7 @@ if $check; then
     fi
 else
     stale | while read -r file; do rm "$file"; done
+    find Sources/Schema Sources/ServiceSchema -type d -empty -delete
     cp -R "$output/." "$root/"
     requests=$root/Tests/Quirks/Requests
     mkdir -p "$requests"

@@ -10,16 +10,28 @@ public final class EventLoop {
     let readBuffer: UnsafeMutableRawBufferPointer
     /// The way to reach the loop from another thread.
     public let proxy: LoopProxy
+    /// Runs tasks on the loop's thread.
+    public let executor: LoopExecutor
 
     public init() throws(EventLoopError) {
         uv = .allocate(capacity: 1)
         try check(uv_loop_init(uv), "make an event loop")
         readBuffer = .allocate(byteCount: Self.readBufferBytes, alignment: 16)
         proxy = try LoopProxy(loop: uv)
+        executor = LoopExecutor(loop: uv, proxy: proxy)
     }
 
-    /// Runs until nothing is left to wait for. Call ``LoopProxy/close()`` to let it end.
-    public func run() { uv_run(uv, UV_RUN_DEFAULT) }
+    /// Runs until nothing is left to wait for; ``close()`` lets it end.
+    public func run() {
+        executor.attach()
+        uv_run(uv, UV_RUN_DEFAULT)
+    }
+
+    /// Takes no more work from other threads and lets the loop end. On the loop's thread; posted work still runs.
+    public func close() {
+        proxy.close()
+        executor.close()
+    }
 
     /// The monotonic clock, in nanoseconds.
     public static func now() -> UInt64 { uv_hrtime() }
@@ -65,8 +77,7 @@ public final class LoopProxy: Sendable {
         }
     }
 
-    /// Takes no more work and lets the loop end. On the loop's thread; work already posted still runs.
-    public func close() {
+    fileprivate func close() {
         let isFirst = queue.withLock { queue in
             defer { queue.isOpen = false }
             return queue.isOpen

@@ -4,6 +4,8 @@ internal import CUV
 public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
+    init(_ description: String) { self.description = description }
+
     /// The error of doing `action` ("listen on 127.0.0.1:80") with libuv's `code`.
     init(code: Int32, doing action: String) {
         description = "cannot \(action): \(String(cString: uv_strerror(code)))"

@@ -83,9 +83,12 @@ private func onDataChunk(
     user: UnsafeMutableRawPointer?
 ) -> Int32 {
     let state = state(user)
+    // A stream that is read slowly must not hold the others of its connection up.
     nghttp2_session_consume_connection(session, count)
-    if UInt32(flags) & NGHTTP2_FLAG_END_STREAM.rawValue == 0 { nghttp2_session_consume_stream(session, id, count) }
     guard let stream = state.pointee.stream(id) else { return 0 }
+    if UInt32(flags) & NGHTTP2_FLAG_END_STREAM.rawValue == 0, !stream.pointee.isConsumedByHand {
+        nghttp2_session_consume_stream(session, id, count)
+    }
     let bytes = UnsafeRawBufferPointer(start: bytes, count: count)
     state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(received: bytes, on: stream) }
     return 0
@@ -199,6 +202,12 @@ func readBody(
     let rest = stream.pointee.bodyCount &- stream.pointee.bodyOffset
     flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
     guard rest <= capacity else { return capacity }
+    if stream.pointee.isBodyOpen {
+        guard rest == 0 else { return rest }
+        stream.pointee.isBodyDeferred = true
+        state(user).pointee.unsentAnswers &-= 1
+        return Int(NGHTTP2_ERR_DEFERRED.rawValue)
+    }
     flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
     let trailers = stream.pointee.trailers!.fields
     let code = nghttp2_submit_trailer(session, id, trailers.baseAddress, trailers.count)
@@ -215,11 +224,15 @@ private func sendBody(
     return state.pointee.output!._withUnsafeGuaranteedRef { output in
         guard !output.isFull else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
         output.append(header!, count: frameHeaderBytes)
+        state.pointee.noProgressFrames.earn(1)
+        guard count > 0 else { return 0 }
         output.append(stream.pointee.body! + stream.pointee.bodyOffset, count: count)
         stream.pointee.bodyOffset &+= count
         state.pointee.bodyBytesSent &+= count
+        if stream.pointee.isBodyOpen {
+            state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(sentBodyOn: stream) }
+        }
         state.pointee.contentFramesSent &+= 1
-        state.pointee.noProgressFrames.earn(1)
         return 0
     }
 }

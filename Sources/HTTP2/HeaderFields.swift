@@ -52,9 +52,11 @@ struct HeaderLog {
 /// The header fields of one request in the order they came, pseudo-headers included: a view that copies nothing,
 /// valid as long as its stream.
 public struct HeaderFields: Sequence {
-    @usableFromInline let bytes: UnsafeRawBufferPointer
+    /// The log that the fields are read from: whoever needs them for longer copies it.
+    public let bytes: UnsafeRawBufferPointer
 
-    @usableFromInline init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    /// The fields in the `bytes` of another view, or in a copy of them.
+    public init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// One field; names are in lower case (RFC 9113, 8.2).
     public struct Field {

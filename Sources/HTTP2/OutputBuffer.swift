@@ -4,7 +4,8 @@ public final class OutputBuffer {
     static let reserve = 17 << 10
 
     let base: UnsafeMutableRawPointer
-    let capacity: Int
+    /// The most bytes that it holds.
+    public let capacity: Int
     var count = 0
 
     /// A buffer of `capacity` bytes: what one write carries at most, and so what a connection can have waiting.

@@ -87,10 +87,63 @@ public final class Session {
         to stream: UnsafeMutablePointer<Stream>, head: FieldBlock, body: UnsafeRawBufferPointer, trailers: FieldBlock
     ) {
         guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
-        stream.pointee.hasResponse = true
         stream.pointee.body = body.baseAddress
         stream.pointee.bodyCount = body.count
         stream.pointee.trailers = trailers
+        submit(session, stream, head)
+    }
+
+    /// Begins an answer whose body comes piece by piece by ``setBody(of:_:)``; ``endResponse(to:trailers:resetCode:)``
+    /// ends it.
+    ///
+    /// - Parameter head: Not copied; must stay until the stream is reported closed.
+    public func beginResponse(to stream: UnsafeMutablePointer<Stream>, head: FieldBlock) {
+        guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
+        stream.pointee.isBodyOpen = true
+        submit(session, stream, head)
+    }
+
+    /// Says what of the body is left to send. What was set before is no longer referred to, and the count in
+    /// `bodyOffset` starts anew.
+    ///
+    /// - Parameter bytes: Not copied; must stay until others are set or the stream is reported closed.
+    public func setBody(of stream: UnsafeMutablePointer<Stream>, _ bytes: UnsafeRawBufferPointer) {
+        stream.pointee.body = bytes.baseAddress
+        stream.pointee.bodyCount = bytes.count
+        stream.pointee.bodyOffset = 0
+        if !bytes.isEmpty { resumeBody(of: stream) }
+    }
+
+    /// Ends a body: after what is left of it, `trailers` follow; a request that has not ended is then reset.
+    ///
+    /// - Parameters:
+    ///   - trailers: Not copied; must stay until the stream is reported closed.
+    ///   - resetCode: The error code of that reset; NO_ERROR (0) tells the peer that the answer is whole.
+    public func endResponse(
+        to stream: UnsafeMutablePointer<Stream>, trailers: FieldBlock, resetCode: UInt32 = 0
+    ) {
+        guard stream.pointee.isBodyOpen else { return }
+        stream.pointee.isBodyOpen = false
+        stream.pointee.trailers = trailers
+        resetAfterResponse(stream, code: resetCode)
+        resumeBody(of: stream)
+    }
+
+    /// Whether the peer's windows let bytes of the stream's body through now.
+    public func canSendBody(of stream: UnsafeMutablePointer<Stream>) -> Bool {
+        guard let session = state.pointee.session else { return false }
+        return nghttp2_session_get_remote_window_size(session) > 0
+            && nghttp2_session_get_stream_remote_window_size(session, stream.pointee.id) > 0
+    }
+
+    /// Lets the peer send `count` further bytes on a stream that is consumed by hand.
+    public func consume(_ count: Int, on stream: UnsafeMutablePointer<Stream>) {
+        guard let session = state.pointee.session, !stream.pointee.requestEnded else { return }
+        nghttp2_session_consume_stream(session, stream.pointee.id, count)
+    }
+
+    private func submit(_ session: OpaquePointer, _ stream: UnsafeMutablePointer<Stream>, _ head: FieldBlock) {
+        stream.pointee.hasResponse = true
         state.pointee.unsentAnswers &+= 1
         var provider = nghttp2_data_provider()
         provider.source.ptr = UnsafeMutableRawPointer(stream)
@@ -98,6 +151,20 @@ public final class Session {
         let code = nghttp2_submit_response(
             session, stream.pointee.id, head.fields.baseAddress, head.fields.count, &provider)
         if code != 0 { reset(stream, code: NGHTTP2_INTERNAL_ERROR.rawValue) }
+    }
+
+    private func resumeBody(of stream: UnsafeMutablePointer<Stream>) {
+        guard let session = state.pointee.session, stream.pointee.isBodyDeferred else { return }
+        stream.pointee.isBodyDeferred = false
+        state.pointee.unsentAnswers &+= 1
+        nghttp2_session_resume_data(session, stream.pointee.id)
+    }
+
+    private func resetAfterResponse(_ stream: UnsafeMutablePointer<Stream>, code: UInt32) {
+        guard !stream.pointee.requestEnded else { return }
+        stream.pointee.resetsAfterResponse = true
+        stream.pointee.resetCode = code
+        state.pointee.resetsAfterResponse &+= 1
     }
 
     /// Answers with header fields alone and ends the stream; a request that has not ended is then reset.
@@ -110,11 +177,7 @@ public final class Session {
     ) {
         guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
         stream.pointee.hasResponse = true
-        if !stream.pointee.requestEnded {
-            stream.pointee.resetsAfterResponse = true
-            stream.pointee.resetCode = resetCode
-            state.pointee.resetsAfterResponse &+= 1
-        }
+        resetAfterResponse(stream, code: resetCode)
         state.pointee.unsentAnswers &+= 1
         let code = nghttp2_submit_response(
             session, stream.pointee.id, fields.fields.baseAddress, fields.fields.count, nil)
@@ -192,7 +255,7 @@ public final class Session {
     /// Streams that are open now.
     public var openStreamCount: Int { state.pointee.openStreamCount }
 
-    /// Answers queued whose last byte is not yet sent.
+    /// Answers with bytes that wait to be sent.
     public var unsentAnswers: Int { state.pointee.unsentAnswers }
 
     /// Bytes of answers' bodies given to ``fill(_:)`` so far: stands still where the peer grants no window.

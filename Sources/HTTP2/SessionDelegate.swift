@@ -15,6 +15,10 @@ open class SessionDelegate {
     /// The request is complete. Also called right after `session(receivedHeadersOn:)` where there is no body.
     open func session(receivedEndOn stream: UnsafeMutablePointer<Stream>) {}
 
+    /// Bytes of a body that was begun with `Session.beginResponse(to:head:)` and has not ended were sent:
+    /// `stream.pointee.bodyOffset` says how many.
+    open func session(sentBodyOn stream: UnsafeMutablePointer<Stream>) {}
+
     /// The stream is over, answered or not; its memory goes back to the pool after this call.
     open func session(closed stream: UnsafeMutablePointer<Stream>) {}
 }

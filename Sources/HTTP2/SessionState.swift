@@ -68,7 +68,7 @@ struct SessionState {
         if let previous = stream.pointee.previous { previous.pointee.next = next } else { openStreams = next }
         next?.pointee.previous = stream.pointee.previous
         openStreamCount &-= 1
-        if stream.pointee.hasResponse { unsentAnswers &-= 1 }
+        if stream.pointee.hasResponse, !stream.pointee.isBodyDeferred { unsentAnswers &-= 1 }
         if stream.pointee.resetsAfterResponse { resetsAfterResponse &-= 1 }
         if current == stream { current = nil }
         resources._withUnsafeGuaranteedRef { $0.returnStream(stream) }

@@ -10,6 +10,9 @@ public struct Stream {
     public internal(set) var requestEnded = false
     /// Whether the header list went beyond `Limits.maxHeaderListBytes`; its fields are then incomplete.
     public internal(set) var headersTooLarge = false
+    /// Whether the layer above gives the peer's window back itself (``Session/consume(_:on:)``), as it takes the bytes.
+    /// Set it when the header fields arrive.
+    public var isConsumedByHand = false
 
     var log: HeaderLog
     var headerListBytes = 0
@@ -20,7 +23,12 @@ public struct Stream {
 
     var body: UnsafeRawPointer?
     var bodyCount = 0
-    var bodyOffset = 0
+    /// Bytes of the body that were sent since it was last set.
+    public internal(set) var bodyOffset = 0
+    /// Whether more of the body may come than is there.
+    var isBodyOpen = false
+    /// Whether nghttp2 waits to be told that there is more.
+    var isBodyDeferred = false
     var trailers: FieldBlock?
 
     /// Neighbours in the session's list of open streams; `next` also links the pool's free list.
@@ -35,6 +43,7 @@ public struct Stream {
     mutating func prepare(id: Int32) {
         self.id = id
         requestEnded = false
+        isConsumedByHand = false
         headersTooLarge = false
         log.clear()
         headerListBytes = 0
@@ -43,6 +52,8 @@ public struct Stream {
         body = nil
         bodyCount = 0
         bodyOffset = 0
+        isBodyOpen = false
+        isBodyDeferred = false
         trailers = nil
     }
 }

@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -10,6 +11,11 @@ public struct CallLimits: Sendable, Hashable {
     public var maxBytesInFlight = 256 << 20
     /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay.
     public var requestTimeout: UInt64 = 60_000_000_000
+    /// Bytes of a streamed response that wait for the peer before its handler waits, too: two frames of 16 KiB are under
+    /// way while the handler makes the next messages.
+    public var maxQueuedResponseBytes = 64 << 10
+    /// Handlers that run as tasks at once on a loop, streams that only wait included; further calls are shed.
+    public var maxRunningHandlers = 100_000
 
     public init() {}
 }
@@ -27,6 +33,7 @@ public final class Dispatcher {
     struct Shared {
         var counters = Counters()
         var budget: ByteBudget
+        var runningHandlers = 0
     }
 
     /// What the loop has done so far.
@@ -41,22 +48,31 @@ public final class Dispatcher {
     let methods: MethodTable
     let limits: CallLimits
     let clock: () -> UInt64
+    let executor: any CallExecutor
+    /// For the messages of handlers that run as tasks.
+    let arenas = ArenaPool()
     let arena = Arena(capacity: Dispatcher.arenaCapacity)
     let shared: UnsafeMutablePointer<Shared>
     /// Handlers run one after the other, so one storage serves all calls.
     let storage: UnsafeMutablePointer<UnaryCallStorage>
-    let okHead = FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")])
+    let coding: MessageCoding
+    private let plainHead = answerHead([])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
     /// A dispatcher of `methods`.
     ///
-    /// - Parameter clock: The monotonic clock, in nanoseconds.
+    /// - Parameters:
+    ///   - executor: Runs the handlers that are tasks, on the thread that uses the dispatcher.
+    ///   - clock: The monotonic clock, in nanoseconds.
     public init(
-        methods: [UnaryMethod], limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
+        methods: [Method], limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
+        compression: CompressionSettings = CompressionSettings(), executor: any CallExecutor,
         clock: @escaping () -> UInt64
     ) {
         self.methods = MethodTable(methods, defaultMaxRequestBytes: limits.maxRequestBytes)
         self.limits = limits
+        self.executor = executor
+        coding = MessageCoding(compression)
         self.clock = clock
         resources = SessionResources(limits: connectionLimits, releaseContext: destroyCall)
         shared = .allocate(capacity: 1)
@@ -65,13 +81,25 @@ public final class Dispatcher {
         storage.initialize(to: UnaryCallStorage(clock: clock))
     }
 
+    /// The header fields of an OK answer that has no metadata.
+    func okHead(_ encoding: CompressionAlgorithm?) -> FieldBlock {
+        guard let encoding else { return plainHead }
+        return coding.okHead(encoding)
+    }
+
+    /// Handlers that run as tasks now, those included whose callers are gone.
+    public var runningHandlers: Int { shared.pointee.runningHandlers }
+
+    func handlerStarted() { shared.pointee.runningHandlers &+= 1 }
+    func handlerEnded() { shared.pointee.runningHandlers &-= 1 }
+
     deinit {
         shared.deinitialize(count: 1)
         shared.deallocate()
         storage.deinitialize(count: 1)
         storage.deallocate()
         arena.destroy()
-        okHead.destroy()
+        plainHead.destroy()
         okTrailers.destroy()
     }
 }

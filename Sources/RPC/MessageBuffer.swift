@@ -32,14 +32,18 @@ struct MessageBuffer {
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     /// Appends what arrived; the prefix is judged as soon as it is complete, before its message takes memory.
-    mutating func append(_ chunk: UnsafeRawBufferPointer, limit: Int, budget: inout ByteBudget) throws(Rejection) {
+    mutating func append(
+        _ chunk: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+    ) throws(Rejection) {
         var chunk = chunk
-        if count < UnaryCallStorage.prefixByteCount {
-            let taken = min(UnaryCallStorage.prefixByteCount &- count, chunk.count)
+        if count < MessagePrefix.byteCount {
+            let taken = min(MessagePrefix.byteCount &- count, chunk.count)
             copy(UnsafeRawBufferPointer(rebasing: chunk[..<taken]))
             chunk = UnsafeRawBufferPointer(rebasing: chunk[taken...])
-            guard count == UnaryCallStorage.prefixByteCount else { return }
-            expected = try UnaryCallStorage.prefixByteCount &+ messageLength(limit: limit)
+            guard count == MessagePrefix.byteCount else { return }
+            expected =
+                try MessagePrefix.byteCount
+                &+ MessagePrefix.messageLength(bytes, limit: limit, isEncoded: isEncoded)
         }
         guard chunk.count <= expected &- count else { throw .moreThanOneMessage }
         try reserve(count &+ chunk.count, atMost: expected, keeping: count, budget: &budget)
@@ -49,9 +53,12 @@ struct MessageBuffer {
     /// The request's message, once the request has ended.
     func message() throws(Rejection) -> UnsafeRawBufferPointer {
         guard count > 0 else { throw .noMessage }
-        guard count >= UnaryCallStorage.prefixByteCount, count == expected else { throw .truncatedMessage }
-        return UnsafeRawBufferPointer(rebasing: bytes[UnaryCallStorage.prefixByteCount...])
+        guard count >= MessagePrefix.byteCount, count == expected else { throw .truncatedMessage }
+        return UnsafeRawBufferPointer(rebasing: bytes[MessagePrefix.byteCount...])
     }
+
+    /// Whether the message, which is here, is compressed.
+    var isCompressed: Bool { MessagePrefix.isCompressed(bytes) }
 
     /// Replaces what is here by a response, `bytes` with its prefix.
     mutating func replace(with bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
@@ -74,17 +81,6 @@ struct MessageBuffer {
         base.deallocate()
         base = .allocate(byteCount: Self.initialCapacity, alignment: 16)
         capacity = Self.initialCapacity
-    }
-
-    private func messageLength(limit: Int) throws(Rejection) -> Int {
-        switch base.load(as: UInt8.self) {
-        case 0: break
-        case 1: throw .compressedWithoutEncoding
-        default: throw .invalidPrefix
-        }
-        let length = UInt32(bigEndian: base.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
-        guard Int(length) <= limit else { throw .messageTooLarge(bytes: length, limit: limit) }
-        return Int(length)
     }
 
     /// Room for `needed` bytes; memory grows as bytes arrive, never on the word of a prefix alone.

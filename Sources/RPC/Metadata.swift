@@ -55,27 +55,42 @@ extension UnaryCall {
     ///   - value: Printable ASCII.
     /// - Throws: `internal` where name or value break these rules.
     public func addInitialMetadata(_ name: String, _ value: String) throws(RPCError) {
-        storage.pointee.initialMetadata.append(try checked(name, value))
+        storage.pointee.initialMetadata.append(try MetadataField(checking: name, value))
     }
 
     /// Sends `value` as metadata after the response, or with the error that the handler throws. Rules as for
     /// ``addInitialMetadata(_:_:)``.
     public func addTrailingMetadata(_ name: String, _ value: String) throws(RPCError) {
-        storage.pointee.trailingMetadata.append(try checked(name, value))
+        storage.pointee.trailingMetadata.append(try MetadataField(checking: name, value))
     }
 
     /// Sends bytes as metadata after the response; `name` ends in `-bin`.
     public func addTrailingMetadata(_ name: String, bytes: [UInt8]) throws(RPCError) {
-        guard name.hasSuffix("-bin"), isValidName(name) else { throw .init(.internal, invalidMetadata(name)) }
-        storage.pointee.trailingMetadata.append((name, Base64.encode(bytes)))
+        storage.pointee.trailingMetadata.append(try MetadataField(checking: name, bytes: bytes))
     }
 }
 
-private func checked(_ name: String, _ value: String) throws(RPCError) -> (name: String, value: String) {
-    guard isValidName(name), !name.hasSuffix("-bin"), value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
-        throw RPCError(.internal, invalidMetadata(name))
+/// One field of metadata that a handler sends, checked.
+struct MetadataField {
+    let name: String
+    let value: String
+
+    init(checking name: String, _ value: String) throws(RPCError) {
+        guard isValidName(name), !name.hasSuffix("-bin"), value.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw RPCError(.internal, invalidMetadata(name))
+        }
+        self.name = name
+        self.value = value
     }
-    return (name, value)
+
+    init(checking name: String, bytes: [UInt8]) throws(RPCError) {
+        guard name.hasSuffix("-bin"), isValidName(name) else { throw .init(.internal, invalidMetadata(name)) }
+        self.name = name
+        value = Base64.encode(bytes)
+    }
+
+    /// The field as an answer carries it; its value is not for the peer's compression table.
+    var field: FieldBlock.Field { .init(name, value, isRepeated: false) }
 }
 
 private func isValidName(_ name: String) -> Bool {

@@ -4,7 +4,7 @@ internal import Glibc
 struct MethodTable: ~Copyable {
     struct Entry {
         let path: UnsafeRawBufferPointer
-        let method: UnaryMethod
+        let method: Method
         let maxRequestBytes: Int
     }
 
@@ -13,7 +13,7 @@ struct MethodTable: ~Copyable {
     private let slots: UnsafeMutableBufferPointer<UInt32>
 
     /// A table of `methods`; of two with the same path the first answers.
-    init(_ methods: [UnaryMethod], defaultMaxRequestBytes: Int) {
+    init(_ methods: [Method], defaultMaxRequestBytes: Int) {
         entries = .allocate(capacity: methods.count)
         var slotCount = 2
         while slotCount < methods.count * 2 { slotCount *= 2 }

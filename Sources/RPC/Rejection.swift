@@ -1,3 +1,6 @@
+internal import Compression
+internal import HTTP2
+
 /// Why the server answers a call without its handler. Each case decides status, HTTP status and words in one place.
 enum Rejection: Error, Hashable {
     case notGRPC
@@ -6,7 +9,7 @@ enum Rejection: Error, Hashable {
     case unknownMethod
     case malformedTimeout
     case malformedBinaryMetadata
-    case unknownEncoding
+    case unknownEncoding(accepted: CompressionAlgorithms)
     case headersTooLarge
     case deadlineExceeded
     case requestTimedOut
@@ -14,9 +17,11 @@ enum Rejection: Error, Hashable {
     case invalidPrefix
     case truncatedMessage
     case messageTooLarge(bytes: UInt32, limit: Int)
+    case decompressionFailed(DecompressionError)
     case noMessage
     case moreThanOneMessage
     case overloaded
+    case tooManyHandlers
     case responseMissing
     case responseTooLarge
 
@@ -24,9 +29,11 @@ enum Rejection: Error, Hashable {
         switch self {
         case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
         case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
-        case .headersTooLarge, .messageTooLarge, .overloaded, .responseTooLarge: .resourceExhausted
+        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .responseTooLarge,
+            .decompressionFailed(.tooLarge), .decompressionFailed(.outOfMemory):
+            .resourceExhausted
         case .notGRPC, .methodNotAllowed, .malformedTimeout, .malformedBinaryMetadata, .compressedWithoutEncoding,
-            .invalidPrefix, .truncatedMessage, .responseMissing:
+            .invalidPrefix, .truncatedMessage, .decompressionFailed, .responseMissing:
             .internal
         }
     }
@@ -42,11 +49,12 @@ enum Rejection: Error, Hashable {
     }
 
     /// A field beyond the status that tells the caller what would be accepted, or when.
-    var extraField: (name: String, value: String)? {
+    var extraField: FieldBlock.Field? {
         switch self {
-        case .methodNotAllowed: ("allow", "POST")
-        case .unknownEncoding: ("grpc-accept-encoding", "identity")
-        case .overloaded: ("grpc-retry-pushback-ms", "1000")  // a loop answers hundreds of thousands of calls in it
+        case .methodNotAllowed: .init("allow", "POST")
+        case .unknownEncoding(let accepted): .init("grpc-accept-encoding", accepted.acceptEncoding)
+        // A loop answers hundreds of thousands of calls in this time.
+        case .overloaded, .tooManyHandlers: .init("grpc-retry-pushback-ms", "1000")
         default: nil
         }
     }
@@ -67,7 +75,7 @@ enum Rejection: Error, Hashable {
         case .unknownMethod: "no such service or method"
         case .malformedTimeout: "grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n"
         case .malformedBinaryMetadata: "metadata whose name ends in -bin must be base64"
-        case .unknownEncoding: "grpc-encoding is not supported; send identity"
+        case .unknownEncoding(let accepted): "grpc-encoding is not supported; send one of \(accepted.acceptEncoding)"
         case .headersTooLarge: "the request's header fields are larger than the server accepts"
         case .deadlineExceeded: "the deadline passed before the answer was ready"
         case .requestTimedOut: "the request did not arrive in time"
@@ -76,9 +84,11 @@ enum Rejection: Error, Hashable {
         case .truncatedMessage: "the request ended inside a message"
         case .messageTooLarge(let bytes, let limit):
             "the request message has \(bytes) bytes, more than the \(limit) this method accepts"
+        case .decompressionFailed(let error): "the request message cannot be decompressed: \(error.message)"
         case .noMessage: "the request holds no message; this method takes exactly one"
         case .moreThanOneMessage: "the request holds more than one message; this method takes exactly one"
         case .overloaded: "the server has too many bytes in flight; try again later"
+        case .tooManyHandlers: "the server works on too many calls; try again later"
         case .responseMissing: "the handler returned without a response"
         case .responseTooLarge: "the response does not fit the server's bytes in flight; ask for less"
         }

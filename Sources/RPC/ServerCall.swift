@@ -1,15 +1,17 @@
+internal import Compression
 internal import HTTP2
 
-/// One unary call on the server's side, as a state machine without sockets or clock:
+/// One call on the server's side, as a state machine without sockets or clock:
 ///
 ///     idle --begin--> receiving --message--> answered --clear--> idle
-///                         \------------------^ (rejected)
+///                         |  \---(rejected)---^  ^
+///                         \--run--> running -----/
 ///
 /// `begin` reads the header fields, `receive` gathers the message, `message` ends the request. Each throws the
 /// rejection that answers the call at once; the owner then marks it answered. Pooled with its stream.
 struct ServerCall {
     enum Phase: UInt8 {
-        case idle, receiving, answered
+        case idle, receiving, running, answered
     }
 
     private(set) var phase = Phase.idle
@@ -18,26 +20,32 @@ struct ServerCall {
     private(set) var deadline = UInt64.max
     /// When the request must have arrived: the deadline or the server's patience, whichever is first.
     private(set) var expiry = UInt64.max
-    private var maxRequestBytes = 0
+    private(set) var maxRequestBytes = 0
+    /// What compressed messages of the request are compressed with.
+    private(set) var encoding: CompressionAlgorithm?
     private(set) var buffer = MessageBuffer()
     /// What the answer's fields live in while they are sent, where they are not the common ones.
     var head: FieldBlock?
     var trailers: FieldBlock?
+    /// What the call's handler has of it, where that is a task.
+    private(set) var async: AsyncCall?
 
     mutating func begin(
-        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
+        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, accepted: CompressionAlgorithms,
+        requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving
         guard !stream.headersTooLarge else { throw .headersTooLarge }
-        let head = try RequestHead(stream.fields, methods: methods, now: now)
+        let head = try RequestHead(stream.fields, methods: methods, accepted: accepted, now: now)
         method = head.method
         deadline = head.deadline
+        encoding = head.encoding
         expiry = min(deadline, now &+ requestTimeout)
         maxRequestBytes = methods[method].pointee.maxRequestBytes
     }
 
     mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
-        try buffer.append(bytes, limit: maxRequestBytes, budget: &budget)
+        try buffer.append(bytes, limit: maxRequestBytes, isEncoded: encoding != nil, budget: &budget)
     }
 
     /// The message of the request that just ended.
@@ -48,8 +56,24 @@ struct ServerCall {
 
     /// Why the request has waited too long by `now`, if it has.
     func overdue(now: UInt64) -> Rejection? {
-        guard phase == .receiving, now >= expiry else { return nil }
+        guard isWaiting, now >= expiry else { return nil }
         return now >= deadline ? .deadlineExceeded : .requestTimedOut
+    }
+
+    /// Whether the call can be late: its request or its handler is not done.
+    var isWaiting: Bool { phase == .receiving || phase == .running }
+
+    /// Goes on as a task; its request may take as long as the caller lets it.
+    mutating func run(_ async: AsyncCall) {
+        phase = .running
+        expiry = deadline
+        self.async = async
+    }
+
+    /// Gives the request away to whoever outlives the call.
+    mutating func takeBuffer() -> MessageBuffer {
+        defer { buffer = MessageBuffer() }
+        return buffer
     }
 
     mutating func markAnswered() { phase = .answered }
@@ -69,5 +93,6 @@ struct ServerCall {
         head = nil
         trailers?.destroy()
         trailers = nil
+        async = nil
     }
 }

@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -5,16 +6,26 @@ internal import Wire
 /// by ``fill(_:)``.
 public final class ServerConnection: SessionDelegate {
     private let dispatcher: Dispatcher
+    /// Who is at the other end.
+    public let peer: Peer
     /// The HTTP/2 session. Its constant reference is used without being counted.
     public let http2: Session
     private var now: UInt64 = 0
-    /// Calls whose request has not ended. Unchecked, as the next: one thread, no call within an access.
-    @exclusivity(unchecked) private var receivingCount = 0
+    /// Calls whose request has not ended or whose handler runs as a task. Unchecked, as the next: one thread, no call
+    /// within an access.
+    @exclusivity(unchecked) private var waitingCount = 0
     /// Calls that the connection has begun so far.
     @exclusivity(unchecked) public private(set) var startedCalls: UInt64 = 0
+    /// Handlers that run as tasks for this connection's calls, those included whose calls are over: a peer that resets
+    /// its calls gets no more work out of the server than one that waits for them (CVE-2023-44487).
+    var runningHandlers = 0
+    /// Told when there is something to send, outside of ``receive(_:)`` and ``expireCalls()``.
+    public var onOutput: () -> Void = {}
+    private var isWorking = false
 
-    public init(dispatcher: Dispatcher) throws(HTTP2Error) {
+    public init(dispatcher: Dispatcher, peer: Peer) throws(HTTP2Error) {
         self.dispatcher = dispatcher
+        self.peer = peer
         http2 = try Session(resources: dispatcher.resources)
         super.init()
         http2.setDelegate(self)
@@ -22,36 +33,49 @@ public final class ServerConnection: SessionDelegate {
 
     // MARK: Bytes
 
-    /// Takes what arrived. Complete calls are answered before it returns; ``fill(_:)`` has the answers.
+    /// Takes what arrived. Complete calls of inline methods are answered before it returns; ``fill(_:)`` has the
+    /// answers.
     ///
     /// - Throws: Where the connection must be closed at once.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
         now = dispatcher.clock()
+        isWorking = true
+        defer { isWorking = false }
         try http2.receive(bytes)
     }
 
     /// Appends what is to be sent to `output`; true where nothing is left to append.
     public func fill(_ output: OutputBuffer) throws(HTTP2Error) -> Bool { try http2.fill(output) }
 
+    /// A task has given the connection something to send.
+    func noteOutput() {
+        if !isWorking { onOutput() }
+    }
+
     // MARK: Life
 
-    /// Ends the connection: calls that are not answered are forgotten.
+    /// Ends the connection: calls that are not answered are forgotten, their handlers cancelled.
     public func close() { http2.close() }
 
     /// Calls that the connection still owes something: open streams.
     public var openCallCount: Int { http2.openStreamCount }
 
-    /// When the first incomplete request must be answered for being late, in nanoseconds; nil where none waits.
+    /// When the first call must be answered for being late, in nanoseconds; nil where none waits.
     public var nextExpiry: UInt64? {
-        guard receivingCount > 0 else { return nil }
+        guard waitingCount > 0 else { return nil }
         var first = UInt64.max
-        http2.forEachOpenStream { first = min(first, call(of: $0).pointee.expiry) }
-        return first
+        http2.forEachOpenStream { stream in
+            let call = call(of: stream)
+            if call.pointee.isWaiting { first = min(first, call.pointee.expiry) }
+        }
+        return first == .max ? nil : first
     }
 
-    /// Answers the requests that have waited too long.
+    /// Answers the calls that have waited too long.
     public func expireCalls() {
         now = dispatcher.clock()
+        isWorking = true
+        defer { isWorking = false }
         http2.forEachOpenStream { stream in
             if let rejection = call(of: stream).pointee.overdue(now: now) { reject(stream, rejection) }
         }
@@ -62,11 +86,18 @@ public final class ServerConnection: SessionDelegate {
     public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
-        receivingCount &+= 1
+        waitingCount &+= 1
+        let call = call(of: stream)
         do throws(Rejection) {
-            try call(of: stream).pointee.begin(
-                stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout,
-                now: now)
+            try call.pointee.begin(
+                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.settings.accepted,
+                requestTimeout: dispatcher.limits.requestTimeout, now: now)
+            if case .task(requestStream: true, let handler) = dispatcher.methods[call.pointee.method].pointee.method
+                .handler
+            {
+                stream.pointee.isConsumedByHand = true
+                try run(handler, call, on: stream, message: nil)
+            }
         } catch {
             reject(stream, error)
         }
@@ -75,9 +106,12 @@ public final class ServerConnection: SessionDelegate {
     public override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>)
     {
         let call = call(of: stream)
-        guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
-            try call.pointee.receive(bytes, budget: &dispatcher.shared.pointee.budget)
+            switch call.pointee.phase {
+            case .receiving: try call.pointee.receive(bytes, budget: &dispatcher.shared.pointee.budget)
+            case .running: try call.pointee.async?.received(bytes)
+            case .idle, .answered: break
+            }
         } catch {
             reject(stream, error)
         }
@@ -85,125 +119,229 @@ public final class ServerConnection: SessionDelegate {
 
     public override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
-        guard call.pointee.phase == .receiving else { return }
         do throws(Rejection) {
-            // Calls before this one may have taken long: what nobody waits for any more is not worked on.
-            let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
-            invoke(call, on: stream, request: request)
+            switch call.pointee.phase {
+            case .receiving: try invoke(call, on: stream)
+            case .running: try call.pointee.async?.receivedEnd()
+            case .idle, .answered: break
+            }
         } catch {
             reject(stream, error)
         }
     }
 
+    public override func session(sentBodyOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+        call(of: stream).pointee.async?.sentResponses()
+    }
+
     public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
-        if call.pointee.phase == .receiving {
-            receivingCount &-= 1
+        if call.pointee.isWaiting {
+            waitingCount &-= 1
             dispatcher.shared.pointee.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] &+= 1
         }
+        call.pointee.async?.closed()
         call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
     }
 
-    // MARK: Answers
+    // MARK: Handlers
 
     private func invoke(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>,
-        request: UnsafeRawBufferPointer
-    ) {
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) throws(Rejection) {
+        // Calls before this one may have taken long: what nobody waits for any more is not worked on.
+        let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
+        switch dispatcher.methods[call.pointee.method].pointee.method.handler {
+        case .inline(let handler): try invoke(handler, call, on: stream, request: request)
+        case .task(_, let handler): try run(handler, call, on: stream, message: call.pointee.takeBuffer())
+        }
+    }
+
+    private func invoke(
+        _ handler: (UnaryCall) throws(RPCError) -> Void, _ call: UnsafeMutablePointer<ServerCall>,
+        on stream: UnsafeMutablePointer<HTTP2.Stream>, request: UnsafeRawBufferPointer
+    ) throws(Rejection) {
         let storage = dispatcher.storage
         storage.pointee.deadline = call.pointee.deadline
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
         storage.pointee.response = nil
+        storage.pointee.compressesResponse = nil
+        storage.pointee.requestIsCompressed = call.pointee.buffer.isCompressed
+        let request = try decompressed(request, of: call)
         defer { dispatcher.arena.reset() }
         do throws(RPCError) {
-            try dispatcher.methods[call.pointee.method].pointee.method.invoke(
-                UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
+            try handler(UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
         } catch {
-            // An error that says OK is the handler's mistake; the caller must not take it for an answer.
-            let error = error.code == .ok ? RPCError(.unknown, error.message) : error
-            answer(stream, error, httpStatus: 200)
+            storage.pointee.later = nil
+            answer(stream, RPCError(thrown: error), httpStatus: 200, metadata: takeMetadata())
+            return
+        }
+        if let later = storage.pointee.later {
+            storage.pointee.later = nil
+            try run(later, call, on: stream, message: call.pointee.takeBuffer())
             return
         }
         // The handler may have taken long; a caller that has given up must not read OK in our counters.
-        if call.pointee.deadline != .max, dispatcher.clock() >= call.pointee.deadline {
-            reject(stream, .deadlineExceeded)
-        } else {
-            respond(call, on: stream)
-        }
+        if call.pointee.deadline != .max, dispatcher.clock() >= call.pointee.deadline { throw .deadlineExceeded }
+        try respond(call, on: stream)
     }
 
-    private func respond(_ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        guard let message = dispatcher.storage.pointee.response, let start = message.baseAddress,
-            message.count <= UInt32.max
+    private func decompressed(
+        _ message: UnsafeRawBufferPointer, of call: UnsafeMutablePointer<ServerCall>
+    ) throws(Rejection) -> UnsafeRawBufferPointer {
+        guard call.pointee.buffer.isCompressed, let encoding = call.pointee.encoding else { return message }
+        return try dispatcher.coding.decompress(message, encoding, limit: call.pointee.maxRequestBytes)
+    }
+
+    /// Starts a handler as a task.
+    private func run(
+        _ handler: @escaping @Sendable (AsyncCall) async throws -> Void, _ call: UnsafeMutablePointer<ServerCall>,
+        on stream: UnsafeMutablePointer<HTTP2.Stream>, message: consuming MessageBuffer?
+    ) throws(Rejection) {
+        guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams,
+            dispatcher.runningHandlers < dispatcher.limits.maxRunningHandlers
         else {
-            reject(stream, .responseMissing)
-            return
+            message?.clear(budget: &dispatcher.shared.pointee.budget)
+            message?.destroy()
+            throw .tooManyHandlers
         }
-        let prefix = start - UnaryCallStorage.prefixByteCount
-        prefix.storeBytes(of: 0, as: UInt8.self)
-        prefix.storeBytes(of: UInt32(truncatingIfNeeded: message.count).bigEndian, toByteOffset: 1, as: UInt32.self)
-        let framed = UnsafeRawBufferPointer(start: prefix, count: UnaryCallStorage.prefixByteCount &+ message.count)
-        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
-            reject(stream, .responseTooLarge)
-            return
-        }
-        attachMetadata(to: call)
+        let async = AsyncCall(on: stream, of: self, dispatcher: dispatcher, call: call.pointee, message: message)
+        call.pointee.run(async)
+        async.start(handler)
+    }
+
+    // MARK: Answers
+
+    private func respond(
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) throws(Rejection) {
+        guard let message = dispatcher.storage.pointee.response else { throw .responseMissing }
+        let packed = compressed(message, on: stream)
+        guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
+        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else { throw .responseTooLarge }
+        attachMetadata(to: call, encoding: packed?.encoding)
         finish(call, .ok)
         http2.respond(
-            to: stream, head: call.pointee.head ?? dispatcher.okHead, body: call.pointee.buffer.bytes,
-            trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+            to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),
+            body: call.pointee.buffer.bytes, trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+    }
+
+    /// The response compressed and with its prefix; nil where it goes out as it is.
+    private func compressed(
+        _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
+        let choice = dispatcher.storage.pointee.compressesResponse
+        guard dispatcher.coding.settings.compresses(byteCount: message.count, choice: choice),
+            let encoding = dispatcher.coding.settings.encoding(for: stream.pointee.fields),
+            let bytes = dispatcher.coding.compress(message, encoding)
+        else { return nil }
+        return (bytes, encoding)
     }
 
     /// Moves the handler's metadata, if it set any, into blocks that live with the call.
-    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>) {
+    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>, encoding: CompressionAlgorithm?) {
         let storage = dispatcher.storage
         if !storage.pointee.initialMetadata.isEmpty {
-            call.pointee.head = FieldBlock(
-                [.init(":status", "200"), .init("content-type", "application/grpc")]
-                    + takeFields(&storage.pointee.initialMetadata))
+            call.pointee.head = answerHead(encoding: encoding, take(&storage.pointee.initialMetadata))
         }
         if !storage.pointee.trailingMetadata.isEmpty {
-            call.pointee.trailers = FieldBlock(
-                [.init("grpc-status", "0")] + takeFields(&storage.pointee.trailingMetadata))
+            call.pointee.trailers = statusTrailers(nil, take(&storage.pointee.trailingMetadata))
         }
     }
 
+    private func takeMetadata() -> [FieldBlock.Field] {
+        take(&dispatcher.storage.pointee.initialMetadata) + take(&dispatcher.storage.pointee.trailingMetadata)
+    }
+
+    /// Begins the response of a task.
+    func begin(
+        _ stream: UnsafeMutablePointer<HTTP2.Stream>, encoding: CompressionAlgorithm?,
+        initialMetadata: [MetadataField]
+    ) {
+        let call = call(of: stream)
+        if !initialMetadata.isEmpty {
+            call.pointee.head = answerHead(encoding: encoding, initialMetadata.map(\.field))
+        }
+        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead(encoding))
+        noteOutput()
+    }
+
+    /// Ends the call of a task: with OK where `error` is nil.
+    func end(
+        _ stream: UnsafeMutablePointer<HTTP2.Stream>, _ async: AsyncCall, _ error: RPCError?, httpStatus: Int = 200,
+        resetCode: UInt32 = 0, extraField: FieldBlock.Field? = nil, initialMetadata: [MetadataField] = [],
+        trailingMetadata: [MetadataField] = []
+    ) {
+        defer { noteOutput() }
+        let trailing = trailingMetadata.map(\.field) + (extraField.map { [$0] } ?? [])
+        guard async.hasBegunResponse else {
+            let rejection = Rejection.responseMissing
+            answer(
+                stream, error ?? RPCError(rejection.code, rejection.message), httpStatus: httpStatus,
+                resetCode: resetCode, metadata: initialMetadata.map(\.field) + trailing)
+            return
+        }
+        let call = call(of: stream)
+        finish(call, error?.code ?? .ok)
+        guard resetCode == 0 || http2.canSendBody(of: stream) else {
+            // Trailers would wait behind the window of a peer that does not read.
+            http2.reset(stream, code: resetCode)
+            return
+        }
+        if error != nil || !trailing.isEmpty { call.pointee.trailers = statusTrailers(error, trailing) }
+        http2.endResponse(
+            to: stream, trailers: call.pointee.trailers ?? dispatcher.okTrailers, resetCode: resetCode)
+    }
+
     private func reject(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) {
-        answer(
-            stream, RPCError(rejection.code, rejection.message), httpStatus: rejection.httpStatus,
-            extraField: rejection.extraField, resetCode: rejection.resetCode)
+        let error = RPCError(rejection.code, rejection.message)
+        if let async = call(of: stream).pointee.async {
+            async.fail(
+                error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                extraField: rejection.extraField)
+        } else {
+            answer(
+                stream, error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                metadata: takeMetadata() + (rejection.extraField.map { [$0] } ?? []))
+        }
     }
 
     /// Answers without a message: header fields alone, status included.
     private func answer(
-        _ stream: UnsafeMutablePointer<HTTP2.Stream>, _ error: RPCError, httpStatus: Int,
-        extraField: (name: String, value: String)? = nil, resetCode: UInt32 = 0
+        _ stream: UnsafeMutablePointer<HTTP2.Stream>, _ error: RPCError, httpStatus: Int, resetCode: UInt32 = 0,
+        metadata: [FieldBlock.Field]
     ) {
         let call = call(of: stream)
-        var fields: [FieldBlock.Field] = [
-            .init(":status", String(httpStatus)), .init("content-type", "application/grpc"),
-            .init("grpc-status", String(error.code.rawValue)),
-            .init("grpc-message", percentEncoded(error.message), isRepeated: false),
-        ]
-        if let extraField { fields.append(.init(extraField.name, extraField.value)) }
-        fields += takeFields(&dispatcher.storage.pointee.initialMetadata)
-        fields += takeFields(&dispatcher.storage.pointee.trailingMetadata)
-        let block = FieldBlock(fields)
+        let block = FieldBlock(
+            [.init(":status", String(httpStatus)), .init("content-type", "application/grpc")]
+                + statusFields(error) + metadata)
         call.pointee.head = block
         finish(call, error.code)
         http2.respond(to: stream, fields: block, resetCode: resetCode)
     }
 
     private func finish(_ call: UnsafeMutablePointer<ServerCall>, _ code: StatusCode) {
-        if call.pointee.phase == .receiving { receivingCount &-= 1 }
+        if call.pointee.isWaiting { waitingCount &-= 1 }
         call.pointee.markAnswered()
         dispatcher.shared.pointee.counters.callsByStatus[Int(code.rawValue)] &+= 1
     }
 }
 
+private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) -> FieldBlock {
+    FieldBlock(statusFields(error) + metadata)
+}
+
+private func statusFields(_ error: RPCError?) -> [FieldBlock.Field] {
+    guard let error else { return [.init("grpc-status", "0")] }
+    return [
+        .init("grpc-status", String(error.code.rawValue)),
+        .init("grpc-message", percentEncoded(error.message), isRepeated: false),
+    ]
+}
+
 /// Empties `metadata` into fields of an answer.
-private func takeFields(_ metadata: inout [(name: String, value: String)]) -> [FieldBlock.Field] {
+private func take(_ metadata: inout [MetadataField]) -> [FieldBlock.Field] {
     guard !metadata.isEmpty else { return [] }
     defer { metadata = [] }
-    return metadata.map { .init($0.name, $0.value, isRepeated: false) }
+    return metadata.map(\.field)
 }

@@ -9,9 +9,16 @@ public struct UnaryCallStorage {
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
 
+    /// Whether the request came compressed.
+    var requestIsCompressed = false
+    /// Whether the response is to be compressed; nil: the server's settings decide.
+    var compressesResponse: Bool?
+
     var metadata = Metadata(fields: HeaderFields.empty)
-    var initialMetadata: [(name: String, value: String)] = []
-    var trailingMetadata: [(name: String, value: String)] = []
+    var initialMetadata: [MetadataField] = []
+    var trailingMetadata: [MetadataField] = []
+    /// What answers the call instead, as a task, where the handler said so.
+    var later: (@Sendable (AsyncCall) async throws -> Void)?
 
     public init(clock: @escaping () -> UInt64) { self.clock = clock }
 }

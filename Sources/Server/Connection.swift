@@ -2,50 +2,92 @@ internal import EventLoop
 internal import HTTP2
 internal import Logging
 internal import RPC
+internal import TLS
 
 /// One connection of a loop: moves bytes between the socket and gRPC, and does what its ``ConnectionLife``
 /// asks for.
-final class Connection: TCPConnectionHandler {
-    private let tcp: TCPConnection
+final class Connection: StreamConnectionHandler, RosterMember {
+    private let socket: StreamConnection
+    /// An established session; nil: plaintext.
+    private let tls: TLSSession?
     private let rpc: ServerConnection
     private unowned(unsafe) let worker: LoopWorker
-    /// The connection's place in its worker's list.
-    var index: Int
+    var index = 0
     private var life: ConnectionLife
     private var isPaused = false
+    private var hasOutput = false
     // Touched by every read; unchecked: one thread, no call within an access.
     @exclusivity(unchecked) private var hasReceived = false
     @exclusivity(unchecked) private var notedPings: UInt64 = 0
 
     init(
-        _ tcp: TCPConnection, worker: LoopWorker, dispatcher: Dispatcher, index: Int, life: ConnectionLife
+        _ socket: StreamConnection, tls: TLSSession?, peer: Peer, worker: LoopWorker, dispatcher: Dispatcher,
+        life: ConnectionLife
     ) throws(HTTP2Error) {
-        self.tcp = tcp
+        self.socket = socket
+        self.tls = tls
         self.worker = worker
-        self.index = index
         self.life = life
-        rpc = try ServerConnection(dispatcher: dispatcher)
+        rpc = try ServerConnection(dispatcher: dispatcher, peer: peer)
     }
 
+    /// Begins to serve. What a TLS session was given behind the handshake is taken first.
     func start() {
-        tcp.start(self)
-        flush()
+        rpc.onOutput = { [unowned self] in noteOutput() }
+        socket.start(self)
+        if let tls, !receive(from: tls) { return }
+        answer()
     }
 
-    // MARK: TCPConnectionHandler
+    // MARK: StreamConnectionHandler
 
     func connection(received bytes: UnsafeRawBufferPointer) {
         guard life.takesBytes else { return }
-        do throws(HTTP2Error) {
-            try rpc.receive(bytes)
-        } catch {
-            worker.logger.debug("connection closed: \(error)")
-            close()
-            return
+        if let tls {
+            worker.tlsBuffers.clear()
+            tls.receive(bytes)
+            guard receive(from: tls) else { return }
+        } else {
+            guard receive(bytes) else { return }
         }
         hasReceived = true
         if rpc.http2.pingsReceived != notedPings { notePings() }
         if rpc.http2.shutdownWasRead, life.isAnnounced { perform(life.shutdownWasRead()) }
+        answer()
+    }
+
+    /// Hands plaintext to gRPC; false where the connection is over.
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        do throws(HTTP2Error) {
+            try rpc.receive(bytes)
+            return true
+        } catch {
+            worker.logger.debug("connection closed: \(error)")
+            close()
+            return false
+        }
+    }
+
+    /// Takes all that `tls` was given; false where the connection is over.
+    private func receive(from tls: TLSSession) -> Bool {
+        do throws(TLSError) {
+            while case let plaintext = try tls.read(), !plaintext.isEmpty {
+                guard receive(plaintext) else { return false }
+            }
+        } catch {
+            worker.logger.debug("connection closed: \(error)")
+            // The alert that tells the peer.
+            if sendCiphertext() { perform(life.finished(now: EventLoop.now())) } else { close() }
+            return false
+        }
+        let isOpen = sendCiphertext()
+        if isOpen, !tls.peerHasClosed { return true }
+        flush()
+        close()
+        return false
+    }
+
+    private func answer() {
         flush()
         if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
     }
@@ -65,8 +107,7 @@ final class Connection: TCPConnectionHandler {
     func expireCalls() {
         guard rpc.nextExpiry != nil else { return }
         rpc.expireCalls()
-        flush()
-        if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
+        answer()
     }
 
     var openCallCount: Int { rpc.openCallCount }
@@ -75,7 +116,7 @@ final class Connection: TCPConnectionHandler {
         guard life.phase != .closed else { return }
         life.closed()
         rpc.close()
-        tcp.close()
+        socket.close()
         worker.remove(self)
     }
 
@@ -99,8 +140,8 @@ final class Connection: TCPConnectionHandler {
         return ConnectionActivity(
             hasReceived: hasReceived, isReadingPaused: isPaused, isEstablished: session.isEstablished,
             isInsideHeaders: session.isInsideHeaders, openCalls: session.openStreamCount,
-            startedCalls: rpc.startedCalls, hasUnsentBytes: tcp.queuedBytes > 0 || session.unsentAnswers > 0,
-            sendProgress: UInt64(session.bodyBytesSent) &+ (tcp.queuedBytes > 0 ? tcp.sentBytes : 0))
+            startedCalls: rpc.startedCalls, hasUnsentBytes: socket.queuedBytes > 0 || session.unsentAnswers > 0,
+            sendProgress: UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0))
     }
 
     private func notePings() {
@@ -125,7 +166,7 @@ final class Connection: TCPConnectionHandler {
             rpc.http2.terminate(debugData: "too_many_pings")
         case .finishWriting:
             rpc.close()
-            tcp.finishWriting()
+            finishWriting()
         case .close(let reason):
             worker.logger.debug("connection closed: \(reason.rawValue)")
             close()
@@ -139,6 +180,19 @@ final class Connection: TCPConnectionHandler {
 
     // MARK: Output
 
+    /// A task of one of the connection's calls has something to send: it leaves after the turn of tasks.
+    private func noteOutput() {
+        guard !hasOutput else { return }
+        hasOutput = true
+        worker.noteOutput(self)
+    }
+
+    /// Sends what tasks wrote.
+    func flushOutput() {
+        hasOutput = false
+        answer()
+    }
+
     /// Sends what gRPC wants sent. While the socket takes no more, nothing is read either: a peer that does not read
     /// cannot make us keep answers for it.
     private func flush() {
@@ -147,22 +201,22 @@ final class Connection: TCPConnectionHandler {
             close()
             return
         }
-        let isBlocked = tcp.queuedBytes > 0
+        let isBlocked = socket.queuedBytes > 0
         if isBlocked != isPaused {
             isPaused = isBlocked
-            if isBlocked { tcp.pauseReading() } else { tcp.resumeReading() }
+            if isBlocked { socket.pauseReading() } else { socket.resumeReading() }
         }
         if !isBlocked, rpc.http2.isFinished { perform(life.finished(now: EventLoop.now())) }
     }
 
     private func sendPending() -> Bool {
         let output = worker.output
-        while tcp.queuedBytes == 0 {
+        while socket.queuedBytes == 0 {
             output.clear()
             do throws(HTTP2Error) {
                 let isComplete = try rpc.fill(output)
                 if output.bytes.isEmpty { return true }
-                guard tcp.write(output.bytes) else { return false }
+                guard send(output.bytes) else { return false }
                 if isComplete { return true }
             } catch {
                 worker.logger.debug("connection closed: \(error)")
@@ -170,5 +224,34 @@ final class Connection: TCPConnectionHandler {
             }
         }
         return true
+    }
+
+    private func send(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let tls else { return socket.write(bytes) }
+        worker.tlsBuffers.clear()
+        do throws(TLSError) {
+            try tls.encrypt(bytes)
+        } catch {
+            worker.logger.debug("connection closed: \(error)")
+            return false
+        }
+        return sendCiphertext()
+    }
+
+    /// Sends what the TLS session has to say; false where the connection has failed, or the peer makes the session
+    /// answer and does not read.
+    private func sendCiphertext() -> Bool {
+        let bytes = worker.tlsBuffers.ciphertext
+        return bytes.isEmpty || (socket.queuedBytes == 0 && socket.write(bytes))
+    }
+
+    /// Tells the peer that nothing more comes.
+    private func finishWriting() {
+        if let tls {
+            worker.tlsBuffers.clear()
+            tls.close()
+            _ = sendCiphertext()
+        }
+        if socket.queuedBytes == 0 { socket.finishWriting() }
     }
 }

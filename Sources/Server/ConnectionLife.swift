@@ -39,12 +39,13 @@ struct ConnectionActivity {
 /// A peer that is late or silent is closed in any phase before lingering.
 struct ConnectionLife {
     struct Settings {
-        let preface, headers, stall, idle, announce, linger: UInt64
+        let handshake, preface, headers, stall, idle, announce, linger: UInt64
         let keepaliveTime, keepaliveTimeout: UInt64
         let age, ageGrace: UInt64
         let pings: PingStrikes.Settings
 
         init(_ configuration: ServerConfiguration) {
+            handshake = configuration.handshakeTimeout.nanoseconds
             preface = configuration.prefaceTimeout.nanoseconds
             headers = configuration.headersTimeout.nanoseconds
             stall = configuration.stallTimeout.nanoseconds

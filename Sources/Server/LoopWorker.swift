@@ -2,8 +2,9 @@ internal import EventLoop
 internal import HTTP2
 internal import Logging
 internal import RPC
+internal import TLS
 
-/// One loop of the server with its listener and connections. Made by the thread that starts the server, then touched
+/// One loop of the server with its listeners and connections. Made by the thread that starts the server, then touched
 /// by its own thread alone: others go through the loop's proxy.
 final class LoopWorker: @unchecked Sendable {
     private enum Phase {
@@ -25,10 +26,15 @@ final class LoopWorker: @unchecked Sendable {
     private let configuration: ServerConfiguration
     private let loop: EventLoop
     private unowned(unsafe) let server: Server
-    private var listener: TCPListener?
+    private var listeners: [StreamListener] = []
     private var dispatcher: Dispatcher?
-    private var connections: [Connection] = []
-    private let lifeSettings: ConnectionLife.Settings
+    private var connections = Roster<Connection>()
+    private var handshakes = Roster<Handshake>()
+    /// Connections that tasks have given something to send since the last turn.
+    private var withOutput: [Connection] = []
+    /// Where TLS sessions put their bytes; made with the first of them.
+    private(set) lazy var tlsBuffers = TLSBuffers(maxWriteBytes: output.capacity)
+    let lifeSettings: ConnectionLife.Settings
     private var phase = Phase.serving
     private var sweepTimer: LoopTimer?
     private var judgementTimer: LoopTimer?
@@ -41,23 +47,23 @@ final class LoopWorker: @unchecked Sendable {
     private var pollBeganAt = EventLoop.now()
     private var signals: [LoopSignal] = []
     private var cutOffCalls = 0
+    private var isCutOff = false
+    private var isFinished = false
 
     init(
-        index: Int, socket: ListeningSocket, configuration: ServerConfiguration, logger: Logger, server: Server
+        index: Int, sockets: [ListeningSocket], configuration: ServerConfiguration, logger: Logger, server: Server
     ) throws(EventLoopError) {
         self.index = index
         self.logger = logger
         self.configuration = configuration
         self.server = server
         lifeSettings = ConnectionLife.Settings(configuration)
+        loop = try EventLoop()
         do throws(EventLoopError) {
-            loop = try EventLoop()
-        } catch {
-            socket.close()
-            throw error
-        }
-        do throws(EventLoopError) {
-            listener = try TCPListener(socket, on: loop) { [unowned self] in accept($0) }
+            for (socket, listener) in zip(sockets, configuration.listeners) {
+                let tls = listener.tls
+                listeners.append(try StreamListener(socket, on: loop) { [unowned self] in accept($0, tls) })
+            }
         } catch {
             abandon()
             throw error
@@ -68,9 +74,9 @@ final class LoopWorker: @unchecked Sendable {
 
     /// Ends a worker that never ran.
     func abandon() {
-        listener?.close()
+        for listener in listeners { listener.close() }
         ignoreSignals()
-        loop.proxy.close()
+        loop.close()
         loop.run()
     }
 
@@ -79,17 +85,18 @@ final class LoopWorker: @unchecked Sendable {
 
     var counters: Counters {
         var counters = dispatcher?.counters ?? Counters()
-        counters.connectionsOpen = UInt64(connections.count)
+        counters.connectionsOpen = UInt64(connections.count + handshakes.count)
         return counters
     }
 
     /// Serves until the worker has drained. On the worker's own thread.
     ///
     /// - Returns: How many calls were cut off at the end.
-    func run(methods: [UnaryMethod]) -> Int {
+    func run(methods: [Method]) -> Int {
         dispatcher = Dispatcher(
             methods: methods, limits: configuration.callLimits, connectionLimits: configuration.connectionLimits,
-            clock: EventLoop.now)
+            compression: configuration.compression, executor: loop.executor, clock: EventLoop.now)
+        loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
@@ -117,37 +124,72 @@ final class LoopWorker: @unchecked Sendable {
 
     // MARK: Connections
 
-    private func accept(_ tcp: TCPConnection) {
-        guard let dispatcher, connections.count < configuration.maxConnectionsPerLoop else {
+    private func accept(_ socket: StreamConnection, _ tls: TLSContextStore?) {
+        guard let dispatcher, connections.count + handshakes.count < configuration.maxConnectionsPerLoop else {
             dispatcher?.counters.connectionsRefused &+= 1
-            tcp.close()
+            socket.close()
             return
         }
         dispatcher.counters.connectionsAccepted &+= 1
-        do throws(HTTP2Error) {
-            let life = ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), jitter: .random(in: -1...1))
-            let connection = try Connection(
-                tcp, worker: self, dispatcher: dispatcher, index: connections.count, life: life)
-            connections.append(connection)
-            connection.start()
+        guard let tls else {
+            open(socket, tls: nil)
+            return
+        }
+        do throws(TLSError) {
+            let handshake = try Handshake(
+                socket, TLSSession(tls.current, buffers: tlsBuffers), worker: self, now: EventLoop.now())
+            handshakes.add(handshake)
+            handshake.start()
         } catch {
             logger.error("connection refused: \(error)")
-            tcp.close()
+            socket.close()
+        }
+    }
+
+    /// Serves an accepted connection, over an established session where it is encrypted.
+    func open(_ socket: StreamConnection, tls: TLSSession?) {
+        guard let dispatcher else { return }
+        let identity = tls?.peerCertificate.map {
+            PeerIdentity(subject: $0.subject, dnsNames: $0.dnsNames, uris: $0.uris)
+        }
+        do throws(HTTP2Error) {
+            let connection = try Connection(
+                socket, tls: tls, peer: Peer(address: socket.peerAddress, identity: identity), worker: self,
+                dispatcher: dispatcher,
+                life: ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), jitter: .random(in: -1...1)))
+            connections.add(connection)
+            connection.start()
+            if phase == .draining { connection.drain() }
+        } catch {
+            logger.error("connection refused: \(error)")
+            socket.close()
         }
     }
 
     func remove(_ connection: Connection) {
-        let last = connections.removeLast()
-        if last !== connection {
-            last.index = connection.index
-            connections[connection.index] = last
-        }
-        if phase == .draining, connections.isEmpty { finish() }
+        connections.remove(connection)
+        finishIfDone()
+    }
+
+    func remove(_ handshake: Handshake) {
+        handshakes.remove(handshake)
+        finishIfDone()
     }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {
-        for connection in connections { body(connection) }
+        for connection in connections.members { body(connection) }
+    }
+
+    /// Remembers a connection that a task has given something to send.
+    func noteOutput(_ connection: Connection) { withOutput.append(connection) }
+
+    /// After a turn of tasks: what they wrote leaves in one write for each connection.
+    private func finishTurn() {
+        let connections = withOutput
+        withOutput.removeAll(keepingCapacity: true)
+        for connection in connections { connection.flushOutput() }
+        finishIfDone()
     }
 
     // MARK: Time
@@ -168,6 +210,7 @@ final class LoopWorker: @unchecked Sendable {
         let moment = Moment(now: EventLoop.now(), readUntil: pollBeganAt)
         nextJudgement = .max
         forEachConnection { $0.judge(at: moment) }
+        for handshake in handshakes.members { handshake.judge(at: moment) }
         pollBeganAt = moment.now
     }
 
@@ -216,25 +259,36 @@ final class LoopWorker: @unchecked Sendable {
     }
 
     private func stopAccepting() {
-        listener?.drain()
-        listener = nil
+        for listener in listeners { listener.drain() }
+        listeners = []
         phase = .draining
         phaseTimer?.start(after: configuration.drainTimeout.milliseconds)
         forEachConnection { $0.drain() }
-        if connections.isEmpty { finish() }
+        finishIfDone()
     }
 
     private func cutOff() {
-        cutOffCalls += connections.reduce(0) { $0 + $1.openCallCount }
+        cutOffCalls += connections.members.reduce(0) { $0 + $1.openCallCount }
+        isCutOff = true
         forEachConnection { $0.close() }
+        for handshake in handshakes.members { handshake.close() }
+        finishIfDone()
+    }
+
+    /// Ends the loop once nothing is left to do on it. Handlers whose callers are gone were cancelled and have until
+    /// the drain's end to notice.
+    private func finishIfDone() {
+        guard phase == .draining, !isFinished, connections.isEmpty, handshakes.isEmpty else { return }
+        if isCutOff || dispatcher?.runningHandlers ?? 0 == 0 { finish() }
     }
 
     private func finish() {
+        isFinished = true
         sweepTimer?.close()
         judgementTimer?.close()
         expiryTimer?.close()
         phaseTimer?.close()
         ignoreSignals()
-        loop.proxy.close()
+        loop.close()
     }
 }

@@ -4,8 +4,8 @@ public import Logging
 public import RPC
 internal import ServiceSchema
 
-/// A gRPC server: one loop per thread, each with its own listener (SO_REUSEPORT), connections and methods, sharing
-/// nothing with the others.
+/// A gRPC server: one loop per thread, each with its own listening sockets, connections and methods, sharing nothing
+/// with the others.
 public final class Server: Sendable {
     private struct State {
         var workers: [LoopWorker] = []
@@ -16,7 +16,7 @@ public final class Server: Sendable {
 
     private let configuration: ServerConfiguration
     private let logger: Logger
-    private let makeMethods: @Sendable (Int) -> [UnaryMethod]
+    private let makeMethods: @Sendable (Int) -> [Method]
     private let health = HealthRegistry()
     private let state = Locked(State())
 
@@ -25,54 +25,73 @@ public final class Server: Sendable {
     /// - Parameter makeMethods: Makes the methods of one loop, called once for each on that loop's thread with its
     ///   number from 0. What the methods capture is then used by that thread alone.
     public init(
-        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [UnaryMethod]
+        _ configuration: ServerConfiguration, logger: Logger, makeMethods: @escaping @Sendable (Int) -> [Method]
     ) {
         self.configuration = configuration
         self.logger = logger
         self.makeMethods = makeMethods
-        health[""] = .serving
+        health.set("", .serving)
     }
 
     // MARK: Running
 
     /// Listens and serves on threads of its own.
     ///
-    /// - Returns: Where the server listens, with the real port where 0 was asked for.
-    /// - Throws: Where the address cannot be had, in words that name it.
-    public func start() throws(EventLoopError) -> ListenAddress {
+    /// - Returns: Where the server listens, in the order of the listeners, with the real ports where 0 was asked for.
+    /// - Throws: Where an address cannot be had, in words that name it, or a thread cannot be made; nothing is left
+    ///   running then.
+    public func start() throws(EventLoopError) -> [ListenAddress] {
+        precondition(!configuration.listeners.isEmpty, "a server needs a listener")
         LoopSignal.ignoreBrokenPipes()
         OpenFileLimit.raise()
-        let (workers, address) = try makeWorkers()
-        state.withLock { $0.workers = workers }
-        for worker in workers {
-            let thread = try LoopThread { [self] in run(worker) }
-            state.withLock { $0.threads.append(thread) }
+        let (workers, addresses) = try makeWorkers()
+        try startThreads(of: workers)
+        for (listener, address) in zip(configuration.listeners, addresses) {
+            logger.info(
+                "listening on \(address)\(listener.tls == nil ? "" : " with TLS")",
+                metadata: ["loops": "\(workers.count)"])
         }
-        logger.info("listening on \(address)", metadata: ["loops": "\(workers.count)"])
-        return address
+        return addresses
     }
 
-    private func makeWorkers() throws(EventLoopError) -> ([LoopWorker], ListenAddress) {
+    private func startThreads(of workers: [LoopWorker]) throws(EventLoopError) {
+        state.withLock { $0.workers = workers }
+        for (number, worker) in workers.enumerated() {
+            do throws(EventLoopError) {
+                let thread = try LoopThread { [self] in run(worker) }
+                state.withLock { $0.threads.append(thread) }
+            } catch {
+                let idle = workers[number...]
+                state.withLock { $0.workers.removeLast(idle.count) }
+                for worker in idle { worker.abandon() }
+                // Twice: nobody was promised an answer yet.
+                shutDown()
+                shutDown()
+                wait()
+                throw error
+            }
+        }
+    }
+
+    private func makeWorkers() throws(EventLoopError) -> ([LoopWorker], [ListenAddress]) {
         let count = max(1, configuration.loopCount)
-        var address = configuration.address
-        if count > 1, address.port != 0 {
-            // Shared sockets would also share with another server; an unshared one tells whether there is any.
-            try ListeningSocket(address, isShared: false).close()
+        var sockets: [[ListeningSocket]] = []
+        for listener in configuration.listeners {
+            sockets.append(try ListeningSocket.bind(listener.address, count: count))
         }
         var workers: [LoopWorker] = []
         do throws(EventLoopError) {
             for index in 0..<count {
-                let socket = try ListeningSocket(address, isShared: count > 1)
-                address = socket.address
                 workers.append(
                     try LoopWorker(
-                        index: index, socket: socket, configuration: configuration, logger: logger, server: self))
+                        index: index, sockets: sockets.map { $0[index] }, configuration: configuration, logger: logger,
+                        server: self))
             }
         } catch {
             for worker in workers { worker.abandon() }
             throw error
         }
-        return (workers, address)
+        return (workers, sockets.map { $0[0].address })
     }
 
     /// Waits until the server has drained.
@@ -94,6 +113,7 @@ public final class Server: Sendable {
     /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
+        health.endWatches()
         logger.info("draining")
         for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
     }
@@ -131,7 +151,7 @@ public final class Server: Sendable {
     // MARK: Health
 
     /// Sets what grpc.health.v1 says of `service`; "" is the server as a whole. Services start as serving.
-    public func setHealth(_ service: String, _ status: HealthStatus) { health[service] = status }
+    public func setHealth(_ service: String, _ status: HealthStatus) { health.set(service, status) }
 
     // MARK: Counters
 

@@ -2,16 +2,32 @@ public import EventLoop
 public import HTTP2
 public import RPC
 
+/// One address that a server listens on.
+public struct Listener: Sendable {
+    public var address: ListenAddress
+    /// What its connections are encrypted with; nil: plaintext HTTP/2 with prior knowledge (h2c).
+    public var tls: TLSContextStore?
+
+    public init(_ address: ListenAddress, tls: TLSContextStore? = nil) {
+        self.address = address
+        self.tls = tls
+    }
+}
+
 /// How a server listens, and what it grants to peers.
 public struct ServerConfiguration: Sendable {
-    public var address: ListenAddress
+    /// At least one.
+    public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
     /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
-    /// From accepting a connection to its HTTP/2 preface and SETTINGS.
+    public var compression = CompressionSettings()
+    /// From accepting a connection to the end of its TLS handshake: a few round trips, however bad the network.
+    public var handshakeTimeout = Duration.seconds(10)
+    /// From accepting a connection, or the end of its TLS handshake, to its HTTP/2 preface and SETTINGS.
     public var prefaceTimeout = Duration.seconds(10)
     /// From the first to the last frame of one header list.
     public var headersTimeout = Duration.seconds(10)
@@ -37,7 +53,10 @@ public struct ServerConfiguration: Sendable {
     /// Whether SIGTERM and SIGINT drain the server and SIGUSR1 logs its counters.
     public var handlesSignals = true
 
-    public init(address: ListenAddress) { self.address = address }
+    public init(listeners: [Listener]) { self.listeners = listeners }
+
+    /// One listener without TLS.
+    public init(address: ListenAddress) { self.init(listeners: [Listener(address)]) }
 }
 
 extension Duration {

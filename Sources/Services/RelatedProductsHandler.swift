@@ -14,7 +14,9 @@ public final class RelatedProductsHandler: RelatedProductsService {
     public static let defaultLimit = 10
     /// The most items in an answer: what a page of a shop may page through, and a bound on a response's memory.
     public static let maxLimit = 1000
-    /// The most requests in a batch: each may be a scan of the whole table, and all of them hold the loop.
+    /// Coordinates of a table above which a scan takes about 0.1 ms, and is made by a task that others may interrupt.
+    public static let longScan = 1 << 20
+    /// The most requests in a batch: each may be a scan of the whole table.
     public static let maxBatch = 256
     /// The most items that all requests of a batch may ask for together: their response stays below the 4 MiB that most
     /// clients accept where ids have up to 60 bytes.
@@ -26,9 +28,11 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private var served: ServedTable?
     private let scratch = RelatedScratch()
+    private let longScan: Int
 
     /// A handler that serves `table`; nil until one is there.
-    public init(table: RelatedTable?) {
+    public init(table: RelatedTable?, longScan: Int = RelatedProductsHandler.longScan) {
+        self.longScan = longScan
         served = table.map(ServedTable.init)
     }
 
@@ -40,13 +44,62 @@ public final class RelatedProductsHandler: RelatedProductsService {
     public func related(
         _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, _ call: UnaryCall
     ) throws(RPCError) {
-        try answer(request, response, from: table())
+        let served = try table()
+        guard isLong(request, in: served.table) else {
+            try answer(request, response, from: served)
+            return
+        }
+        answerLater(call, from: served) { (handler, request: RelatedRequest.View, call) throws(RPCError) in
+            let response = RelatedResponse.Builder(in: try call.arena())
+            try handler.answer(request, response, from: served)
+            return response
+        }
     }
 
     public func relatedBatch(
         _ request: RelatedBatchRequest.View, _ response: RelatedBatchResponse.Builder, _ call: UnaryCall
     ) throws(RPCError) {
-        let table = try table()
+        let served = try table()
+        try check(request)
+        guard request.requests.contains(where: { isLong($0, in: served.table) }) else {
+            var results = response.makeResults(capacity: request.requests.count)
+            for request in request.requests { answer(request, results.append(), in: call.arena, from: served) }
+            return
+        }
+        answerLater(call, from: served) { (handler, request: RelatedBatchRequest.View, call) in
+            let response = RelatedBatchResponse.Builder(in: try call.arena())
+            var results = response.makeResults(capacity: request.requests.count)
+            for request in request.requests {
+                handler.answer(request, results.append(), in: try call.arena(), from: served)
+                // Other calls have their turn between two scans; one that nobody waits for any more ends here.
+                if handler.isLong(request, in: served.table) { await Task.yield() }
+                try Task.checkCancellation()
+            }
+            return response
+        }
+    }
+
+    /// Whether a request may scan so much of the table that other callers would notice.
+    private func isLong(_ request: RelatedRequest.View, in table: RelatedTable) -> Bool {
+        guard table.count * table.dimension > longScan else { return false }
+        return request.productID.isEmpty || !request.excludeProductIds.isEmpty
+            || Self.itemsWanted(by: request) > table.listLength
+    }
+
+    /// Answers as a task, which other calls of the loop can interrupt where it waits.
+    private func answerLater<Request: MessageView & SendableMetatype, Response: MessageBuilder & SendableMetatype>(
+        _ call: UnaryCall, from served: ServedTable,
+        _ answer: @escaping @Sendable (RelatedProductsHandler, Request, AsyncCall) async throws -> Response
+    ) {
+        // The task runs on the same loop.
+        nonisolated(unsafe) let handler = self
+        call.respondLater { call in
+            let request = try call.decode(Request.self, limits: DecodeLimits())
+            try call.respond(try await answer(handler, request, call))
+        }
+    }
+
+    private func check(_ request: RelatedBatchRequest.View) throws(RPCError) {
         guard request.requests.count <= Self.maxBatch else {
             throw RPCError(
                 .invalidArgument,
@@ -59,19 +112,20 @@ public final class RelatedProductsHandler: RelatedProductsService {
                 .invalidArgument,
                 "requests: their limits add up to \(items) items; ask for at most \(Self.maxBatchItems) in one batch")
         }
-        var results = response.makeResults(capacity: request.requests.count)
-        for index in 0..<request.requests.count {
-            // A call that nobody waits for any more must not hold the loop for the rest of its batch.
-            try call.checkDeadline()
-            let result = results.append()
-            let status = result.makeStatus()
-            do throws(RPCError) {
-                try answer(request.requests[index], result.makeResponse(), from: table)
-            } catch {
-                result.response = nil
-                status.code = Int32(error.code.rawValue)
-                status.message = call.arena.copy(error.message)
-            }
+    }
+
+    /// Answers one request of a batch; an error is its own status.
+    private func answer(
+        _ request: RelatedRequest.View, _ result: RelatedResult.Builder, in arena: Arena,
+        from served: ServedTable
+    ) {
+        let status = result.makeStatus()
+        do throws(RPCError) {
+            try answer(request, result.makeResponse(), from: served)
+        } catch {
+            result.response = nil
+            status.code = Int32(error.code.rawValue)
+            status.message = arena.copy(error.message)
         }
     }
 
@@ -186,8 +240,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
     }
 }
 
-/// A table and the bytes of its version, which answers refer to.
-private final class ServedTable {
+/// A table and the bytes of its version, which answers refer to; nothing in it changes.
+private final class ServedTable: @unchecked Sendable {
     let table: RelatedTable
     let version: WireBytes
     private let versionBytes: UnsafeMutableRawBufferPointer

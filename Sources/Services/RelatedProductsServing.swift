@@ -1,5 +1,4 @@
 internal import Dispatch
-internal import Glibc
 public import Logging
 public import RPC
 internal import Retrieval
@@ -56,8 +55,8 @@ public final class RelatedProductsServing: Sendable {
     }
 
     /// The methods of one loop. On that loop's thread.
-    public func methods(loop index: Int) -> [UnaryMethod] {
-        let handler = RelatedProductsHandler(table: state.withLock { $0.table })
+    public func methods(loop index: Int, longScan: Int = RelatedProductsHandler.longScan) -> [Method] {
+        let handler = RelatedProductsHandler(table: state.withLock { $0.table }, longScan: longScan)
         slots[index].handler = handler
         return RelatedProducts.methods(handler)
     }
@@ -66,8 +65,7 @@ public final class RelatedProductsServing: Sendable {
     /// health is then right from the first call on.
     public func follow(with server: Server) {
         updateHealth(server)
-        signal(SIGHUP, SIG_IGN)
-        let hangup = DispatchSource.makeSignalSource(signal: SIGHUP, queue: queue)
+        let hangup = Hangup.makeSource(queue: queue)
         hangup.setEventHandler { [weak self, weak server] in
             guard let self, let server else { return }
             state.withLock { $0.refusal = nil }

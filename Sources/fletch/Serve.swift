@@ -2,27 +2,42 @@ internal import ArgumentParser
 internal import EventLoop
 internal import Foundation
 internal import Logging
+internal import RPC
 internal import Server
 internal import Services
+internal import TLS
 internal import Tables
 
 struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer gRPC calls from the tables of a store.",
         discussion: """
-            Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2 without TLS, and follows the store: a
-            version that is published or activated is checked and taken up within a second, or at SIGHUP.
+            Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2, and follows the store: a version that
+            is published or activated is checked and taken up within a second, or at SIGHUP.
+
+            It listens without TLS on every --listen and with TLS on every --listen-tls; addresses are numeric with a
+            port (127.0.0.1:50051, [::1]:50051, port 0 takes a free one) or Unix domain sockets (unix:/run/fletch.sock).
+            New certificate files are taken up within seconds, or at SIGHUP, for connections that begin then.
 
             SIGTERM and SIGINT drain: health says NOT_SERVING, peers are told, and no accepted call is lost; a second one
-            ends at once. SIGUSR1 logs the counts of calls. The first line on the
-            standard output says where the server listens; the log goes to the standard error output.
+            ends at once. SIGUSR1 logs the counts of calls. Once the server listens, a line on the standard output for
+            each address says so; the log goes to the standard error output.
             """)
 
     @Option(help: ArgumentHelp("Store of versioned tables.", valueName: "dir"))
     var store: String
 
-    @Option(help: ArgumentHelp("Numeric address and port; port 0 takes a free one.", valueName: "host:port"))
-    var listen = "127.0.0.1:50051"
+    @Option(
+        help: ArgumentHelp(
+            "Address to listen on without TLS; may be repeated. 127.0.0.1:50051 where no address is given.",
+            valueName: "address"))
+    var listen: [String] = []
+
+    @Option(help: ArgumentHelp("Address to listen on with TLS; may be repeated.", valueName: "address"))
+    var listenTLS: [String] = []
+
+    @OptionGroup(title: "TLS")
+    var tls: TLSArguments
 
     @Option(help: "Name of the table of related products.")
     var table = "related"
@@ -30,26 +45,38 @@ struct Serve: ParsableCommand {
     @Option(help: "Event loops, each a thread; one for each core where not given.")
     var loops: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Compress responses from a size on, 1024 bytes where not given, for callers that take it.",
+            valueName: "gzip|deflate|zstd[,...][:bytes]"))
+    var compress: String?
+
     @OptionGroup
     var life: ConnectionLifeArguments
 
     func validate() throws {
+        try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
     }
 
     func run() throws {
-        var configuration = ServerConfiguration(address: try ListenAddress(listen, flag: "--listen"))
-        configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
-        life.apply(to: &configuration)
         let logger = Logger(label: "fletch", factory: { StreamLogHandler.standardError(label: $0) })
+        let certificates = try tls.files.map { try TLSContextStore($0, logger: logger) }
+        var configuration = ServerConfiguration(listeners: try listeners(certificates))
+        configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
+        if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
+        life.apply(to: &configuration)
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
-        let address = try server.start()
+        certificates?.follow()
+        let addresses = try server.start()
         do {
-            try say("listening on \(address)")
+            for (listener, address) in zip(configuration.listeners, addresses) {
+                try say("listening on \(address)\(listener.tls == nil ? "" : " with TLS")")
+            }
         } catch {
             // A process must not exit beside running loops: libuv ends its own state at exit, under their feet.
             server.shutDown()
@@ -57,5 +84,11 @@ struct Serve: ParsableCommand {
             throw error
         }
         guard server.wait() == 0 else { throw ExitCode(1) }
+    }
+
+    private func listeners(_ certificates: TLSContextStore?) throws -> [Listener] {
+        let plain = listen.isEmpty && listenTLS.isEmpty ? ["127.0.0.1:50051"] : listen
+        return try plain.map { Listener(try ListenAddress($0, flag: "--listen")) }
+            + listenTLS.map { Listener(try ListenAddress($0, flag: "--listen-tls"), tls: certificates) }
     }
 }

@@ -7,7 +7,7 @@ import Wire
 /// the tree does not build where the copy does not compile. `codegen/generate.sh` renews it.
 @Suite struct GoldenTests {
     @Test func quirks() throws {
-        let files = try generate(request("quirks"))
+        let files = try generate(recordedRequest("quirks"))
         #expect(
             files.map(\.name) == ["quirks_imported.fletch.swift", "quirks.fletch.swift", "quirks.fletch.grpc.swift"])
         for file in files { try expectEqual(file, "Tests/Quirks/Generated/\(file.name)") }
@@ -15,9 +15,18 @@ import Wire
 
     /// The generator reads requests through code that it generates itself.
     @Test func bootstrapIsAFixpoint() throws {
-        let files = try generate(request("compiler"))
+        let files = try generate(recordedRequest("compiler"))
         #expect(files.count == 1)
         for file in files { try expectEqual(file, "codegen/CodeGenerator/\(file.name)") }
+    }
+
+    /// The Swift files of one module need different names.
+    @Test func fileNaming() throws {
+        var request = try request("quirks")
+        request.parameter = "file_naming=path_to_dots"
+        request.protoFile[1].name = "a/b_c/quirks.proto"
+        request.fileToGenerate = ["a/b_c/quirks.proto"]
+        #expect(try generate(request).map(\.name) == ["a.b_c.quirks.fletch.swift", "a.b_c.quirks.fletch.grpc.swift"])
     }
 
     /// The first line that differs, rather than two whole files.

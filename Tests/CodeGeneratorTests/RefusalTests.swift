@@ -16,13 +16,6 @@ import Wire
         #expect(try generationError(request)?.hasPrefix("proto2.proto: editions is not supported") == true)
     }
 
-    @Test func streaming() throws {
-        #expect(
-            try generationError(request("streaming"))
-                == "streaming.proto: refused.Clock.Watch is a streaming method, which is not supported by this version; "
-                + "use a method without 'stream'")
-    }
-
     @Test func groups() throws {
         var request = try request("quirks")
         request.protoFile[1].messageType[0].field[0].type = .group
@@ -43,13 +36,64 @@ import Wire
     @Test(arguments: [
         ("speed=9", "unknown option 'speed'"), ("services=maybe", "option services cannot be 'maybe'"),
         ("visibility=open", "option visibility cannot be 'open'"), ("module=", "option module cannot be ''"),
-        ("messages", "option messages cannot be ''"),
+        ("messages", "option messages cannot be ''"), ("file_naming=flat", "option file_naming cannot be 'flat'"),
     ])
     func options(parameter: String, expected: String) throws {
         var request = try request("quirks")
         request.parameter = parameter
         let error = try #require(try generationError(request))
         #expect(error.hasPrefix(expected) && error.contains("the options are messages=true|false"))
+    }
+
+    // MARK: - Names that Swift cannot tell apart
+
+    private func collision(_ change: (inout FileDescriptorProto) -> Void) throws -> String? {
+        var request = try request("quirks")
+        change(&request.protoFile[1])
+        return try generationError(request)
+    }
+
+    @Test func methodNames() throws {
+        #expect(
+            try collision { $0.service[0].method[0].name = "GetByID" }
+                == "quirks.proto: quirks.Quirky.GetByID and quirks.Quirky.GetById are both 'getByID' in Swift; "
+                + "rename one of them")
+    }
+
+    @Test func fieldNames() throws {
+        #expect(
+            try collision { $0.messageType[0].field[1].name = "a_Double" }
+                == "quirks.proto: quirks.Scalars.a_double and quirks.Scalars.a_Double are both 'aDouble' in Swift; "
+                + "rename one of them")
+        #expect(
+            try collision { $0.messageType[3].oneofDecl[0].name = "Name" }
+                == "quirks.proto: quirks.Choice.name and quirks.Choice.Name are both 'name' in Swift; "
+                + "rename one of them")
+        #expect(
+            try collision { $0.messageType[2].field[0].name = "make_floats" }
+                == "quirks.proto: quirks.Repeated.make_floats and the builder of quirks.Repeated.floats are both "
+                + "'makeFloats' in Swift; rename one of them")
+    }
+
+    @Test func enumValues() throws {
+        #expect(
+            try collision { $0.enumType[0].value[1].name = "LEVEL_High" }
+                == "quirks.proto: quirks.LEVEL_High and quirks.LEVEL_HIGH are both 'levelHigh' in Swift; "
+                + "rename one of them")
+    }
+
+    @Test func typesOfTwoFiles() throws {
+        #expect(
+            try collision {
+                $0.options?.swiftPrefix = ""; $0.messageType[8].name = "Quirks_Imported_Colour"
+            }
+                == "quirks.proto: quirks.imported.Colour and quirks.Quirks_Imported_Colour are both "
+                + "'Quirks_Imported_Colour' in Swift; give one of the files another 'option swift_prefix', or generate "
+                + "them into separate modules")
+    }
+
+    @Test func aServicesCodeAndAMessage() throws {
+        #expect(try collision { $0.messageType[8].name = "QuirkyClient" }?.contains("are both 'QQuirkyClient'") == true)
     }
 
     @Test func garbage() throws {

@@ -10,6 +10,24 @@ import Wire
         #expect(QQuirky.name == "quirks.Quirky" && QQuirky.Path.getByID == "/quirks.Quirky/GetById")
     }
 
+    /// Unary methods over messages or values run inline, all others as tasks.
+    @Test func handlers() {
+        func kinds(_ methods: [Method]) -> [String] {
+            methods.map { method in
+                switch method.handler {
+                case .inline: "inline"
+                case .task(let requestStream, _): requestStream ? "many requests" : "one request"
+                }
+            }
+        }
+        let streams = ["one request", "many requests", "many requests"]
+        #expect(kinds(QCalls.methods(CallsInPlace())) == ["inline"] + streams)
+        #expect(kinds(QCalls.methods(CallsByValue())) == ["inline"] + streams)
+        #expect(kinds(QCalls.methods(CallsAsync())) == ["one request"] + streams)
+        #expect(QCalls.methods(CallsAsync()).allSatisfy { $0.service?.name == "quirks.Calls" })
+        #expect(QQuirky.methods(InPlace()).allSatisfy { $0.service?.file === QQuirksSchema.file })
+    }
+
     @Test func inPlaceService() throws { try exercise(LocalChannel(methods: QQuirky.methods(InPlace()))) }
 
     @Test func valueService() throws { try exercise(LocalChannel(methods: QQuirky.methods(ByValue()))) }
@@ -68,12 +86,49 @@ private struct ByValue: QQuirkyValueService {
     }
 }
 
+/// The streams of a service are the same over any face.
+private protocol Streams {}
+
+extension Streams {
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws {
+        try await responses.write(QScalars(aString: request.productID))
+    }
+
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames {
+        var names = QNames()
+        for try await request in requests { names.productID += request.aString }
+        return names
+    }
+
+    func chat(
+        _ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall
+    ) async throws {
+        for try await request in requests { try await responses.write(request) }
+    }
+}
+
+private struct CallsInPlace: Streams, QCallsService {
+    func get(_ request: QNames.View, _ response: QScalars.Builder, _ call: UnaryCall) throws(RPCError) {
+        response.aString = request.productID
+    }
+}
+
+private struct CallsByValue: Streams, QCallsValueService {
+    func get(_ request: QNames, _ call: UnaryCall) throws(RPCError) -> QScalars { QScalars(aString: request.productID) }
+}
+
+private struct CallsAsync: Streams, QCallsAsyncService {
+    func get(_ request: QNames, _ call: AsyncCall) async throws -> QScalars { QScalars(aString: request.productID) }
+}
+
 /// Calls methods as a server does.
 private struct LocalChannel: ClientChannel {
-    let methods: [UnaryMethod]
+    let methods: [Method]
 
     func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
-        guard let method = methods.first(where: { $0.path == path }) else { throw RPCError(.unimplemented, path) }
+        guard let method = methods.first(where: { $0.path == path }), case .inline(let handler) = method.handler else {
+            throw RPCError(.unimplemented, path)
+        }
         let arena = Arena()
         defer { arena.destroy() }
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
@@ -83,7 +138,7 @@ private struct LocalChannel: ClientChannel {
             storage.deallocate()
         }
         return try request.withUnsafeBufferPointer { (request) throws(RPCError) in
-            try method.invoke(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
+            try handler(UnaryCall(request: UnsafeRawBufferPointer(request), arena: arena, storage: storage))
             guard let response = storage.pointee.response else { throw RPCError(.internal, "no response") }
             // The gap for the length prefix is writable.
             (response.baseAddress! - 5).initializeMemory(as: UInt8.self, repeating: 0, count: 5)

@@ -6,12 +6,20 @@ import Wire
 
 /// What protoc sent for a schema of Tests/Quirks/Protos, as `codegen/generate.sh` recorded it.
 func request(_ name: String) throws -> CodeGeneratorRequest {
-    try CodeGeneratorRequest(decoding: bytes("Tests/Quirks/Requests/\(name).request.binpb"))
+    try CodeGeneratorRequest(decoding: recordedRequest(name))
 }
 
-/// The plugin's output for a request, through its encoded face.
+/// The same, byte for byte.
+func recordedRequest(_ name: String) throws -> [UInt8] { try bytes("Tests/Quirks/Requests/\(name).request.binpb") }
+
+/// The plugin's output for a request.
 func generate(_ request: CodeGeneratorRequest) throws -> [CodeGeneratorResponse.File] {
-    let response = try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request.encoded()))
+    try generate(request.encoded())
+}
+
+/// The plugin's output for an encoded request.
+func generate(_ request: [UInt8]) throws -> [CodeGeneratorResponse.File] {
+    let response = try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request))
     #expect(response.error == nil && response.supportedFeatures == 1)
     return response.file
 }

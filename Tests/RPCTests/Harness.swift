@@ -1,7 +1,10 @@
 import HTTP2
-import RPC
+public import RPC
 import ScriptedPeer
+public import TestSupport
 import Wire
+
+extension ManualExecutor: CallExecutor {}
 
 /// A gRPC connection without sockets, over methods that answer in every way, with a clock that the test turns.
 final class Harness {
@@ -10,17 +13,21 @@ final class Harness {
     }
 
     let clock = Clock()
+    let executor = ManualExecutor()
     let dispatcher: Dispatcher
     let connection: ServerConnection
     let reader = PeerReader()
     var error: HTTP2Error?
 
-    init(limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits()) {
+    init(
+        limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
+        compression: CompressionSettings = CompressionSettings(), methods: [Method]? = nil
+    ) {
         let clock = clock
         dispatcher = Dispatcher(
-            methods: testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
-            clock: { clock.now })
-        connection = try! ServerConnection(dispatcher: dispatcher)
+            methods: methods ?? testMethods { clock.now += $0 }, limits: limits, connectionLimits: connectionLimits,
+            compression: compression, executor: executor, clock: { clock.now })
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }
 
@@ -28,7 +35,16 @@ final class Harness {
 
     func send(_ bytes: [UInt8]) {
         do { try bytes.withUnsafeBytes { try connection.receive($0) } } catch { self.error = error as? HTTP2Error }
+        runTasks()
+    }
+
+    /// Lets handlers that are tasks go on, and sends what came of it.
+    func runTasks() {
         read()
+        while executor.hasJobs {
+            executor.runAll()
+            read()
+        }
     }
 
     func read() {
@@ -44,25 +60,25 @@ final class Harness {
 }
 
 /// The methods of `test.Echo`; `advance` lets the handler of `Slow` take that many nanoseconds.
-func testMethods(advance: @escaping (UInt64) -> Void) -> [UnaryMethod] {
+func testMethods(advance: @escaping (UInt64) -> Void) -> [Method] {
     [
-        UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in echo(call) },
-        UnaryMethod(path: "/test.Echo/Small", maxRequestBytes: 10) { call throws(RPCError) in echo(call) },
-        UnaryMethod(path: "/test.Echo/Fail") { _ throws(RPCError) in
+        Method(path: "/test.Echo/Echo") { call throws(RPCError) in echo(call) },
+        Method(path: "/test.Echo/Small", maxRequestBytes: 10) { call throws(RPCError) in echo(call) },
+        Method(path: "/test.Echo/Fail") { _ throws(RPCError) in
             throw RPCError(.notFound, "100% no such Größe\n")
         },
-        UnaryMethod(path: "/test.Echo/FailWithOK") { _ throws(RPCError) in throw RPCError(.ok, "not at all") },
-        UnaryMethod(path: "/test.Echo/Silent") { _ throws(RPCError) in },
-        UnaryMethod(path: "/test.Echo/Slow") { call throws(RPCError) in
+        Method(path: "/test.Echo/FailWithOK") { _ throws(RPCError) in throw RPCError(.ok, "not at all") },
+        Method(path: "/test.Echo/Silent") { _ throws(RPCError) in },
+        Method(path: "/test.Echo/Slow") { call throws(RPCError) in
             advance(2_000_000_000)
             echo(call)
         },
-        UnaryMethod(path: "/test.Echo/Metadata") { call throws(RPCError) in
+        Method(path: "/test.Echo/Metadata") { call throws(RPCError) in
             try call.addInitialMetadata("x-first", call.metadata["x-in"] ?? "none")
             try call.addTrailingMetadata("x-last-bin", bytes: call.metadata.binaryValues("x-in-bin").flatMap { $0 })
             echo(call)
         },
-        UnaryMethod(path: "/test.Echo/BadMetadata") { call throws(RPCError) in
+        Method(path: "/test.Echo/BadMetadata") { call throws(RPCError) in
             try call.addTrailingMetadata("grpc-status", "0")
         },
     ]

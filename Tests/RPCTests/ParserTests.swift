@@ -50,7 +50,7 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         // Many paths of all lengths: collisions and short hashes included.
         let paths = (0..<300).map { "/" + String(repeating: "s", count: $0 % 23) + "/\($0)" }
         let table = MethodTable(
-            paths.map { UnaryMethod(path: $0) { _ throws(RPCError) in } }, defaultMaxRequestBytes: 1)
+            paths.map { Method(path: $0) { _ throws(RPCError) in } }, defaultMaxRequestBytes: 1)
         for (index, path) in paths.enumerated() {
             #expect(bytes(path) { table.lookUp($0) } == index)
             #expect(bytes(path + "x") { table.lookUp($0) } == nil)
@@ -67,10 +67,12 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         var budget = ByteBudget(bytes: 1 << 20)
         var buffer = MessageBuffer()
         defer { buffer.destroy() }
-        try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes { try buffer.append($0, limit: 4 << 20, budget: &budget) }
+        try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes {
+            try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
+        }
         #expect(budget.available == 1 << 20)
         try [UInt8](repeating: 1, count: 2000).withUnsafeBytes {
-            try buffer.append($0, limit: 4 << 20, budget: &budget)
+            try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
         }
         #expect(budget.available > 1 << 19)
         buffer.clear(budget: &budget)

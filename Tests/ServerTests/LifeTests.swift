@@ -130,7 +130,7 @@ import Testing
         let running = try Running {
             $0.prefaceTimeout = .seconds(3)
         } methods: {
-            let hold = UnaryMethod(path: "/test.Echo/Hold") { _ throws(RPCError) in
+            let hold = Method(path: "/test.Echo/Hold") { _ throws(RPCError) in
                 isHeld.withLock { $0 = true }
                 usleep(4_000_000)
                 throw RPCError(.aborted, "held")

@@ -8,56 +8,12 @@ import Server
 import Testing
 import Wire
 
-@Sendable func echoMethods() -> [UnaryMethod] {
-    [
-        UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in
-            guard let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)
-            else { throw RPCError(.resourceExhausted, "too large") }
-            let body = UnsafeMutableRawBufferPointer(
-                start: memory + UnaryCallStorage.prefixByteCount, count: call.request.count)
-            body.copyMemory(from: call.request)
-            call.respond(encoded: body)
-        }
-    ]
-}
-
-/// A server on a free port that ends with the test.
-final class Running {
-    let server: Server
-    let address: ListenAddress
-
-    init(
-        host: String = "127.0.0.1",
-        _ configure: (inout ServerConfiguration) -> Void = { _ in },
-        methods: @escaping @Sendable () -> [UnaryMethod] = echoMethods
-    ) throws {
-        var configuration = ServerConfiguration(address: try ListenAddress("\(host):0"))
-        configuration.handlesSignals = false
-        configuration.drainTimeout = .seconds(5)
-        configure(&configuration)
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        server = Server(configuration, logger: logger) { _ in methods() }
-        address = try server.start()
-    }
-
-    deinit {
-        server.shutDown()
-        server.wait()
-    }
-
-    func connect(receiveBuffer: Int32? = nil) -> SocketPeer {
-        let peer = SocketPeer(address, receiveBuffer: receiveBuffer)
-        peer.send(handshake())
-        return peer
-    }
-}
 
 let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 
 @Suite struct ServerTests {
     @Test(arguments: ["127.0.0.1", "[::1]", "0.0.0.0"]) func answersOverTheNetwork(_ host: String) throws {
-        let running = try Running(host: host)
+        let running = try Running("\(host):0")
         let peer = running.connect()
         let response = peer.call(1, "/test.Echo/Echo", [1, 2, 3])
         #expect(response?.message == [1, 2, 3])
@@ -78,8 +34,8 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(counters.callsOK == 1)
     }
 
-    @Test func echoesLargeMessages() throws {
-        let running = try Running()
+    @Test(arguments: [false, true]) func echoesLargeMessages(_ isEncrypted: Bool) throws {
+        let running = try Running(tls: isEncrypted ? serverFiles() : nil)
         let peer = running.connect()
         peer.send(frame(.windowUpdate, bigEndian(1 << 30)))
         let message = [UInt8](repeating: 3, count: 4 << 20)
@@ -228,8 +184,8 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(peer.reader.goAways.last?.code ?? 11 == 11)
     }
 
-    @Test func closesAPeerThatDoesNotReadItsAnswers() throws {
-        let running = try Running {
+    @Test(arguments: [false, true]) func closesAPeerThatDoesNotReadItsAnswers(_ isEncrypted: Bool) throws {
+        let running = try Running(tls: isEncrypted ? serverFiles() : nil) {
             $0.stallTimeout = .seconds(1)
             $0.callLimits.maxBytesInFlight = 64 << 20
         }
@@ -349,51 +305,4 @@ func callUntilGoAway(_ peer: SocketPeer) -> Int {
     guard let last = peer.reader.goAways.last?.lastStream, last < 0x7FFF_FFFF else { return -1 }
     _ = peer.read { $0.responses[last]?.ended == true }
     return stride(from: UInt32(1), through: last, by: 2).count { peer.reader.responses[$0]?.status != 0 }
-}
-
-/// Waits up to ten seconds.
-func eventually(_ condition: () -> Bool, location: SourceLocation = #_sourceLocation) {
-    for _ in 0..<200 {
-        if condition() { return }
-        usleep(50_000)
-    }
-    Issue.record("did not happen within ten seconds", sourceLocation: location)
-}
-
-/// Numbers from several threads.
-final class SharedList: Sendable {
-    private let state = Locked<(values: [Int], isFinished: Bool)>(([], false))
-
-    var values: [Int] { state.withLock { $0.values } }
-    func append(_ value: Int) { state.withLock { $0.values.append(value) } }
-    func finish() { state.withLock { $0.isFinished = true } }
-
-    func waitForAll() -> [Int] {
-        eventually { state.withLock { $0.isFinished } }
-        return values
-    }
-}
-
-@Suite struct ListenAddressTests {
-    @Test(arguments: [
-        ("127.0.0.1:50051", "127.0.0.1", 50051), ("0.0.0.0:0", "0.0.0.0", 0), ("[::1]:80", "::1", 80),
-        ("[::]:65535", "::", 65535),
-    ])
-    func readsAddresses(_ text: String, _ host: String, _ port: UInt16) throws {
-        let address = try ListenAddress(text)
-        #expect(address.host == host)
-        #expect(address.port == port)
-        #expect(address.description == text)
-    }
-
-    @Test(arguments: [
-        "", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:+1", "127.0.0.1:1x",
-        "localhost:80",
-        "::1:80", "[::1]", "[::1:80", "[127.0.0.1]:80", "256.0.0.1:80", ":80", "[]:80", "1.2.3.4.5:80",
-    ])
-    func refusesOthersAndNamesTheFlag(_ text: String) {
-        #expect {
-            try ListenAddress(text, flag: "--listen")
-        } throws: { "\($0)".hasPrefix("--listen '\(text)': ") && "\($0)".contains("127.0.0.1:50051") }
-    }
 }

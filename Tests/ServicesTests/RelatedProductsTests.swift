@@ -20,7 +20,7 @@ private final class Shop {
     private let server: Server
     private let address: ListenAddress
 
-    init(versions: Int = 1) throws {
+    init(versions: Int = 1, longScan: Int = RelatedProductsHandler.longScan) throws {
         store = Store(path: "\(directory.path)/store")
         mkdir(store.path, 0o755)
         for _ in 0..<versions { try Self.publish(to: store) }
@@ -30,9 +30,9 @@ private final class Shop {
         configuration.handlesSignals = false
         configuration.loopCount = 2
         let serving = try RelatedProductsServing(store: store, name: "related", loopCount: 2, logger: logger)
-        server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
+        server = Server(configuration, logger: logger) { serving.methods(loop: $0, longScan: longScan) }
         serving.follow(with: server)
-        address = try server.start()
+        address = try server.start()[0]
         client = try connect()
     }
 
@@ -65,8 +65,9 @@ private final class Shop {
 }
 
 @Suite struct RelatedProductsTests {
-    @Test func aProductIsAnsweredFromItsListWhereThatReaches() throws {
-        let shop = try Shop()
+    @Test(arguments: [0, RelatedProductsHandler.longScan])
+    func aProductIsAnsweredFromItsListWhereThatReaches(longScan: Int) throws {
+        let shop = try Shop(longScan: longScan)
         let first = try shop.client.related(RelatedRequest(productID: "a", limit: 1))
         #expect(first.items == [RelatedItem(productID: "b", score: 3)])
         #expect(first.path == .list)
@@ -125,8 +126,9 @@ private final class Shop {
         #expect(long.message.utf8.count < 300)
     }
 
-    @Test func eachRequestOfABatchHasItsOwnStatus() throws {
-        let shop = try Shop()
+    @Test(arguments: [0, RelatedProductsHandler.longScan])
+    func eachRequestOfABatchHasItsOwnStatus(longScan: Int) throws {
+        let shop = try Shop(longScan: longScan)
         let results = try shop.client.relatedBatch(
             RelatedBatchRequest(requests: [
                 RelatedRequest(productID: "b", limit: 1), RelatedRequest(productID: "d"), RelatedRequest(),

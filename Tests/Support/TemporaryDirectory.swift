@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// A directory of a test's own, removed with all in it when the value goes.
-public final class TemporaryDirectory {
+public final class TemporaryDirectory: Sendable {
     /// Where it is.
     public let path: String
 
@@ -14,6 +14,12 @@ public final class TemporaryDirectory {
     deinit {
         Self.remove(path)
     }
+
+    /// A directory for what all tests of the process share, removed when it exits.
+    public static let shared: TemporaryDirectory = {
+        atexit { TemporaryDirectory.remove(TemporaryDirectory.shared.path) }
+        return TemporaryDirectory()
+    }()
 
     /// The names in a directory, sorted; none where it cannot be read.
     public static func names(in path: String) -> [String] {

@@ -19,7 +19,7 @@ public enum CodeGenerator {
     public static func respond(to request: [UInt8]) -> [UInt8] {
         var response = CodeGeneratorResponse(supportedFeatures: proto3Optional)
         do throws(GeneratorError) {
-            response.file = try generate(decode(request))
+            response.file = try generate(decode(request), serialized: SerializedFiles.of(request: request))
         } catch {
             response.error = error.description
         }
@@ -38,9 +38,17 @@ public enum CodeGenerator {
     }
 
     /// The output files of a request, in the order of its files.
-    static func generate(_ request: CodeGeneratorRequest) throws(GeneratorError) -> [CodeGeneratorResponse.File] {
+    ///
+    /// - Parameter serialized: The request's files as protoc encoded them.
+    private static func generate(
+        _ request: CodeGeneratorRequest, serialized: [[UInt8]]
+    ) throws(GeneratorError) -> [CodeGeneratorResponse.File] {
         let options = try GeneratorOptions(parameter: request.parameter)
         let index = TypeIndex(request.protoFile)
+        let descriptors = DescriptorBuilder(
+            request.protoFile, serialized: serialized, generated: request.fileToGenerate)
+        var names = SwiftNames(
+            remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
         // protoc lists a file after those that it imports.
         var fingerprints: [String: String] = [:]
         var output: [CodeGeneratorResponse.File] = []
@@ -48,8 +56,10 @@ public enum CodeGenerator {
             let imports = file.dependency.map { "\($0) \(fingerprints[$0] ?? "")" }
             fingerprints[file.name] = Fingerprint.of(file, imports: imports)
             guard request.fileToGenerate.contains(file.name) else { continue }
-            let model = try ModelBuilder.build(file, index: index, imports: imports)
-            output += files(FileGenerator(file: model, options: options))
+            let model = try ModelBuilder.build(file, index: index, descriptors: descriptors, imports: imports)
+            let generator = FileGenerator(file: model, options: options)
+            for (name, owner) in generator.declarations { try names.claim(name, for: owner, in: file.name) }
+            output += files(generator)
         }
         return output
     }

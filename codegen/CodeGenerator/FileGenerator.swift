@@ -5,9 +5,29 @@ struct FileGenerator {
 
     private var access: String { options.visibility.rawValue }
 
-    /// The name of an output file, beside that of its `.proto` file.
+    /// The name of an output file.
     func outputName(_ suffix: String) -> String {
-        (file.path.hasSuffix(".proto") ? String(file.path.dropLast(6)) : file.path) + suffix
+        let path = file.path.hasSuffix(".proto") ? String(file.path.dropLast(6)) : file.path
+        switch options.fileNaming {
+        case .fullPath: return path + suffix
+        case .pathToDots: return path.split(separator: "/").joined(separator: ".") + suffix
+        }
+    }
+
+    /// The names that the files declare outside other types, each with what it is of in the schema.
+    var declarations: [(name: String, owner: String)] {
+        var declarations: [(String, String)] = []
+        if options.messages {
+            declarations.append((file.schemaName, "what the types of \(file.path) share"))
+            declarations += file.messages.map { ($0.swiftName, $0.fullName) }
+            declarations += file.enums.map { ($0.swiftName, $0.fullName) }
+        }
+        if options.services {
+            for service in file.services {
+                declarations += ServiceGenerator.declarations(of: service).map { ($0, service.fullName) }
+            }
+        }
+        return declarations
     }
 
     /// Message and enum types.
@@ -29,7 +49,9 @@ struct FileGenerator {
     func services() -> String {
         var printer = Printer()
         printHeader(imports: ["RPC", "Wire"], &printer)
-        for service in file.services { ServiceGenerator(service, options).print(&printer) }
+        for service in file.services {
+            ServiceGenerator(service, options, schemaName: file.schemaName).print(&printer)
+        }
         return printer.text
     }
 
@@ -45,6 +67,7 @@ struct FileGenerator {
         printer.block("\(access) enum \(file.schemaName) {") { printer in
             printer.document("The same as long as no name, number, type or label in the file changes.")
             printer.print("\(access) static let fingerprint = \"\(file.fingerprint)\"")
+            DescriptorGenerator(file.descriptor, options).print(&printer)
             guard !file.allMessages.isEmpty else { return }
             printer.print("")
             printer.block("fileprivate static let descriptors = MessageDescriptor.define([", closing: "])") { printer in

@@ -4,16 +4,26 @@ struct GeneratorOptions: Equatable {
         case `public`, package, `internal`
     }
 
+    /// Where the output of `a/b.proto` goes.
+    enum FileNaming: String {
+        /// `a/b.fletch.swift`.
+        case fullPath = "full_path"
+        /// `a.b.fletch.swift`: the Swift files of one module must have different names, also in different folders.
+        case pathToDots = "path_to_dots"
+    }
+
     /// Whether message and enum types are generated (`NAME.fletch.swift`).
     var messages = true
     /// Whether services and clients are generated (`NAME.fletch.grpc.swift`).
     var services = true
     var visibility = Visibility.internal
+    var fileNaming = FileNaming.fullPath
     /// Modules that hold types the generated code refers to.
     var modules: [String] = []
 
     static let help =
-        "the options are messages=true|false, services=true|false, visibility=public|package|internal, module=NAME"
+        "the options are messages=true|false, services=true|false, visibility=public|package|internal, "
+        + "file_naming=full_path|path_to_dots, module=NAME"
 
     init() {}
 
@@ -31,6 +41,9 @@ struct GeneratorOptions: Equatable {
         case "visibility":
             guard let visibility = Visibility(rawValue: value) else { throw Self.invalid(name, value) }
             self.visibility = visibility
+        case "file_naming":
+            guard let naming = FileNaming(rawValue: value) else { throw Self.invalid(name, value) }
+            fileNaming = naming
         case "module":
             guard Naming.isIdentifier(value) else { throw Self.invalid(name, value) }
             modules.append(value)

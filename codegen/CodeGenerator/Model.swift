@@ -5,6 +5,7 @@ struct FileModel {
     /// The enum that holds what the file's types share, for example `RelatedProductsSchema`.
     let schemaName: String
     let fingerprint: String
+    let descriptor: DescriptorModel
     /// Messages outside other messages.
     let messages: [MessageModel]
     let enums: [EnumModel]
@@ -12,6 +13,25 @@ struct FileModel {
 
     /// Every message of the file, outer ones before their nested ones: the order of its descriptors.
     var allMessages: [MessageModel] { messages.flatMap(\.withNested) }
+}
+
+/// What reflection says of a file.
+struct DescriptorModel {
+    enum Dependency {
+        /// A file with generated code: the enum that holds what its types share.
+        case schema(String)
+        /// A file without: its index among the embedded.
+        case embedded(Int)
+    }
+
+    let name: String
+    let dependencies: [Dependency]
+    /// Full names.
+    let symbols: [String]
+    /// The encoded `FileDescriptorProto`.
+    let serialized: [UInt8]
+    /// The files without generated code that this one imports, directly or not; each after those that it imports.
+    var embedded: [DescriptorModel] = []
 }
 
 struct MessageModel {
@@ -81,6 +101,7 @@ struct FieldModel {
 }
 
 struct OneofModel {
+    let name: String
     let swiftName: String
     /// For example `OneOf_Source`.
     let typeName: String
@@ -112,10 +133,17 @@ struct ServiceModel {
         /// Swift types of request and response.
         let input: String
         let output: String
+        let clientStreaming: Bool
+        let serverStreaming: Bool
+
+        var isStreaming: Bool { clientStreaming || serverStreaming }
     }
 
     let fullName: String
     let swiftName: String
     let comment: String
     let methods: [Method]
+
+    var unaryMethods: [Method] { methods.filter { !$0.isStreaming } }
+    var hasStreams: Bool { methods.contains(where: \.isStreaming) }
 }

@@ -15,12 +15,12 @@ struct ModelBuilder {
 
     /// The model of one file of a request.
     static func build(
-        _ file: FileDescriptorProto, index: TypeIndex, imports: [String]
+        _ file: FileDescriptorProto, index: TypeIndex, descriptors: DescriptorBuilder, imports: [String]
     ) throws(GeneratorError) -> FileModel {
-        try ModelBuilder(file, index).build(imports: imports)
+        try ModelBuilder(file, index).build(descriptors, imports: imports)
     }
 
-    private func build(imports: [String]) throws(GeneratorError) -> FileModel {
+    private func build(_ descriptors: DescriptorBuilder, imports: [String]) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
             let found = file.syntax.isEmpty ? "proto2" : file.syntax
             throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
@@ -34,14 +34,24 @@ struct ModelBuilder {
         for (position, service) in file.service.enumerated() {
             services.append(try self.service(service, path: [Comments.Step.service, Int32(position)]))
         }
-        let enums = file.enumType.enumerated().map { position, enumeration in
-            self.enumeration(enumeration, scope: scope, path: [Comments.Step.enumeration, Int32(position)])
+        var enums: [EnumModel] = []
+        for (position, enumeration) in file.enumType.enumerated() {
+            let path = [Comments.Step.enumeration, Int32(position)]
+            enums.append(try self.enumeration(enumeration, scope: scope, path: path))
         }
-        let baseName = file.name.split(separator: "/").last.map { $0.hasSuffix(".proto") ? $0.dropLast(6) : $0 } ?? ""
         return FileModel(
-            path: file.name,
-            schemaName: TypeIndex.swiftPrefix(of: file) + Naming.upperCamelCase(identifier(baseName)) + "Schema",
-            fingerprint: Fingerprint.of(file, imports: imports), messages: messages, enums: enums, services: services)
+            path: file.name, schemaName: TypeIndex.schemaName(of: file),
+            fingerprint: Fingerprint.of(file, imports: imports),
+            descriptor: try descriptors.descriptor(of: file.name, referenced: referencedFiles()), messages: messages,
+            enums: enums, services: services)
+    }
+
+    /// The files of the types that this one's messages have fields of.
+    private func referencedFiles() -> Set<String> {
+        func types(_ message: DescriptorProto) -> [String] {
+            message.field.map(\.typeName) + message.nestedType.flatMap(types)
+        }
+        return Set(file.messageType.flatMap(types).compactMap { index[$0]?.filePath })
     }
 
     // MARK: - Messages
@@ -64,17 +74,48 @@ struct ModelBuilder {
             let path = path + [Comments.Step.nestedMessage, Int32(position)]
             nestedMessages.append(try self.message(nested, scope: fullName, path: path))
         }
-        let nestedEnums = message.enumType.enumerated().map { position, nested in
-            enumeration(nested, scope: fullName, path: path + [Comments.Step.nestedEnumeration, Int32(position)])
+        var nestedEnums: [EnumModel] = []
+        for (position, nested) in message.enumType.enumerated() {
+            let path = path + [Comments.Step.nestedEnumeration, Int32(position)]
+            nestedEnums.append(try enumeration(nested, scope: fullName, path: path))
         }
         let fallback =
             message.options?.mapEntry == true
             ? "An entry of a map, as it is encoded." : "The message `\(fullName.dropFirst())`."
-        return MessageModel(
+        let model = MessageModel(
             fullName: String(fullName.dropFirst()), swiftName: lastComponent(entry.swiftName),
             qualifiedName: entry.swiftName, index: entry.index, comment: comments[path, or: fallback], fields: fields,
             oneofs: oneofs(of: message, fields, selectors, path), size: layout.total, nestedMessages: nestedMessages,
             nestedEnums: nestedEnums)
+        try checkNames(of: model)
+        return model
+    }
+
+    /// Whether the Swift names within a message are distinct.
+    private func checkNames(of message: MessageModel) throws(GeneratorError) {
+        var properties = SwiftNames()
+        for field in message.plainFields { try claim(field, of: message, &properties) }
+        for oneof in message.oneofs {
+            var cases = SwiftNames()
+            for field in oneof.fields { try claim(field, of: message, &cases) }
+            try properties.claim(oneof.swiftName, for: "\(message.fullName).\(oneof.name)", in: file.name)
+        }
+        for field in message.fields {
+            try properties.claim(
+                "make" + field.upperName, for: "the builder of \(message.fullName).\(field.name)", in: file.name)
+        }
+        var types = SwiftNames()
+        for oneof in message.oneofs {
+            try types.claim(oneof.typeName, for: "\(message.fullName).\(oneof.name)", in: file.name)
+        }
+        for nested in message.nestedMessages { try types.claim(nested.swiftName, for: nested.fullName, in: file.name) }
+        for nested in message.nestedEnums { try types.claim(nested.swiftName, for: nested.fullName, in: file.name) }
+    }
+
+    private func claim(
+        _ field: FieldModel, of message: MessageModel, _ names: inout SwiftNames
+    ) throws(GeneratorError) {
+        try names.claim(field.swiftName, for: "\(message.fullName).\(field.name)", in: file.name)
     }
 
     private func oneofs(
@@ -85,7 +126,8 @@ struct ModelBuilder {
         message.oneofDecl.enumerated().compactMap { position, oneof in
             guard let selector = selectors[position]?.selector else { return nil }
             return OneofModel(
-                swiftName: Naming.property(oneof.name), typeName: "OneOf_" + Naming.upperCamelCase(oneof.name),
+                name: oneof.name, swiftName: Naming.property(oneof.name),
+                typeName: "OneOf_" + Naming.upperCamelCase(oneof.name),
                 comment: comments[path + [Comments.Step.oneof, Int32(position)], or: "The oneof `\(oneof.name)`."],
                 fields: fields.filter { $0.oneof == position }, selectorOffset: selector)
         }
@@ -170,7 +212,9 @@ struct ModelBuilder {
 
     // MARK: - Enums and services
 
-    private func enumeration(_ enumeration: EnumDescriptorProto, scope: String, path: [Int32]) -> EnumModel {
+    private func enumeration(
+        _ enumeration: EnumDescriptorProto, scope: String, path: [Int32]
+    ) throws(GeneratorError) -> EnumModel {
         let names = enumeration.value.map(\.name)
         let values = enumeration.value.enumerated().map { position, value in
             EnumModel.Value(
@@ -179,6 +223,11 @@ struct ModelBuilder {
                 comment: comments[path + [Comments.Step.value, Int32(position)], or: "`\(value.name)`."])
         }
         let fullName = "\(scope).\(enumeration.name)"
+        var swiftNames = SwiftNames()
+        for value in values {
+            // A value's scope is that of its enum.
+            try swiftNames.claim(value.swiftName, for: "\(scope).\(value.name)".dropFirst().description, in: file.name)
+        }
         return EnumModel(
             fullName: String(fullName.dropFirst()), swiftName: lastComponent(index[fullName]!.swiftName),
             comment: comments[path, or: "The enum `\(fullName.dropFirst())`."], values: values)
@@ -187,23 +236,22 @@ struct ModelBuilder {
     private func service(_ service: ServiceDescriptorProto, path: [Int32]) throws(GeneratorError) -> ServiceModel {
         let fullName = file.package.isEmpty ? service.name : "\(file.package).\(service.name)"
         var methods: [ServiceModel.Method] = []
+        var swiftNames = SwiftNames()
         for (position, method) in service.method.enumerated() {
             let place = "\(fullName).\(method.name)"
-            guard !method.clientStreaming, !method.serverStreaming else {
-                throw GeneratorError(
-                    "\(file.name): \(place) is a streaming method, which is not supported by this version; "
-                        + "use a method without 'stream'")
-            }
+            let swiftName = Naming.method(method.name)
+            try swiftNames.claim(swiftName, for: place, in: file.name)
             methods.append(
                 ServiceModel.Method(
-                    name: method.name, swiftName: Naming.method(method.name),
+                    name: method.name, swiftName: swiftName,
                     comment: comments[path + [Comments.Step.method, Int32(position)], or: "The method `\(place)`."],
                     input: try type(method.inputType, at: place).swiftName,
-                    output: try type(method.outputType, at: place).swiftName))
+                    output: try type(method.outputType, at: place).swiftName,
+                    clientStreaming: method.clientStreaming, serverStreaming: method.serverStreaming))
         }
         return ServiceModel(
             fullName: fullName,
-            swiftName: TypeIndex.swiftPrefix(of: file) + Naming.type(service.name, suffix: "Service"),
+            swiftName: Naming.type(TypeIndex.swiftPrefix(of: file) + service.name, suffix: "Service"),
             comment: comments[path, or: "The service `\(fullName)`."], methods: methods)
     }
 
@@ -219,10 +267,5 @@ struct ModelBuilder {
 
     private func lastComponent(_ swiftName: String) -> String {
         String(swiftName[(swiftName.lastIndex(of: ".").map(swiftName.index(after:)) ?? swiftName.startIndex)...])
-    }
-
-    /// A file's name with what no identifier can hold made underscores.
-    private func identifier(_ name: Substring) -> String {
-        String(name.map { Naming.isIdentifier("a\($0)") ? $0 : "_" })
     }
 }

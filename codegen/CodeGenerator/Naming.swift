@@ -101,11 +101,12 @@ enum Naming {
 
     /// Types that generated code names.
     private static let reservedTypes: Set<String> = [
-        "Arena", "Array", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel", "DecodeLimits", "Double",
-        "Enumeration", "FieldDefinition", "Float", "Hashable", "Indirect", "Int32", "Int64", "Message",
-        "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Protocol",
-        "RPC", "RPCError", "RepeatedView", "Sendable", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
-        "UInt8", "UnaryCall", "UnaryMethod", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer",
-        "ValueAppender", "View", "Wire", "WireBytes",
+        "Arena", "Array", "AsyncCall", "Bool", "Builder", "CallOptions", "CaseIterable", "Channel", "ClientChannel",
+        "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "Float", "Hashable", "Indirect",
+        "Int32", "Int64", "Message", "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor",
+        "MessageView", "Method", "Protocol", "RPC", "RPCError", "RepeatedView", "RequestStream", "ResponseWriter",
+        "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
+        "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "ValueAppender", "View",
+        "Wire", "WireBytes",
     ]
 }

@@ -17,9 +17,13 @@ struct TypeIndex {
             let scope = file.package.isEmpty ? "" : "." + file.package
             var count = 0
             for message in file.messageType {
-                add(message, scope: scope, swiftScope: prefix, path: file.name, count: &count)
+                let swiftName = Naming.type(prefix + message.name, suffix: "Message")
+                add(message, scope: scope, swiftName: swiftName, path: file.name, count: &count)
             }
-            for enumeration in file.enumType { add(enumeration, scope: scope, swiftScope: prefix, path: file.name) }
+            for enumeration in file.enumType {
+                let swiftName = Naming.type(prefix + enumeration.name, suffix: "Enum")
+                add(enumeration, scope: scope, swiftName: swiftName, path: file.name)
+            }
         }
     }
 
@@ -29,6 +33,14 @@ struct TypeIndex {
     /// What the Swift names of a file's types start with.
     static func swiftPrefix(of file: FileDescriptorProto) -> String {
         file.options?.swiftPrefix ?? Naming.prefix(package: file.package)
+    }
+
+    /// The enum that holds what a file's types share.
+    static func schemaName(of file: FileDescriptorProto) -> String {
+        let baseName = file.name.split(separator: "/").last.map { $0.hasSuffix(".proto") ? $0.dropLast(6) : $0 } ?? ""
+        // What no identifier can hold becomes an underscore.
+        let identifier = String(baseName.map { Naming.isIdentifier("a\($0)") ? $0 : "_" })
+        return swiftPrefix(of: file) + Naming.upperCamelCase(identifier) + "Schema"
     }
 
     /// Whether a message of type `start` can hold one of type `target` by values all the way.
@@ -44,20 +56,22 @@ struct TypeIndex {
     }
 
     private mutating func add(
-        _ message: DescriptorProto, scope: String, swiftScope: String, path: String, count: inout Int
+        _ message: DescriptorProto, scope: String, swiftName: String, path: String, count: inout Int
     ) {
         let fullName = "\(scope).\(message.name)"
-        let swiftName = swiftScope + Naming.type(message.name, suffix: "Message")
         entries[fullName] = Entry(filePath: path, swiftName: swiftName, message: message, index: count)
         count += 1
         for nested in message.nestedType {
-            add(nested, scope: fullName, swiftScope: swiftName + ".", path: path, count: &count)
+            let swiftName = "\(swiftName).\(Naming.type(nested.name, suffix: "Message"))"
+            add(nested, scope: fullName, swiftName: swiftName, path: path, count: &count)
         }
-        for nested in message.enumType { add(nested, scope: fullName, swiftScope: swiftName + ".", path: path) }
+        for nested in message.enumType {
+            let swiftName = "\(swiftName).\(Naming.type(nested.name, suffix: "Enum"))"
+            add(nested, scope: fullName, swiftName: swiftName, path: path)
+        }
     }
 
-    private mutating func add(_ enumeration: EnumDescriptorProto, scope: String, swiftScope: String, path: String) {
-        let swiftName = swiftScope + Naming.type(enumeration.name, suffix: "Enum")
+    private mutating func add(_ enumeration: EnumDescriptorProto, scope: String, swiftName: String, path: String) {
         entries["\(scope).\(enumeration.name)"] = Entry(filePath: path, swiftName: swiftName, message: nil, index: 0)
     }
 }

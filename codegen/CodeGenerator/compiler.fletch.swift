@@ -8,6 +8,92 @@ internal enum CompilerSchema {
     /// The same as long as no name, number, type or label in the file changes.
     internal static let fingerprint = "76ad7cf99b1dad84"
 
+    /// The file as reflection hands it out.
+    internal static let file = FileDescriptor(
+        name: "compiler.proto",
+        dependencies: [],
+        symbols: [
+            "fletch.compiler.CodeGeneratorRequest",
+            "fletch.compiler.CodeGeneratorResponse",
+            "fletch.compiler.CodeGeneratorResponse.File",
+            "fletch.compiler.FileDescriptorProto",
+            "fletch.compiler.DescriptorProto",
+            "fletch.compiler.FieldDescriptorProto",
+            "fletch.compiler.FieldDescriptorProto.Type",
+            "fletch.compiler.FieldDescriptorProto.Label",
+            "fletch.compiler.OneofDescriptorProto",
+            "fletch.compiler.EnumDescriptorProto",
+            "fletch.compiler.EnumValueDescriptorProto",
+            "fletch.compiler.ServiceDescriptorProto",
+            "fletch.compiler.MethodDescriptorProto",
+            "fletch.compiler.FileOptions",
+            "fletch.compiler.MessageOptions",
+            "fletch.compiler.FieldOptions",
+            "fletch.compiler.SourceCodeInfo",
+            "fletch.compiler.SourceCodeInfo.Location",
+        ],
+        serialized: """
+            \u{a}\u{e}compiler.proto\u{12}\u{f}fletch.compiler\"\u{a3}\u{1}\u{a}\u{14}CodeGeneratorRequest\u{12}\
+            (\u{a}\u{10}file_to_generate\u{18}\u{1} \u{3}(\u{9}R\u{e}fileToGenerate\u{12}\u{1c}\u{a}\u{9}paramet\
+            er\u{18}\u{2} \u{1}(\u{9}R\u{9}parameter\u{12}C\u{a}\u{a}proto_file\u{18}\u{f} \u{3}(\u{b}2$.fletch.\
+            compiler.FileDescriptorProtoR\u{9}protoFile\"\u{e2}\u{1}\u{a}\u{15}CodeGeneratorResponse\u{12}\u{19}\
+            \u{a}\u{5}error\u{18}\u{1} \u{1}(\u{9}H\u{0}R\u{5}error\u{88}\u{1}\u{1}\u{12}-\u{a}\u{12}supported_f\
+            eatures\u{18}\u{2} \u{1}(\u{4}R\u{11}supportedFeatures\u{12}?\u{a}\u{4}file\u{18}\u{f} \u{3}(\u{b}2+\
+            .fletch.compiler.CodeGeneratorResponse.FileR\u{4}file\u{1a}4\u{a}\u{4}File\u{12}\u{12}\u{a}\u{4}name\
+            \u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{18}\u{a}\u{7}content\u{18}\u{f} \u{1}(\u{9}R\u{7}contentB\u{8}\
+            \u{a}\u{6}_error\"\u{c9}\u{3}\u{a}\u{13}FileDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}\
+            (\u{9}R\u{4}name\u{12}\u{18}\u{a}\u{7}package\u{18}\u{2} \u{1}(\u{9}R\u{7}package\u{12}\u{1e}\u{a}\u{a}\
+            dependency\u{18}\u{3} \u{3}(\u{9}R\u{a}dependency\u{12}C\u{a}\u{c}message_type\u{18}\u{4} \u{3}(\u{b}\
+            2 .fletch.compiler.DescriptorProtoR\u{b}messageType\u{12}A\u{a}\u{9}enum_type\u{18}\u{5} \u{3}(\u{b}\
+            2$.fletch.compiler.EnumDescriptorProtoR\u{8}enumType\u{12}A\u{a}\u{7}service\u{18}\u{6} \u{3}(\u{b}2\
+            '.fletch.compiler.ServiceDescriptorProtoR\u{7}service\u{12}6\u{a}\u{7}options\u{18}\u{8} \u{1}(\u{b}\
+            2\u{1c}.fletch.compiler.FileOptionsR\u{7}options\u{12}I\u{a}\u{10}source_code_info\u{18}\u{9} \u{1}(\
+            \u{b}2\u{1f}.fletch.compiler.SourceCodeInfoR\u{e}sourceCodeInfo\u{12}\u{16}\u{a}\u{6}syntax\u{18}\u{c}\
+             \u{1}(\u{9}R\u{6}syntax\"\u{e9}\u{2}\u{a}\u{f}DescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \
+            \u{1}(\u{9}R\u{4}name\u{12};\u{a}\u{5}field\u{18}\u{2} \u{3}(\u{b}2%.fletch.compiler.FieldDescriptor\
+            ProtoR\u{5}field\u{12}A\u{a}\u{b}nested_type\u{18}\u{3} \u{3}(\u{b}2 .fletch.compiler.DescriptorProt\
+            oR\u{a}nestedType\u{12}A\u{a}\u{9}enum_type\u{18}\u{4} \u{3}(\u{b}2$.fletch.compiler.EnumDescriptorP\
+            rotoR\u{8}enumType\u{12}9\u{a}\u{7}options\u{18}\u{7} \u{1}(\u{b}2\u{1f}.fletch.compiler.MessageOpti\
+            onsR\u{7}options\u{12}D\u{a}\u{a}oneof_decl\u{18}\u{8} \u{3}(\u{b}2%.fletch.compiler.OneofDescriptor\
+            ProtoR\u{9}oneofDecl\"\u{a5}\u{6}\u{a}\u{14}FieldDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1}\
+             \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{3} \u{1}(\u{5}R\u{6}number\u{12}A\u{a}\u{5}\
+            label\u{18}\u{4} \u{1}(\u{e}2+.fletch.compiler.FieldDescriptorProto.LabelR\u{5}label\u{12}>\u{a}\u{4}\
+            type\u{18}\u{5} \u{1}(\u{e}2*.fletch.compiler.FieldDescriptorProto.TypeR\u{4}type\u{12}\u{1b}\u{a}\u{9}\
+            type_name\u{18}\u{6} \u{1}(\u{9}R\u{8}typeName\u{12}7\u{a}\u{7}options\u{18}\u{8} \u{1}(\u{b}2\u{1d}\
+            .fletch.compiler.FieldOptionsR\u{7}options\u{12}$\u{a}\u{b}oneof_index\u{18}\u{9} \u{1}(\u{5}H\u{0}R\
+            \u{a}oneofIndex\u{88}\u{1}\u{1}\u{12}'\u{a}\u{f}proto3_optional\u{18}\u{11} \u{1}(\u{8}R\u{e}proto3O\
+            ptional\"\u{cc}\u{2}\u{a}\u{4}Type\u{12}\u{14}\u{a}\u{10}TYPE_UNSPECIFIED\u{10}\u{0}\u{12}\u{f}\u{a}\
+            \u{b}TYPE_DOUBLE\u{10}\u{1}\u{12}\u{e}\u{a}\u{a}TYPE_FLOAT\u{10}\u{2}\u{12}\u{e}\u{a}\u{a}TYPE_INT64\
+            \u{10}\u{3}\u{12}\u{f}\u{a}\u{b}TYPE_UINT64\u{10}\u{4}\u{12}\u{e}\u{a}\u{a}TYPE_INT32\u{10}\u{5}\u{12}\
+            \u{10}\u{a}\u{c}TYPE_FIXED64\u{10}\u{6}\u{12}\u{10}\u{a}\u{c}TYPE_FIXED32\u{10}\u{7}\u{12}\u{d}\u{a}\
+            \u{9}TYPE_BOOL\u{10}\u{8}\u{12}\u{f}\u{a}\u{b}TYPE_STRING\u{10}\u{9}\u{12}\u{e}\u{a}\u{a}TYPE_GROUP\u{10}\
+            \u{a}\u{12}\u{10}\u{a}\u{c}TYPE_MESSAGE\u{10}\u{b}\u{12}\u{e}\u{a}\u{a}TYPE_BYTES\u{10}\u{c}\u{12}\u{f}\
+            \u{a}\u{b}TYPE_UINT32\u{10}\u{d}\u{12}\u{d}\u{a}\u{9}TYPE_ENUM\u{10}\u{e}\u{12}\u{11}\u{a}\u{d}TYPE_\
+            SFIXED32\u{10}\u{f}\u{12}\u{11}\u{a}\u{d}TYPE_SFIXED64\u{10}\u{10}\u{12}\u{f}\u{a}\u{b}TYPE_SINT32\u{10}\
+            \u{11}\u{12}\u{f}\u{a}\u{b}TYPE_SINT64\u{10}\u{12}\"Z\u{a}\u{5}Label\u{12}\u{15}\u{a}\u{11}LABEL_UNS\
+            PECIFIED\u{10}\u{0}\u{12}\u{12}\u{a}\u{e}LABEL_OPTIONAL\u{10}\u{1}\u{12}\u{12}\u{a}\u{e}LABEL_REQUIR\
+            ED\u{10}\u{2}\u{12}\u{12}\u{a}\u{e}LABEL_REPEATED\u{10}\u{3}B\u{e}\u{a}\u{c}_oneof_index\"*\u{a}\u{14}\
+            OneofDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\"j\u{a}\u{13}EnumDes\
+            criptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}?\u{a}\u{5}value\u{18}\u{2}\
+             \u{3}(\u{b}2).fletch.compiler.EnumValueDescriptorProtoR\u{5}value\"F\u{a}\u{18}EnumValueDescriptorP\
+            roto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{2}\
+             \u{1}(\u{5}R\u{6}number\"l\u{a}\u{16}ServiceDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}\
+            (\u{9}R\u{4}name\u{12}>\u{a}\u{6}method\u{18}\u{2} \u{3}(\u{b}2&.fletch.compiler.MethodDescriptorPro\
+            toR\u{6}method\"\u{c1}\u{1}\u{a}\u{15}MethodDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}\
+            (\u{9}R\u{4}name\u{12}\u{1d}\u{a}\u{a}input_type\u{18}\u{2} \u{1}(\u{9}R\u{9}inputType\u{12}\u{1f}\u{a}\
+            \u{b}output_type\u{18}\u{3} \u{1}(\u{9}R\u{a}outputType\u{12})\u{a}\u{10}client_streaming\u{18}\u{5}\
+             \u{1}(\u{8}R\u{f}clientStreaming\u{12})\u{a}\u{10}server_streaming\u{18}\u{6} \u{1}(\u{8}R\u{f}serv\
+            erStreaming\"F\u{a}\u{b}FileOptions\u{12}&\u{a}\u{c}swift_prefix\u{18}' \u{1}(\u{9}H\u{0}R\u{b}swift\
+            Prefix\u{88}\u{1}\u{1}B\u{f}\u{a}\u{d}_swift_prefix\"-\u{a}\u{e}MessageOptions\u{12}\u{1b}\u{a}\u{9}\
+            map_entry\u{18}\u{7} \u{1}(\u{8}R\u{8}mapEntry\"6\u{a}\u{c}FieldOptions\u{12}\u{1b}\u{a}\u{6}packed\u{18}\
+            \u{2} \u{1}(\u{8}H\u{0}R\u{6}packed\u{88}\u{1}\u{1}B\u{9}\u{a}\u{7}_packed\"\u{ce}\u{1}\u{a}\u{e}Sou\
+            rceCodeInfo\u{12}D\u{a}\u{8}location\u{18}\u{1} \u{3}(\u{b}2(.fletch.compiler.SourceCodeInfo.Locatio\
+            nR\u{8}location\u{1a}v\u{a}\u{8}Location\u{12}\u{12}\u{a}\u{4}path\u{18}\u{1} \u{3}(\u{5}R\u{4}path\u{12}\
+            )\u{a}\u{10}leading_comments\u{18}\u{3} \u{1}(\u{9}R\u{f}leadingComments\u{12}+\u{a}\u{11}trailing_c\
+            omments\u{18}\u{4} \u{1}(\u{9}R\u{10}trailingCommentsB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            """
+    )
+
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("fletch.compiler.CodeGeneratorRequest", size: 72, fields: [
             FieldDefinition(1, "file_to_generate", .string, .repeated(packed: false), offset: 24),

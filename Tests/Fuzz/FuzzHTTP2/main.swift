@@ -4,7 +4,8 @@
 internal import CLibFuzzer
 internal import Glibc
 internal import HTTP2
-internal import RPC
+public import RPC
+public import TestSupport
 internal import Wire
 
 /// How an input is played, from its first byte.
@@ -48,13 +49,22 @@ private func callLimits() -> CallLimits {
     return limits
 }
 
+extension ManualExecutor: CallExecutor {}
+
+/// Answers are compressed as soon as the caller takes it.
+private func compression() -> CompressionSettings {
+    var settings = CompressionSettings()
+    settings.minResponseBytes = 0
+    return settings
+}
+
 private final class Clock {
     var now: UInt64 = 1
 }
 
-private func methods() -> [UnaryMethod] {
+private func methods() -> [Method] {
     [
-        UnaryMethod(path: "/test.Echo/Echo") { call throws(RPCError) in
+        Method(path: "/test.Echo/Echo") { call throws(RPCError) in
             if let name = call.metadata["x-in"] { try call.addInitialMetadata("x-out", name) }
             _ = call.metadata.binaryValues("x-in-bin")
             let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)!
@@ -63,7 +73,7 @@ private func methods() -> [UnaryMethod] {
             body.copyMemory(from: call.request)
             call.respond(encoded: body)
         },
-        UnaryMethod(path: "/a", maxRequestBytes: 4) { _ throws(RPCError) in throw RPCError(.aborted, "\u{1F600}%") },
+        Method(path: "/a", maxRequestBytes: 4) { _ throws(RPCError) in throw RPCError(.aborted, "\u{1F600}%") },
     ]
 }
 
@@ -78,9 +88,11 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let start, count > 0 else { return 0 }
     let play = Play(start.pointee)
     let clock = Clock()
+    let executor = ManualExecutor()
     let dispatcher = Dispatcher(
-        methods: methods(), limits: callLimits(), connectionLimits: connectionLimits(), clock: { clock.now })
-    guard let connection = try? ServerConnection(dispatcher: dispatcher) else { return 0 }
+        methods: methods(), limits: callLimits(), connectionLimits: connectionLimits(),
+        compression: compression(), executor: executor, clock: { clock.now })
+    guard let connection = try? ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:")) else { return 0 }
     defer { connection.close() }
     if play.hasHandshake { _ = handshake.withUnsafeBytes { try? connection.receive($0) } }
     var rest = UnsafeRawBufferPointer(start: start + 1, count: count - 1)

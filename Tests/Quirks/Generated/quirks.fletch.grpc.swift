@@ -9,6 +9,9 @@ public enum QQuirky {
     /// The service's full name.
     public static let name = "quirks.Quirky"
 
+    /// What reflection says of the service.
+    public static let descriptor = ServiceDescriptor(name: name, file: QQuirksSchema.file)
+
     /// The request path of each method.
     public enum Path {
         /// The path of `Echo`.
@@ -18,15 +21,15 @@ public enum QQuirky {
     }
 
     /// The service's methods as a server dispatches them, carried out by `service`.
-    @inlinable public static func methods(_ service: some QQuirkyService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    @inlinable public static func methods(_ service: some QQuirkyService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         [
-            UnaryMethod(path: Path.echo) { (call) throws(RPCError) in
+            Method(path: Path.echo, service: descriptor) { (call: UnaryCall) throws(RPCError) in
                 let request = try call.decode(QScalars.View.self, limits: limits)
                 let response = QScalars.Builder(in: call.arena)
                 try service.echo(request, response, call)
                 try call.respond(response)
             },
-            UnaryMethod(path: Path.getByID) { (call) throws(RPCError) in
+            Method(path: Path.getByID, service: descriptor) { (call: UnaryCall) throws(RPCError) in
                 let request = try call.decode(QNames.View.self, limits: limits)
                 let response = QNested.Inner.Builder(in: call.arena)
                 try service.getByID(request, response, call)
@@ -36,8 +39,26 @@ public enum QQuirky {
     }
 
     /// The same for a service over plain values.
-    public static func methods(_ service: some QQuirkyValueService, limits: DecodeLimits = DecodeLimits()) -> [UnaryMethod] {
+    public static func methods(_ service: some QQuirkyValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
         methods(QQuirkyValueAdapter(service: service), limits: limits)
+    }
+
+    /// The same for a service whose methods may wait.
+    public static func methods(_ service: some QQuirkyAsyncService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
+        [
+            Method(
+                path: Path.echo, service: descriptor, limits: limits,
+                unary: { (request: QScalars, call: AsyncCall) in
+                    try await service.echo(request, call)
+                }
+            ),
+            Method(
+                path: Path.getByID, service: descriptor, limits: limits,
+                unary: { (request: QNames, call: AsyncCall) in
+                    try await service.getByID(request, call)
+                }
+            ),
+        ]
     }
 }
 
@@ -61,6 +82,17 @@ public protocol QQuirkyValueService {
 
     /// The method `quirks.Quirky.GetById`.
     func getByID(_ request: QNames, _ call: UnaryCall) throws(RPCError) -> QNested.Inner
+}
+
+/// A service.
+///
+/// Implemented over plain values, each call a task of its own, which may wait.
+public protocol QQuirkyAsyncService: Sendable {
+    /// Answers with what it was asked.
+    func echo(_ request: QScalars, _ call: AsyncCall) async throws -> QScalars
+
+    /// The method `quirks.Quirky.GetById`.
+    func getByID(_ request: QNames, _ call: AsyncCall) async throws -> QNested.Inner
 }
 
 /// Serves a service over plain values.
@@ -90,5 +122,175 @@ public struct QQuirkyClient<Channel: ClientChannel> {
     /// The method `quirks.Quirky.GetById`.
     public func getByID(_ request: QNames, options: CallOptions = CallOptions()) throws(RPCError) -> QNested.Inner {
         try channel.call(QQuirky.Path.getByID, request, options)
+    }
+}
+
+/// Every kind of call.
+public enum QCalls {
+    /// The service's full name.
+    public static let name = "quirks.Calls"
+
+    /// What reflection says of the service.
+    public static let descriptor = ServiceDescriptor(name: name, file: QQuirksSchema.file)
+
+    /// The request path of each method.
+    public enum Path {
+        /// The path of `Get`.
+        public static let get = "/quirks.Calls/Get"
+        /// The path of `List`.
+        public static let list = "/quirks.Calls/List"
+        /// The path of `Record`.
+        public static let record = "/quirks.Calls/Record"
+        /// The path of `Chat`.
+        public static let chat = "/quirks.Calls/Chat"
+    }
+
+    /// The service's methods as a server dispatches them, carried out by `service`.
+    @inlinable public static func methods(_ service: some QCallsService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
+        [
+            Method(path: Path.get, service: descriptor) { (call: UnaryCall) throws(RPCError) in
+                let request = try call.decode(QNames.View.self, limits: limits)
+                let response = QScalars.Builder(in: call.arena)
+                try service.get(request, response, call)
+                try call.respond(response)
+            },
+            Method(
+                path: Path.list, service: descriptor, limits: limits,
+                serverStreaming: { (request: QNames, responses: ResponseWriter<QScalars>, call: AsyncCall) in
+                    try await service.list(request, responses, call)
+                }
+            ),
+            Method(
+                path: Path.record, service: descriptor, limits: limits,
+                clientStreaming: { (requests: RequestStream<QScalars>, call: AsyncCall) in
+                    try await service.record(requests, call)
+                }
+            ),
+            Method(
+                path: Path.chat, service: descriptor, limits: limits,
+                bidirectional: { (requests: RequestStream<QScalars>, responses: ResponseWriter<QScalars>, call: AsyncCall) in
+                    try await service.chat(requests, responses, call)
+                }
+            ),
+        ]
+    }
+
+    /// The same for a service over plain values.
+    public static func methods(_ service: some QCallsValueService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
+        methods(QCallsValueAdapter(service: service), limits: limits)
+    }
+
+    /// The same for a service whose methods may wait.
+    public static func methods(_ service: some QCallsAsyncService, limits: DecodeLimits = DecodeLimits()) -> [Method] {
+        [
+            Method(
+                path: Path.get, service: descriptor, limits: limits,
+                unary: { (request: QNames, call: AsyncCall) in
+                    try await service.get(request, call)
+                }
+            ),
+            Method(
+                path: Path.list, service: descriptor, limits: limits,
+                serverStreaming: { (request: QNames, responses: ResponseWriter<QScalars>, call: AsyncCall) in
+                    try await service.list(request, responses, call)
+                }
+            ),
+            Method(
+                path: Path.record, service: descriptor, limits: limits,
+                clientStreaming: { (requests: RequestStream<QScalars>, call: AsyncCall) in
+                    try await service.record(requests, call)
+                }
+            ),
+            Method(
+                path: Path.chat, service: descriptor, limits: limits,
+                bidirectional: { (requests: RequestStream<QScalars>, responses: ResponseWriter<QScalars>, call: AsyncCall) in
+                    try await service.chat(requests, responses, call)
+                }
+            ),
+        ]
+    }
+}
+
+/// Every kind of call.
+///
+/// Implemented over messages in the call's arena: nothing is copied or allocated. Methods that stream run as tasks, over plain values.
+public protocol QCallsService: Sendable {
+    /// One request, one response.
+    func get(_ request: QNames.View, _ response: QScalars.Builder, _ call: UnaryCall) throws(RPCError)
+
+    /// One request, any number of responses.
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+
+    /// Any number of requests, one response.
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames
+
+    /// Any number of both.
+    func chat(_ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+}
+
+/// Every kind of call.
+///
+/// Implemented over plain values.
+public protocol QCallsValueService: Sendable {
+    /// One request, one response.
+    func get(_ request: QNames, _ call: UnaryCall) throws(RPCError) -> QScalars
+
+    /// One request, any number of responses.
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+
+    /// Any number of requests, one response.
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames
+
+    /// Any number of both.
+    func chat(_ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+}
+
+/// Every kind of call.
+///
+/// Implemented over plain values, each call a task of its own, which may wait.
+public protocol QCallsAsyncService: Sendable {
+    /// One request, one response.
+    func get(_ request: QNames, _ call: AsyncCall) async throws -> QScalars
+
+    /// One request, any number of responses.
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+
+    /// Any number of requests, one response.
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames
+
+    /// Any number of both.
+    func chat(_ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws
+}
+
+/// Serves a service over plain values.
+private struct QCallsValueAdapter<Service: QCallsValueService>: QCallsService {
+    let service: Service
+
+    func get(_ request: QNames.View, _ response: QScalars.Builder, _ call: UnaryCall) throws(RPCError) {
+        try service.get(QNames(request), call).copy(into: response)
+    }
+
+    func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws {
+        try await service.list(request, responses, call)
+    }
+
+    func record(_ requests: RequestStream<QScalars>, _ call: AsyncCall) async throws -> QNames {
+        try await service.record(requests, call)
+    }
+
+    func chat(_ requests: RequestStream<QScalars>, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws {
+        try await service.chat(requests, responses, call)
+    }
+}
+
+/// Calls `quirks.Calls` over a channel. Methods that stream are left out.
+public struct QCallsClient<Channel: ClientChannel> {
+    private let channel: Channel
+
+    public init(_ channel: Channel) { self.channel = channel }
+
+    /// One request, one response.
+    public func get(_ request: QNames, options: CallOptions = CallOptions()) throws(RPCError) -> QScalars {
+        try channel.call(QCalls.Path.get, request, options)
     }
 }

@@ -6,7 +6,130 @@ public import Wire
 /// What the types of `quirks.proto` share.
 public enum QQuirksSchema {
     /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "f7317ee9ad350477"
+    public static let fingerprint = "4030d89f6ca2097d"
+
+    /// The file as reflection hands it out.
+    public static let file = FileDescriptor(
+        name: "quirks.proto",
+        dependencies: [Quirks_Imported_QuirksImportedSchema.file],
+        symbols: [
+            "quirks.Scalars",
+            "quirks.Optionals",
+            "quirks.Repeated",
+            "quirks.Choice",
+            "quirks.Maps",
+            "quirks.Maps.CountsEntry",
+            "quirks.Maps.ScalarsEntry",
+            "quirks.Maps.LevelsEntry",
+            "quirks.Maps.BlobsEntry",
+            "quirks.Node",
+            "quirks.Ping",
+            "quirks.Pong",
+            "quirks.Empty",
+            "quirks.Imports",
+            "quirks.Names",
+            "quirks.Names.View",
+            "quirks.Names.Type",
+            "quirks.Nested",
+            "quirks.Nested.Inner",
+            "quirks.Nested.Inner.Innermost",
+            "quirks.Numbers",
+            "quirks.Level",
+            "quirks.Quirky",
+            "quirks.Quirky.Echo",
+            "quirks.Quirky.GetById",
+            "quirks.Calls",
+            "quirks.Calls.Get",
+            "quirks.Calls.List",
+            "quirks.Calls.Record",
+            "quirks.Calls.Chat",
+        ],
+        serialized: """
+            \u{a}\u{c}quirks.proto\u{12}\u{6}quirks\u{1a}\u{15}quirks_imported.proto\"\u{d5}\u{3}\u{a}\u{7}Scala\
+            rs\u{12}\u{19}\u{a}\u{8}a_double\u{18}\u{1} \u{1}(\u{1}R\u{7}aDouble\u{12}\u{17}\u{a}\u{7}a_float\u{18}\
+            \u{2} \u{1}(\u{2}R\u{6}aFloat\u{12}\u{19}\u{a}\u{8}an_int64\u{18}\u{3} \u{1}(\u{3}R\u{7}anInt64\u{12}\
+            \u{19}\u{a}\u{8}a_uint64\u{18}\u{4} \u{1}(\u{4}R\u{7}aUint64\u{12}\u{19}\u{a}\u{8}an_int32\u{18}\u{5}\
+             \u{1}(\u{5}R\u{7}anInt32\u{12}\u{1b}\u{a}\u{9}a_fixed64\u{18}\u{6} \u{1}(\u{6}R\u{8}aFixed64\u{12}\u{1b}\
+            \u{a}\u{9}a_fixed32\u{18}\u{7} \u{1}(\u{7}R\u{8}aFixed32\u{12}\u{15}\u{a}\u{6}a_bool\u{18}\u{8} \u{1}\
+            (\u{8}R\u{5}aBool\u{12}\u{19}\u{a}\u{8}a_string\u{18}\u{9} \u{1}(\u{9}R\u{7}aString\u{12}\u{1d}\u{a}\
+            \u{a}some_bytes\u{18}\u{a} \u{1}(\u{c}R\u{9}someBytes\u{12}\u{19}\u{a}\u{8}a_uint32\u{18}\u{b} \u{1}\
+            (\u{d}R\u{7}aUint32\u{12}\u{1f}\u{a}\u{b}an_sfixed32\u{18}\u{c} \u{1}(\u{f}R\u{a}anSfixed32\u{12}\u{1f}\
+            \u{a}\u{b}an_sfixed64\u{18}\u{d} \u{1}(\u{10}R\u{a}anSfixed64\u{12}\u{1b}\u{a}\u{9}an_sint32\u{18}\u{e}\
+             \u{1}(\u{11}R\u{8}anSint32\u{12}\u{1b}\u{a}\u{9}an_sint64\u{18}\u{f} \u{1}(\u{12}R\u{8}anSint64\u{12}\
+            #\u{a}\u{5}level\u{18}\u{10} \u{1}(\u{e}2\u{d}.quirks.LevelR\u{5}level\"\u{86}\u{3}\u{a}\u{9}Optiona\
+            ls\u{12}\u{1e}\u{a}\u{8}a_double\u{18}\u{1} \u{1}(\u{1}H\u{0}R\u{7}aDouble\u{88}\u{1}\u{1}\u{12}\u{1c}\
+            \u{a}\u{7}a_float\u{18}\u{2} \u{1}(\u{2}H\u{1}R\u{6}aFloat\u{88}\u{1}\u{1}\u{12}\u{1e}\u{a}\u{8}an_i\
+            nt64\u{18}\u{3} \u{1}(\u{3}H\u{2}R\u{7}anInt64\u{88}\u{1}\u{1}\u{12}\u{1a}\u{a}\u{6}a_bool\u{18}\u{8}\
+             \u{1}(\u{8}H\u{3}R\u{5}aBool\u{88}\u{1}\u{1}\u{12}\u{1e}\u{a}\u{8}a_string\u{18}\u{9} \u{1}(\u{9}H\u{4}\
+            R\u{7}aString\u{88}\u{1}\u{1}\u{12}\"\u{a}\u{a}some_bytes\u{18}\u{a} \u{1}(\u{c}H\u{5}R\u{9}someByte\
+            s\u{88}\u{1}\u{1}\u{12}(\u{a}\u{5}level\u{18}\u{10} \u{1}(\u{e}2\u{d}.quirks.LevelH\u{6}R\u{5}level\u{88}\
+            \u{1}\u{1}\u{12}.\u{a}\u{7}scalars\u{18}\u{11} \u{1}(\u{b}2\u{f}.quirks.ScalarsH\u{7}R\u{7}scalars\u{88}\
+            \u{1}\u{1}B\u{b}\u{a}\u{9}_a_doubleB\u{a}\u{a}\u{8}_a_floatB\u{b}\u{a}\u{9}_an_int64B\u{9}\u{a}\u{7}\
+            _a_boolB\u{b}\u{a}\u{9}_a_stringB\u{d}\u{a}\u{b}_some_bytesB\u{8}\u{a}\u{6}_levelB\u{a}\u{a}\u{8}_sc\
+            alars\"\u{8b}\u{4}\u{a}\u{8}Repeated\u{12}\u{18}\u{a}\u{7}doubles\u{18}\u{1} \u{3}(\u{1}R\u{7}double\
+            s\u{12}\u{16}\u{a}\u{6}floats\u{18}\u{2} \u{3}(\u{2}R\u{6}floats\u{12}\u{16}\u{a}\u{6}int64s\u{18}\u{3}\
+             \u{3}(\u{3}R\u{6}int64s\u{12}\u{18}\u{a}\u{7}uint64s\u{18}\u{4} \u{3}(\u{4}R\u{7}uint64s\u{12}\u{16}\
+            \u{a}\u{6}int32s\u{18}\u{5} \u{3}(\u{5}R\u{6}int32s\u{12}\u{1a}\u{a}\u{8}fixed64s\u{18}\u{6} \u{3}(\u{6}\
+            R\u{8}fixed64s\u{12}\u{1a}\u{a}\u{8}fixed32s\u{18}\u{7} \u{3}(\u{7}R\u{8}fixed32s\u{12}\u{14}\u{a}\u{5}\
+            bools\u{18}\u{8} \u{3}(\u{8}R\u{5}bools\u{12}\u{18}\u{a}\u{7}strings\u{18}\u{9} \u{3}(\u{9}R\u{7}str\
+            ings\u{12}\u{1d}\u{a}\u{a}bytes_list\u{18}\u{a} \u{3}(\u{c}R\u{9}bytesList\u{12}\u{18}\u{a}\u{7}uint\
+            32s\u{18}\u{b} \u{3}(\u{d}R\u{7}uint32s\u{12}\u{1c}\u{a}\u{9}sfixed32s\u{18}\u{c} \u{3}(\u{f}R\u{9}s\
+            fixed32s\u{12}\u{1c}\u{a}\u{9}sfixed64s\u{18}\u{d} \u{3}(\u{10}R\u{9}sfixed64s\u{12}\u{18}\u{a}\u{7}\
+            sint32s\u{18}\u{e} \u{3}(\u{11}R\u{7}sint32s\u{12}\u{18}\u{a}\u{7}sint64s\u{18}\u{f} \u{3}(\u{12}R\u{7}\
+            sint64s\u{12}%\u{a}\u{6}levels\u{18}\u{10} \u{3}(\u{e}2\u{d}.quirks.LevelR\u{6}levels\u{12}+\u{a}\u{8}\
+            messages\u{18}\u{11} \u{3}(\u{b}2\u{f}.quirks.ScalarsR\u{8}messages\u{12}\u{1e}\u{a}\u{8}unpacked\u{18}\
+            \u{12} \u{3}(\u{5}B\u{2}\u{10}\u{0}R\u{8}unpacked\"\u{93}\u{2}\u{a}\u{6}Choice\u{12}\u{14}\u{a}\u{4}\
+            text\u{18}\u{1} \u{1}(\u{9}H\u{0}R\u{4}text\u{12}\u{18}\u{a}\u{6}number\u{18}\u{2} \u{1}(\u{3}H\u{0}\
+            R\u{6}number\u{12}\u{14}\u{a}\u{4}flag\u{18}\u{3} \u{1}(\u{8}H\u{0}R\u{4}flag\u{12}+\u{a}\u{7}scalar\
+            s\u{18}\u{4} \u{1}(\u{b}2\u{f}.quirks.ScalarsH\u{0}R\u{7}scalars\u{12}(\u{a}\u{6}choice\u{18}\u{5} \u{1}\
+            (\u{b}2\u{e}.quirks.ChoiceH\u{0}R\u{6}choice\u{12}%\u{a}\u{5}level\u{18}\u{6} \u{1}(\u{e}2\u{d}.quir\
+            ks.LevelH\u{0}R\u{5}level\u{12}\u{12}\u{a}\u{3}raw\u{18}\u{7} \u{1}(\u{c}H\u{0}R\u{3}raw\u{12}\u{14}\
+            \u{a}\u{4}real\u{18}\u{8} \u{1}(\u{1}H\u{0}R\u{4}real\u{12}\u{12}\u{a}\u{4}name\u{18}\u{9} \u{1}(\u{9}\
+            R\u{4}nameB\u{7}\u{a}\u{5}value\"\u{da}\u{3}\u{a}\u{4}Maps\u{12}0\u{a}\u{6}counts\u{18}\u{1} \u{3}(\u{b}\
+            2\u{18}.quirks.Maps.CountsEntryR\u{6}counts\u{12}3\u{a}\u{7}scalars\u{18}\u{2} \u{3}(\u{b}2\u{19}.qu\
+            irks.Maps.ScalarsEntryR\u{7}scalars\u{12}0\u{a}\u{6}levels\u{18}\u{3} \u{3}(\u{b}2\u{18}.quirks.Maps\
+            .LevelsEntryR\u{6}levels\u{12}-\u{a}\u{5}blobs\u{18}\u{4} \u{3}(\u{b}2\u{17}.quirks.Maps.BlobsEntryR\
+            \u{5}blobs\u{1a}9\u{a}\u{b}CountsEntry\u{12}\u{10}\u{a}\u{3}key\u{18}\u{1} \u{1}(\u{9}R\u{3}key\u{12}\
+            \u{14}\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{5}R\u{5}value:\u{2}8\u{1}\u{1a}K\u{a}\u{c}ScalarsEntry\u{12}\
+            \u{10}\u{a}\u{3}key\u{18}\u{1} \u{1}(\u{3}R\u{3}key\u{12}%\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{b}2\u{f}\
+            .quirks.ScalarsR\u{5}value:\u{2}8\u{1}\u{1a}H\u{a}\u{b}LevelsEntry\u{12}\u{10}\u{a}\u{3}key\u{18}\u{1}\
+             \u{1}(\u{8}R\u{3}key\u{12}#\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{e}2\u{d}.quirks.LevelR\u{5}value:\u{2}\
+            8\u{1}\u{1a}8\u{a}\u{a}BlobsEntry\u{12}\u{10}\u{a}\u{3}key\u{18}\u{1} \u{1}(\u{9}R\u{3}key\u{12}\u{14}\
+            \u{a}\u{5}value\u{18}\u{2} \u{1}(\u{c}R\u{5}value:\u{2}8\u{1}\"\u{8c}\u{1}\u{a}\u{4}Node\u{12}\u{14}\
+            \u{a}\u{5}value\u{18}\u{1} \u{1}(\u{9}R\u{5}value\u{12} \u{a}\u{4}left\u{18}\u{2} \u{1}(\u{b}2\u{c}.\
+            quirks.NodeR\u{4}left\u{12}\"\u{a}\u{5}right\u{18}\u{3} \u{1}(\u{b}2\u{c}.quirks.NodeR\u{5}right\u{12}\
+            (\u{a}\u{8}children\u{18}\u{4} \u{3}(\u{b}2\u{c}.quirks.NodeR\u{8}children\"(\u{a}\u{4}Ping\u{12} \u{a}\
+            \u{4}pong\u{18}\u{1} \u{1}(\u{b}2\u{c}.quirks.PongR\u{4}pong\">\u{a}\u{4}Pong\u{12} \u{a}\u{4}ping\u{18}\
+            \u{1} \u{1}(\u{b}2\u{c}.quirks.PingR\u{4}ping\u{12}\u{14}\u{a}\u{5}count\u{18}\u{2} \u{1}(\u{d}R\u{5}\
+            count\"\u{7}\u{a}\u{5}Empty\"e\u{a}\u{7}Imports\u{12}/\u{a}\u{6}colour\u{18}\u{1} \u{1}(\u{b}2\u{17}\
+            .quirks.imported.ColourR\u{6}colour\u{12})\u{a}\u{4}size\u{18}\u{2} \u{1}(\u{e}2\u{15}.quirks.import\
+            ed.SizeR\u{4}size\"\u{bc}\u{3}\u{a}\u{5}Names\u{12}\u{14}\u{a}\u{5}class\u{18}\u{1} \u{1}(\u{9}R\u{5}\
+            class\u{12}\u{12}\u{a}\u{4}self\u{18}\u{2} \u{1}(\u{9}R\u{4}self\u{12}\u{1e}\u{a}\u{a}descriptor\u{18}\
+            \u{3} \u{1}(\u{9}R\u{a}descriptor\u{12}\u{1d}\u{a}\u{a}product_id\u{18}\u{4} \u{1}(\u{9}R\u{9}produc\
+            tId\u{12}\u{19}\u{a}\u{8}url_path\u{18}\u{5} \u{1}(\u{9}R\u{7}urlPath\u{12}\u{1c}\u{a}\u{9}sha256sum\
+            \u{18}\u{6} \u{1}(\u{9}R\u{9}sha256sum\u{12}\u{12}\u{a}\u{4}init\u{18}\u{7} \u{1}(\u{9}R\u{4}init\u{12}\
+            &\u{a}\u{4}view\u{18}\u{8} \u{1}(\u{b}2\u{12}.quirks.Names.ViewR\u{4}view\u{12}&\u{a}\u{4}type\u{18}\
+            \u{9} \u{1}(\u{e}2\u{12}.quirks.Names.TypeR\u{4}type\u{12}%\u{a}\u{e}unknown_fields\u{18}\u{a} \u{1}\
+            (\u{9}R\u{d}unknownFields\u{12}\u{18}\u{a}\u{7}encoded\u{18}\u{b} \u{1}(\u{9}R\u{7}encoded\u{1a} \u{a}\
+            \u{4}View\u{12}\u{18}\u{a}\u{7}message\u{18}\u{1} \u{1}(\u{9}R\u{7}message\"J\u{a}\u{4}Type\u{12}\u{14}\
+            \u{a}\u{10}TYPE_UNSPECIFIED\u{10}\u{0}\u{12}\u{d}\u{a}\u{9}TYPE_SELF\u{10}\u{1}\u{12}\u{10}\u{a}\u{c}\
+            TYPE_DEFAULT\u{10}\u{2}\u{12}\u{b}\u{a}\u{7}TYPE_2D\u{10}\u{3}\"\u{9e}\u{1}\u{a}\u{6}Nested\u{12}*\u{a}\
+            \u{5}inner\u{18}\u{1} \u{1}(\u{b}2\u{14}.quirks.Nested.InnerR\u{5}inner\u{1a}h\u{a}\u{5}Inner\u{12}<\
+            \u{a}\u{9}innermost\u{18}\u{1} \u{1}(\u{b}2\u{1e}.quirks.Nested.Inner.InnermostR\u{9}innermost\u{1a}\
+            !\u{a}\u{9}Innermost\u{12}\u{14}\u{a}\u{5}depth\u{18}\u{1} \u{1}(\u{d}R\u{5}depth\"e\u{a}\u{7}Number\
+            s\u{12}\u{10}\u{a}\u{3}low\u{18}\u{1} \u{1}(\u{d}R\u{3}low\u{12}*\u{a}\u{11}last_of_two_bytes\u{18}\u{ff}\
+            \u{f} \u{1}(\u{d}R\u{e}lastOfTwoBytes\u{12}\u{1c}\u{a}\u{7}highest\u{18}\u{ff}\u{ff}\u{ff}\u{ff}\u{1}\
+             \u{1}(\u{d}R\u{7}highest*o\u{a}\u{5}Level\u{12}\u{15}\u{a}\u{11}LEVEL_UNSPECIFIED\u{10}\u{0}\u{12}\u{d}\
+            \u{a}\u{9}LEVEL_LOW\u{10}\u{1}\u{12}\u{f}\u{a}\u{b}LEVEL_SMALL\u{10}\u{1}\u{12}\u{e}\u{a}\u{a}LEVEL_\
+            HIGH\u{10}\u{2}\u{12}\u{1b}\u{a}\u{e}LEVEL_NEGATIVE\u{10}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}\
+            \u{ff}\u{1}\u{1a}\u{2}\u{10}\u{1}2b\u{a}\u{6}Quirky\u{12}(\u{a}\u{4}Echo\u{12}\u{f}.quirks.Scalars\u{1a}\
+            \u{f}.quirks.Scalars\u{12}.\u{a}\u{7}GetById\u{12}\u{d}.quirks.Names\u{1a}\u{14}.quirks.Nested.Inner\
+            2\u{b2}\u{1}\u{a}\u{5}Calls\u{12}%\u{a}\u{3}Get\u{12}\u{d}.quirks.Names\u{1a}\u{f}.quirks.Scalars\u{12}\
+            (\u{a}\u{4}List\u{12}\u{d}.quirks.Names\u{1a}\u{f}.quirks.Scalars0\u{1}\u{12}*\u{a}\u{6}Record\u{12}\
+            \u{f}.quirks.Scalars\u{1a}\u{d}.quirks.Names(\u{1}\u{12},\u{a}\u{4}Chat\u{12}\u{f}.quirks.Scalars\u{1a}\
+            \u{f}.quirks.Scalars(\u{1}0\u{1}B\u{4}\u{ba}\u{2}\u{1}Qb\u{6}proto3
+            """
+    )
 
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("quirks.Scalars", size: 152, fields: [

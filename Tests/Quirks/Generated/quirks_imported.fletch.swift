@@ -8,6 +8,21 @@ public enum Quirks_Imported_QuirksImportedSchema {
     /// The same as long as no name, number, type or label in the file changes.
     public static let fingerprint = "77d479006e14e12f"
 
+    /// The file as reflection hands it out.
+    public static let file = FileDescriptor(
+        name: "quirks_imported.proto",
+        dependencies: [],
+        symbols: [
+            "quirks.imported.Colour",
+            "quirks.imported.Size",
+        ],
+        serialized: """
+            \u{a}\u{15}quirks_imported.proto\u{12}\u{f}quirks.imported\"\u{1a}\u{a}\u{6}Colour\u{12}\u{10}\u{a}\u{3}\
+            rgb\u{18}\u{1} \u{1}(\u{d}R\u{3}rgb*,\u{a}\u{4}Size\u{12}\u{14}\u{a}\u{10}SIZE_UNSPECIFIED\u{10}\u{0}\
+            \u{12}\u{e}\u{a}\u{a}SIZE_SMALL\u{10}\u{1}b\u{6}proto3
+            """
+    )
+
     fileprivate static let descriptors = MessageDescriptor.define([
         MessageDefinition("quirks.imported.Colour", size: 32, fields: [
             FieldDefinition(1, "rgb", .uint32, .implicit, offset: 24),

@@ -1,0 +1,43 @@
+internal import Compression
+internal import HTTP2
+
+/// Unpacks the requests of one loop and packs its responses. What that takes is made when it is first needed.
+final class MessageCoding {
+    let settings: CompressionSettings
+    private lazy var decompressor = Decompressor()
+    private lazy var compressor = Compressor(levels: settings.levels)
+    /// The header fields of an OK answer that has no metadata, for each algorithm.
+    private let okHeads = CompressionAlgorithm.allCases.map { answerHead(encoding: $0, []) }
+
+    init(_ settings: CompressionSettings) { self.settings = settings }
+
+    deinit { for head in okHeads { head.destroy() } }
+
+    func okHead(_ encoding: CompressionAlgorithm) -> FieldBlock { okHeads[Int(encoding.rawValue)] }
+
+    /// The message that `bytes` unpack to, valid until the next one is unpacked.
+    func decompress(
+        _ bytes: UnsafeRawBufferPointer, _ encoding: CompressionAlgorithm, limit: Int
+    ) throws(Rejection) -> UnsafeRawBufferPointer {
+        do throws(DecompressionError) {
+            return try decompressor.decompress(bytes, encoding, limit: limit)
+        } catch {
+            throw .decompressionFailed(error)
+        }
+    }
+
+    /// `message` compressed and with its prefix, valid until the next one is packed; nil where it would not be smaller.
+    func compress(
+        _ message: UnsafeMutableRawBufferPointer, _ encoding: CompressionAlgorithm
+    ) -> UnsafeRawBufferPointer? {
+        let packed = compressor.compress(
+            UnsafeRawBufferPointer(message), encoding, headroom: MessagePrefix.byteCount)
+        return packed.flatMap { MessagePrefix.write(before: $0, isCompressed: true) }
+    }
+}
+
+/// The header fields of an answer that is more than a status.
+func answerHead(encoding: CompressionAlgorithm? = nil, _ metadata: [FieldBlock.Field]) -> FieldBlock {
+    let encoding = encoding.map { [FieldBlock.Field("grpc-encoding", "\($0.name)")] } ?? []
+    return FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")] + encoding + metadata)
+}

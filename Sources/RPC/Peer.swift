@@ -1,0 +1,28 @@
+/// Who is at the other end of a connection; one for each connection.
+public final class Peer: Sendable {
+    /// `127.0.0.1:5123`, `[::1]:5123`, or `unix:` for a Unix domain socket.
+    public let address: String
+    /// Who the peer's client certificate says it is, once verified (mutual TLS); nil where it has shown none.
+    public let identity: PeerIdentity?
+
+    public init(address: String, identity: PeerIdentity? = nil) {
+        self.address = address
+        self.identity = identity
+    }
+}
+
+/// The names in a verified client certificate.
+public struct PeerIdentity: Sendable, Hashable {
+    /// The subject as RFC 2253 writes it, `CN=checkout,O=Shop`.
+    public let subject: String
+    /// The DNS names of the subject alternative name.
+    public let dnsNames: [String]
+    /// The URIs of the subject alternative name, for example a SPIFFE ID.
+    public let uris: [String]
+
+    public init(subject: String, dnsNames: [String], uris: [String]) {
+        self.subject = subject
+        self.dnsNames = dnsNames
+        self.uris = uris
+    }
+}

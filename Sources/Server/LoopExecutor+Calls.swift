@@ -1,0 +1,4 @@
+public import EventLoop
+public import RPC
+
+extension LoopExecutor: CallExecutor {}

@@ -1,0 +1,151 @@
+internal import COpenSSL
+
+/// The server's side of one connection's TLS, without any I/O: ciphertext comes in by ``receive(_:)``, plaintext is
+/// taken by ``read()``, and what is to be sent is appended to the loop's ``TLSBuffers``.
+///
+/// A session holds at most one incomplete record of its peer and nothing that waits to be sent.
+public final class TLSSession {
+    /// Records without data that a peer may send for free once the connection stands: key updates, alerts, attempts to
+    /// renegotiate. Each costs us more than the peer; OpenSSL limits empty and warning records, not these.
+    private static let freeControlRecords = 32
+    /// One more for so many bytes of data: peers renew their keys every few gigabytes.
+    private static let bytesPerControlRecord: UInt64 = 1 << 20
+
+    private let ssl: OpaquePointer
+    private let transport: UnsafeMutablePointer<Transport>
+    private let buffers: TLSBuffers
+    private var receivedBytes: UInt64 = 0
+    private var hasFailed = false
+
+    /// Whether the handshake is done: data can be read and written.
+    public private(set) var isEstablished = false
+    /// Whether the peer has said by close_notify that it sends nothing more. A connection that ends without was cut off.
+    public private(set) var peerHasClosed = false
+
+    /// A session for a new connection of a listener.
+    ///
+    /// - Parameter buffers: The buffers of the loop that the connection lives on.
+    /// - Throws: Where memory has run out.
+    public init(_ context: TLSContext, buffers: TLSBuffers) throws(TLSError) {
+        self.buffers = buffers
+        transport = .allocate(capacity: 1)
+        transport.initialize(to: Transport(output: .passUnretained(buffers)))
+        guard let ssl = SSL_new(context.context), let bio = Transport.makeBIO(transport) else {
+            transport.deallocate()
+            throw TLSError("no memory for a TLS session")
+        }
+        self.ssl = ssl
+        SSL_set_bio(ssl, bio, bio)
+        SSL_set_accept_state(ssl)
+        SSL_set_msg_callback(ssl, countControlRecords)
+        copenssl_set_msg_callback_arg(ssl, transport)
+    }
+
+    deinit {
+        SSL_free(ssl)
+        transport.deallocate()
+    }
+
+    // MARK: Bytes
+
+    /// Gives the session what arrived: it is read, not copied, until ``handshake()`` or ``read()`` have taken all of it.
+    public func receive(_ ciphertext: UnsafeRawBufferPointer) { transport.pointee.input = ciphertext }
+
+    /// Brings the handshake forward as far as what was received allows, and answers.
+    ///
+    /// - Returns: Whether the connection is established.
+    /// - Throws: Where the handshake has failed; the alert that says so to the peer is in the buffers.
+    public func handshake() throws(TLSError) -> Bool {
+        guard !isEstablished else { return true }
+        ERR_clear_error()
+        let result = SSL_do_handshake(ssl)
+        guard result != 1 else {
+            isEstablished = true
+            transport.pointee.controlRecords = 0
+            return true
+        }
+        try judge(result)
+        return false
+    }
+
+    /// Decrypts what was received: the next piece of data, empty where all is taken. Valid until the next call.
+    ///
+    /// - Throws: Where the connection cannot go on; an alert that says so to the peer is in the buffers.
+    public func read() throws(TLSError) -> UnsafeRawBufferPointer {
+        let room = buffers.plaintext
+        var count = 0
+        while count < room.count, !peerHasClosed, transport.pointee.input.count > 0 || SSL_pending(ssl) > 0 {
+            ERR_clear_error()
+            let result = SSL_read(ssl, room.baseAddress! + count, Int32(room.count - count))
+            guard result > 0 else {
+                try judge(result)
+                break
+            }
+            count += Int(result)
+        }
+        receivedBytes &+= UInt64(count)
+        try judgeControlRecords()
+        return UnsafeRawBufferPointer(rebasing: room[..<count])
+    }
+
+    /// Appends `plaintext`, encrypted, to the buffers; at most as much as they were made for.
+    public func encrypt(_ plaintext: UnsafeRawBufferPointer) throws(TLSError) {
+        guard !plaintext.isEmpty else { return }
+        ERR_clear_error()
+        let result = SSL_write(ssl, plaintext.baseAddress, Int32(plaintext.count))
+        if result != plaintext.count { throw fail("cannot encrypt: \(takeReason())") }
+    }
+
+    /// Appends close_notify to the buffers: nothing more will be sent. Does nothing where the session has failed.
+    public func close() {
+        guard isEstablished, !hasFailed else { return }
+        ERR_clear_error()
+        SSL_shutdown(ssl)
+    }
+
+    // MARK: The peer
+
+    /// The client's certificate, verified against the listener's authorities; nil where it came without.
+    public var peerCertificate: PeerCertificate? {
+        guard SSL_get_verify_result(ssl) == Int(X509_V_OK), let x509 = SSL_get1_peer_certificate(ssl) else {
+            return nil
+        }
+        return PeerCertificate(Certificate(owning: x509))
+    }
+
+    // MARK: Errors
+
+    /// What OpenSSL means by a `result` that is no success; returns where it only wants more input.
+    private func judge(_ result: Int32) throws(TLSError) {
+        switch SSL_get_error(ssl, result) {
+        case SSL_ERROR_WANT_READ: return
+        case SSL_ERROR_ZERO_RETURN:
+            peerHasClosed = true
+            forgetInput()
+        case SSL_ERROR_WANT_WRITE: throw fail("the peer asks for more than is answered at once")
+        default:
+            let verification = SSL_get_verify_result(ssl)
+            let reason = takeReason()
+            guard verification == Int(X509_V_OK) else {
+                throw fail(
+                    "the client's certificate is refused: \(String(cString: X509_verify_cert_error_string(verification)))"
+                )
+            }
+            throw fail(reason)
+        }
+    }
+
+    private func judgeControlRecords() throws(TLSError) {
+        let allowed = Self.freeControlRecords + Int(clamping: receivedBytes / Self.bytesPerControlRecord)
+        if transport.pointee.controlRecords > allowed { throw fail("the peer floods us with records without data") }
+    }
+
+    private func fail(_ description: String) -> TLSError {
+        hasFailed = true
+        forgetInput()
+        return TLSError(description)
+    }
+
+    /// What was received is the caller's, and will soon be gone.
+    private func forgetInput() { receive(UnsafeRawBufferPointer(start: nil, count: 0)) }
+}

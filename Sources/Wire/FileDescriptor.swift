@@ -1,0 +1,20 @@
+/// A `.proto` file as server reflection hands it out. Generated code makes one for each file.
+public final class FileDescriptor: Sendable {
+    /// As given to protoc, for example `fletch/v1/related_products.proto`.
+    public let name: String
+    /// The files that this one imports.
+    public let dependencies: [FileDescriptor]
+    /// The full names of the messages, enums, services and methods that the file declares.
+    public let symbols: [String]
+    /// The encoded `google.protobuf.FileDescriptorProto`, without source_code_info.
+    public let serialized: [UInt8]
+
+    /// - Parameter serialized: The encoded descriptor, each byte as the character of its number (U+0000 to U+00FF):
+    ///   a literal that compiles fast and shows in a diff what a schema's change did.
+    public init(name: String, dependencies: [FileDescriptor], symbols: [String], serialized: StaticString) {
+        self.name = name
+        self.dependencies = dependencies
+        self.symbols = symbols
+        self.serialized = serialized.description.unicodeScalars.map { UInt8($0.value) }
+    }
+}

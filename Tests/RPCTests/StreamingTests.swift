@@ -1,0 +1,284 @@
+import HTTP2
+import Quirks
+import RPC
+import ScriptedPeer
+import Testing
+import Wire
+
+private typealias Number = Quirks_Imported_Colour
+
+private func number(_ value: UInt32) -> [UInt8] {
+    framed(Number(rgb: value).encoded())
+}
+
+/// The numbers of a response's messages.
+private func numbers(_ data: [UInt8]) throws -> [UInt32] {
+    var numbers: [UInt32] = []
+    var rest = data[...]
+    while !rest.isEmpty {
+        let length = rest.dropFirst().prefix(4).reduce(0) { $0 << 8 | Int($1) }
+        numbers.append(try Number(decoding: Array(rest.dropFirst(5).prefix(length))).rgb)
+        rest = rest.dropFirst(5 + length)
+    }
+    return numbers
+}
+
+/// What handlers did, seen by the test; all on one thread.
+private final class Notes: @unchecked Sendable {
+    var lines: [String] = []
+}
+
+private func methods(_ notes: Notes) -> [Method] {
+    [
+        Method(path: "/test.Stream/Double", unary: { (request: Number, _) in Number(rgb: request.rgb * 2) }),
+        Method(
+            path: "/test.Stream/Count",
+            serverStreaming: { (request: Number, responses: ResponseWriter<Number>, call) in
+                try call.addInitialMetadata("x-first", "1")
+                try call.addTrailingMetadata("x-last", "2")
+                for value in 0..<request.rgb {
+                    try await responses.write(Number(rgb: value))
+                    notes.lines.append("wrote \(value)")
+                }
+            }),
+        Method(
+            path: "/test.Stream/Sum",
+            clientStreaming: { (requests: RequestStream<Number>, _) in
+                var sum: UInt32 = 0
+                for try await request in requests { sum += request.rgb }
+                return Number(rgb: sum)
+            }),
+        Method(
+            path: "/test.Stream/Echo",
+            bidirectional: { (requests: RequestStream<Number>, responses: ResponseWriter<Number>, _) in
+                do {
+                    for try await request in requests { try await responses.write(request) }
+                    notes.lines.append("ended")
+                } catch let error as RPCError {
+                    notes.lines.append("\(error.code.name) cancelled=\(Task.isCancelled)")
+                    throw error
+                }
+            }),
+        Method(
+            path: "/test.Stream/First",
+            bidirectional: { (requests: RequestStream<Number>, responses: ResponseWriter<Number>, _) in
+                for try await request in requests {
+                    try await responses.write(request)
+                    throw RPCError(.aborted, "one is enough")
+                }
+            }),
+        Method(
+            path: "/test.Stream/Unknown", unary: { (_: Number, _) -> Number in throw WireError(.malformed, "secret") }),
+        Method(path: "/test.Stream/Later") { call throws(RPCError) in
+            call.respondLater { call in
+                await Task.yield()
+                let request = try call.decode(Number.View.self, limits: DecodeLimits())
+                let response = Number.Builder(in: try call.arena())
+                response.rgb = request.rgb + 1
+                try call.respond(response)
+            }
+        },
+    ]
+}
+
+@Suite struct StreamingTests {
+    private let notes: Notes
+    private let harness: Harness
+
+    init() {
+        let notes = Notes()
+        self.notes = notes
+        harness = Harness(methods: methods(notes))
+    }
+
+    private func begin(_ method: String, stream: UInt32 = 1, _ changes: [(String, String?)] = []) {
+        harness.send(headersFrame(stream: stream, requestFields("/test.Stream/\(method)", replacing: changes)))
+    }
+
+    @Test func oneRequestOneResponse() throws {
+        begin("Double")
+        harness.send(dataFrame(stream: 1, number(21)))
+        #expect(try numbers(harness.response().data) == [42])
+        #expect(harness.response().status == 0 && harness.response().ended)
+        #expect(harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func anInlineHandlerMayAnswerLater() throws {
+        begin("Later")
+        harness.send(dataFrame(stream: 1, number(21)))
+        #expect(try numbers(harness.response().data) == [22])
+        #expect(harness.response().status == 0)
+    }
+
+    @Test(arguments: [0, 1, 3, 1000]) func oneRequestManyResponses(_ count: UInt32) throws {
+        begin("Count")
+        harness.send(dataFrame(stream: 1, number(count)))
+        #expect(try numbers(harness.response().data) == Array(0..<count))
+        #expect(harness.response().status == 0 && harness.response().ended)
+        #expect(harness.response()["x-first"] == "1" && harness.response()["x-last"] == "2")
+    }
+
+    @Test(arguments: [0, 1, 3, 5000]) func manyRequestsOneResponse(_ count: UInt32) throws {
+        begin("Sum")
+        for value in 0..<count { harness.send(dataFrame(stream: 1, number(value), end: false)) }
+        harness.send(dataFrame(stream: 1, []))
+        #expect(try numbers(harness.response().data) == [(0..<count).reduce(0, +)])
+        #expect(harness.response().status == 0)
+    }
+
+    @Test func requestsInOneFrameAndInPieces() throws {
+        begin("Echo")
+        let bytes = number(1) + number(300) + number(70_000)
+        harness.send(dataFrame(stream: 1, bytes, end: false))
+        for byte in bytes { harness.send(dataFrame(stream: 1, [byte], end: false)) }
+        #expect(try numbers(harness.response().data) == [1, 300, 70_000, 1, 300, 70_000])
+        #expect(!harness.response().ended)
+        harness.send(dataFrame(stream: 1, []))
+        #expect(harness.response().status == 0 && harness.response().ended)
+        #expect(notes.lines == ["ended"])
+    }
+
+    @Test func eachResponseLeavesBeforeTheNextRequest() throws {
+        begin("Echo")
+        for value in UInt32(1)...3 {
+            harness.send(dataFrame(stream: 1, number(value), end: false))
+            #expect(try numbers(harness.response().data) == Array(1...value))
+        }
+    }
+
+    @Test func anAnswerBeforeTheRequestsEndResetsTheRest() throws {
+        begin("First")
+        harness.send(dataFrame(stream: 1, number(1), end: false))
+        #expect(try numbers(harness.response().data) == [1])
+        #expect(harness.response().status == Int(StatusCode.aborted.rawValue))
+        #expect(harness.response()["grpc-message"] == "one is enough")
+        #expect(harness.response().resetCode == 0)
+    }
+
+    @Test func unknownErrorsKeepTheirText() {
+        begin("Unknown")
+        harness.send(dataFrame(stream: 1, number(1)))
+        #expect(harness.response().status == Int(StatusCode.unknown.rawValue))
+        #expect(harness.response()["grpc-message"]?.contains("secret") == false)
+    }
+
+    // MARK: The end
+
+    @Test func aResetCancelsTheHandler() {
+        begin("Echo")
+        harness.send(dataFrame(stream: 1, number(1), end: false))
+        harness.send(frame(.reset, stream: 1, bigEndian(8)))
+        #expect(notes.lines == ["CANCELLED cancelled=true"])
+        #expect(harness.dispatcher.counters.callsByStatus[1] == 1)
+        #expect(harness.dispatcher.runningHandlers == 0 && harness.dispatcher.bytesInFlight == 0)
+    }
+
+    @Test func aClosedConnectionCancelsTheHandler() {
+        begin("Echo")
+        harness.connection.close()
+        harness.runTasks()
+        #expect(notes.lines == ["CANCELLED cancelled=true"])
+        #expect(harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func aDeadlineCancelsTheHandler() throws {
+        begin("Echo", [("grpc-timeout", "10m")])
+        harness.send(dataFrame(stream: 1, number(1), end: false))
+        harness.clock.now += 11_000_000
+        #expect(harness.connection.nextExpiry == harness.clock.now - 1_000_000)
+        harness.connection.expireCalls()
+        harness.runTasks()
+        #expect(harness.response().status == Int(StatusCode.deadlineExceeded.rawValue))
+        #expect(harness.response().resetCode == 8)
+        #expect(notes.lines == ["DEADLINE_EXCEEDED cancelled=true"])
+        #expect(harness.dispatcher.counters.callsByStatus[4] == 1)
+        #expect(harness.connection.nextExpiry == nil)
+    }
+
+    @Test func aStreamWithoutDeadlineIsNotLate() {
+        begin("Echo")
+        #expect(harness.connection.nextExpiry == nil)
+    }
+
+    @Test(arguments: [
+        ("flag 2", framed([], flag: 2), StatusCode.internal),
+        ("too long", framed([], length: 5 << 20), .resourceExhausted),
+        ("not a message", framed([0xFF]), .internal),
+    ]) func aBadMessageEndsTheCall(_ name: String, _ bytes: [UInt8], _ status: StatusCode) {
+        begin("Echo")
+        harness.send(dataFrame(stream: 1, number(7), end: false))
+        harness.send(dataFrame(stream: 1, bytes, end: false))
+        #expect(harness.response().status == Int(status.rawValue))
+        #expect(harness.response().resetCode == 0)
+        #expect(harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func aRequestThatEndsInsideAMessageIsRefused() {
+        begin("Sum")
+        harness.send(dataFrame(stream: 1, framed([1], length: 2)))
+        #expect(harness.response().status == Int(StatusCode.internal.rawValue))
+        #expect(harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func twoMessagesOfASingleRequestAreRefused() {
+        begin("Count")
+        harness.send(dataFrame(stream: 1, number(1) + number(2)))
+        #expect(harness.response().status == Int(StatusCode.unimplemented.rawValue))
+    }
+
+    // MARK: Back-pressure
+
+    @Test func aPeerThatDoesNotReadStopsTheWriter() throws {
+        // The window lets 65,535 bytes through, and as many again may wait: then the handler does.
+        begin("Count")
+        harness.send(dataFrame(stream: 1, number(1_000_000)))
+        let written = notes.lines.count
+        #expect(written > 10_000 && written < 20_000)
+        #expect(harness.dispatcher.bytesInFlight <= 256 << 10)
+        let read = try numbers(completeMessages())
+        #expect(read == Array(0..<UInt32(read.count)))
+
+        harness.send(frame(.windowUpdate, stream: 1, bigEndian(1 << 20)) + frame(.windowUpdate, bigEndian(1 << 20)))
+        #expect(notes.lines.count > written + 50_000)
+        harness.send(frame(.reset, stream: 1, bigEndian(8)))
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    /// The response's data up to the last complete message.
+    private func completeMessages() -> [UInt8] {
+        let data = harness.response().data
+        var end = 0
+        while end + 5 <= data.count {
+            let length = data[(end + 1)..<(end + 5)].reduce(0) { $0 << 8 | Int($1) }
+            guard end + 5 + length <= data.count else { break }
+            end += 5 + length
+        }
+        return Array(data[..<end])
+    }
+
+    @Test func aDeadlineOfAPeerThatDoesNotReadResetsTheStream() {
+        begin("Count", [("grpc-timeout", "10m")])
+        harness.send(dataFrame(stream: 1, number(1_000_000)))
+        harness.clock.now += 11_000_000
+        harness.connection.expireCalls()
+        harness.runTasks()
+        #expect(harness.response().resetCode == 8 && !harness.response().ended)
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func requestsThatNobodyTakesHoldThePeerBack() {
+        // While the handler waits for room to write, what the peer sends stays in its window.
+        harness.send(frame(.settings, [0, 4] + bigEndian(0)))
+        begin("Echo")
+        let large = Number(rgb: 1).encoded()
+        let before = harness.reader.windowGranted
+        var sent = 0
+        while sent < 200 << 10 {
+            harness.send(dataFrame(stream: 1, [UInt8](repeatElement(framed(large), count: 1000).joined()), end: false))
+            sent += 1000 * (large.count + 5)
+        }
+        #expect(harness.reader.windowGranted == before)
+        harness.send(frame(.windowUpdate, stream: 1, bigEndian(1 << 20)))
+        #expect(harness.reader.windowGranted > before)
+    }
+}
