@@ -52,11 +52,27 @@ public final class Session {
     ///
     /// - Throws: Where the connection must be closed at once. Whatever ``fill(_:)`` still gives may be sent before.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
-        guard let session = state.pointee.session, !state.pointee.isTerminated, let start = bytes.baseAddress else {
-            return
+        guard !bytes.isEmpty, !state.pointee.isTerminated else { return }
+        var fed = 0
+        var offset = 0
+        while let frame = state.pointee.scanner.next(in: bytes, at: &offset) {
+            if state.pointee.admits(frame) { continue }
+            // Before a frame is judged nghttp2 must have seen all that came before it.
+            let start = max(fed, offset &- FrameScanner.Header.byteCount)
+            try feed(bytes, from: fed, to: start)
+            fed = start
+            state.pointee.judge(frame)
+            if state.pointee.isTerminated { return }
         }
-        let consumed = nghttp2_session_mem_recv(session, start.assumingMemoryBound(to: UInt8.self), bytes.count)
-        if consumed < 0 { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
+        try feed(bytes, from: fed, to: bytes.count)
+    }
+
+    private func feed(_ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) throws(HTTP2Error) {
+        guard start < end, let session = state.pointee.session, !state.pointee.isTerminated else { return }
+        let first = (bytes.baseAddress! + start).assumingMemoryBound(to: UInt8.self)
+        let consumed = nghttp2_session_mem_recv(session, first, end &- start)
+        // A callback that ended the session stops nghttp2 by an error, which is then not the peer's to hear.
+        if consumed < 0, !state.pointee.isTerminated { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
     }
 
     /// Appends what is to be sent to `output` until it is full or nothing is left.
@@ -229,6 +245,7 @@ public final class Session {
         let limits = resources.limits
         state.pointee.noProgressFrames.earn(limits.noProgressFramesPerSecond * seconds)
         state.pointee.ownResets.earn(limits.ownResetsPerSecond * seconds)
+        state.pointee.peerResets.earn(limits.peerResetsPerSecond * seconds)
     }
 
     /// Nothing is left to read or to send; the connection can be closed.
@@ -240,7 +257,7 @@ public final class Session {
     /// Whether the client's preface and SETTINGS have arrived.
     public var isEstablished: Bool { state.pointee.isEstablished }
 
-    /// Whether a header list has begun and not ended.
+    /// Whether a header list, or any frame but DATA, has begun and not ended.
     public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
 
     /// Whether the PING of ``announceShutdown()`` was answered.
@@ -281,6 +298,7 @@ public final class Session {
     private func submitSettings(_ limits: Limits) {
         guard let session = state.pointee.session else { return }
         let settings = [
+            entry(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, UInt32(limits.headerTableBytes)),
             entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams),
             entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(limits.streamWindowBytes)),
             entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(limits.maxHeaderListBytes)),

@@ -34,6 +34,9 @@ public final class PeerReader {
     /// Bytes that WINDOW_UPDATE frames have granted for streams.
     public private(set) var windowGranted = 0
 
+    /// Bytes of fields that the server has had us keep in HPACK's table.
+    public var tableBytes: Int { nghttp2_hd_inflate_get_dynamic_table_size(inflater) }
+
     private var pending: [UInt8] = []
     private var headerBlock: [UInt8] = []
     private let inflater: OpaquePointer
