@@ -60,20 +60,21 @@ let package = Package(
         library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
-        // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
+        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners, the handlers.
         library(
             "Server",
             [
                 "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("RichErrors", ["RPC", "Schema", "Wire"]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         library(
             "Services",
             [
-                "Retrieval", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
+                "Retrieval", "RichErrors", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
 
@@ -128,7 +129,9 @@ let package = Package(
         tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
         tests("Compression", ["LinearAlgebra"]),
-        tests("RPC", ["Compression", "HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
+        tests(
+            "RPC",
+            ["Compression", "HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -143,7 +146,8 @@ let package = Package(
         tests(
             "Services",
             [
-                "Client", "EventLoop", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema", "Tables", "TestSupport",
+                "Client", "EventLoop", "RPC", "Retrieval", "RichErrors", "Schema", "Server", "ServiceSchema", "Tables",
+                "TestSupport", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

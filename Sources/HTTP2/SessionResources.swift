@@ -67,11 +67,12 @@ private func makeOptions(_ limits: Limits) -> OpaquePointer {
     guard nghttp2_option_new(&options) == 0, let options else { fatalError("no memory for nghttp2's options") }
     nghttp2_option_set_no_closed_streams(options, 1)
     nghttp2_option_set_no_auto_window_update(options, 1)
-    nghttp2_option_set_stream_reset_rate_limit(options, limits.peerResetBurst, limits.peerResetsPerSecond)
-    nghttp2_option_set_max_continuations(options, limits.maxContinuations)
+    nghttp2_option_set_no_http_messaging(options, 1)  // MessageCheck
+    nghttp2_option_set_stream_reset_rate_limit(options, .max, .max)  // SessionState.peerResets
+    nghttp2_option_set_max_deflate_dynamic_table_size(options, limits.headerTableBytes)
+    // nghttp2 counts the pieces that a CONTINUATION's header arrives in.
+    nghttp2_option_set_max_continuations(options, .max)  // SessionState.continuations
     nghttp2_option_set_max_settings(options, limits.maxSettingsEntries)
     nghttp2_option_set_max_outbound_ack(options, limits.maxOutboundAcknowledgements)
-    // Unknown frame types are ignored without a callback unless they are announced; we want to count them.
-    for type in UInt8(0x0a)...UInt8.max { nghttp2_option_set_user_recv_extension_type(options, type) }
     return options
 }

@@ -253,7 +253,7 @@ public final class AsyncCall: @unchecked Sendable {
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()
-        guard isKept else { throw RPCError(.resourceExhausted, Rejection.responseTooLarge.message) }
+        guard isKept else { throw Rejection.responseTooLarge.error }
     }
 
     /// A response with its prefix; compressed where it is to be, and the caller takes it.
@@ -397,7 +397,7 @@ extension RPCError {
     /// The status of what a handler throws. The text of errors that are not meant for callers stays here.
     init(thrown error: any Error) {
         switch error {
-        case let error as RPCError where error.code == .ok: self.init(.unknown, error.message)
+        case let error as RPCError where error.code == .ok: self.init(.unknown, error.message, details: error.details)
         case let error as RPCError: self = error
         case is CancellationError: self.init(.cancelled, "the handler's task was cancelled")
         default: self.init(.unknown, "the handler failed")

@@ -91,12 +91,6 @@ func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether the bytes are exactly those of `text`.
-    @inline(__always)
-    func equals(_ text: StaticString) -> Bool {
-        count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
-    }
-
     @inline(__always)
     func hasSuffix(_ text: StaticString) -> Bool {
         let size = text.utf8CodeUnitCount

@@ -276,10 +276,9 @@ public final class ServerConnection: SessionDelegate {
         defer { noteOutput() }
         let trailing = trailingMetadata.map(\.field) + (extraField.map { [$0] } ?? [])
         guard async.hasBegunResponse else {
-            let rejection = Rejection.responseMissing
             answer(
-                stream, error ?? RPCError(rejection.code, rejection.message), httpStatus: httpStatus,
-                resetCode: resetCode, metadata: initialMetadata.map(\.field) + trailing)
+                stream, error ?? Rejection.responseMissing.error, httpStatus: httpStatus, resetCode: resetCode,
+                metadata: initialMetadata.map(\.field) + trailing)
             return
         }
         let call = call(of: stream)
@@ -295,14 +294,13 @@ public final class ServerConnection: SessionDelegate {
     }
 
     private func reject(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) {
-        let error = RPCError(rejection.code, rejection.message)
         if let async = call(of: stream).pointee.async {
             async.fail(
-                error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                rejection.error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
                 extraField: rejection.extraField)
         } else {
             answer(
-                stream, error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                stream, rejection.error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
                 metadata: takeMetadata() + (rejection.extraField.map { [$0] } ?? []))
         }
     }
@@ -334,10 +332,15 @@ private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) 
 
 private func statusFields(_ error: RPCError?) -> [FieldBlock.Field] {
     guard let error else { return [.init("grpc-status", "0")] }
-    return [
+    var fields: [FieldBlock.Field] = [
         .init("grpc-status", String(error.code.rawValue)),
         .init("grpc-message", percentEncoded(error.message), isRepeated: false),
     ]
+    if let delay = error.retryDelayMilliseconds { fields.append(.init("grpc-retry-pushback-ms", String(delay))) }
+    if let details = statusDetails(error) {
+        fields.append(.init("grpc-status-details-bin", Base64.encode(details), isRepeated: false))
+    }
+    return fields
 }
 
 /// Empties `metadata` into fields of an answer.

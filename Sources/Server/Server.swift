@@ -109,8 +109,8 @@ public final class Server: Sendable {
         return cutOff
     }
 
-    /// Begins to drain, from any thread: health says NOT_SERVING, no connection is accepted, peers get a GOAWAY, and
-    /// calls under way are answered. A second call cuts them off.
+    /// Begins to drain, from any thread: health says NOT_SERVING at once; after the lame-duck delay no connection is
+    /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
         health.endWatches()

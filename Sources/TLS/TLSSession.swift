@@ -30,7 +30,9 @@ public final class TLSSession {
         self.buffers = buffers
         transport = .allocate(capacity: 1)
         transport.initialize(to: Transport(output: .passUnretained(buffers)))
-        guard let ssl = SSL_new(context.context), let bio = Transport.makeBIO(transport) else {
+        let ssl = SSL_new(context.context)
+        guard let ssl, let bio = Transport.makeBIO(transport) else {
+            SSL_free(ssl)
             transport.deallocate()
             throw TLSError("no memory for a TLS session")
         }

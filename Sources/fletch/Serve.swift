@@ -19,8 +19,9 @@ struct Serve: ParsableCommand {
             port (127.0.0.1:50051, [::1]:50051, port 0 takes a free one) or Unix domain sockets (unix:/run/fletch.sock).
             New certificate files are taken up within seconds, or at SIGHUP, for connections that begin then.
 
-            SIGTERM and SIGINT drain: no accepted call is lost. SIGUSR1 logs the counts of calls. Once the server
-            listens, a line on the standard output for each address says so; the log goes to the standard error output.
+            SIGTERM and SIGINT drain: health says NOT_SERVING, peers are told, and no accepted call is lost; a second one
+            ends at once. SIGUSR1 logs the counts of calls. Once the server listens, a line on the standard output for
+            each address says so; the log goes to the standard error output.
             """)
 
     @Option(help: ArgumentHelp("Store of versioned tables.", valueName: "dir"))
@@ -50,15 +51,12 @@ struct Serve: ParsableCommand {
             valueName: "gzip|deflate|zstd[,...][:bytes]"))
     var compress: String?
 
-    @Option(help: "Seconds that calls under way have to end after SIGTERM.")
-    var drainTimeout = 30
+    @OptionGroup
+    var life: ConnectionLifeArguments
 
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
-        guard (0...86_400).contains(drainTimeout) else {
-            throw ValidationError("--drain-timeout must be between 0 and 86400 seconds")
-        }
     }
 
     func run() throws {
@@ -66,8 +64,8 @@ struct Serve: ParsableCommand {
         let certificates = try tls.files.map { try TLSContextStore($0, logger: logger) }
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
-        configuration.drainTimeout = .seconds(drainTimeout)
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
+        life.apply(to: &configuration)
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }

@@ -8,7 +8,8 @@ import Server
 import Testing
 import Wire
 
-private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
+
+let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 
 @Suite struct ServerTests {
     @Test(arguments: ["127.0.0.1", "[::1]", "0.0.0.0"]) func answersOverTheNetwork(_ host: String) throws {
@@ -262,7 +263,7 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
     }
 
     @Test func saysNotServingAndEndsWithoutConnections() throws {
-        let running = try Running()
+        let running = try Running { $0.announceTimeout = .seconds(3600) }
         let peer = running.connect()
         #expect(peer.call(1, "/grpc.health.v1.Health/Check")?.message == [8, 1])
         running.server.shutDown()
@@ -286,9 +287,11 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 }
 
 /// Calls without pause until the second GOAWAY; how many calls up to its last stream were not answered with OK.
-private func callUntilGoAway(_ peer: SocketPeer) -> Int {
+func callUntilGoAway(_ peer: SocketPeer) -> Int {
     var stream: UInt32 = 1
     var isAcknowledged = false
+    // Room for the answers of any number of calls.
+    peer.send(frame(.windowUpdate, bigEndian(1 << 30)))
     while peer.reader.goAways.count < 2 {
         guard peer.send(unaryCall(stream: stream, "/test.Echo/Echo", [1])) else { break }
         let isHere = peer.read { $0.responses[stream]?.ended == true || $0.goAways.count == 2 }
