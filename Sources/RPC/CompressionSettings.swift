@@ -6,7 +6,8 @@ public struct CompressionSettings: Sendable, Hashable {
     /// and saves less than a packet.
     public static let defaultMinResponseBytes = 1024
 
-    /// What requests may be compressed with; others are refused with UNIMPLEMENTED.
+    /// What requests may be compressed with; others are refused with UNIMPLEMENTED. A few kilobytes can make a loop
+    /// unpack as much as a method's limit allows: for peers that are not trusted so far, none.
     public var accepted = CompressionAlgorithms.all
     /// What responses are compressed with: the first of these that the caller lists in `grpc-accept-encoding`.
     public var preferred: [CompressionAlgorithm] = [.zstd, .gzip, .deflate]

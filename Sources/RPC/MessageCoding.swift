@@ -2,6 +2,8 @@ internal import Compression
 internal import HTTP2
 
 /// Unpacks the requests of one loop and packs its responses. What that takes is made when it is first needed.
+///
+/// Only one message is unpacked at a time, within its method's limit, so it is not charged to the loop's budget.
 final class MessageCoding {
     private let settings: CompressionSettings
     // Beside the settings, whose array is counted whenever they are touched: every call looks at these.
