@@ -60,30 +60,33 @@ let package = Package(
         library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
-        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners, the handlers.
+        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners.
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
+                "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("RichErrors", ["RPC", "Schema", "Wire"]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+
+        // Layer 4: the handlers: those of our RPCs, and those that gRPC tools expect of every server.
         library(
             "Services",
             [
                 "Retrieval", "RichErrors", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("StandardServices", ["RPC", "Schema", "Server", "ServiceSchema", "Wire"]),
 
-        // Layer 4: the one command.
+        // Layer 5: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "TLS", "Tables", "Wire",
+                "StandardServices", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -148,6 +151,12 @@ let package = Package(
             [
                 "Client", "EventLoop", "RPC", "Retrieval", "RichErrors", "Schema", "Server", "ServiceSchema", "Tables",
                 "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        tests(
+            "StandardServices",
+            [
+                "Client", "EventLoop", "RPC", "Schema", "Server", "ServiceSchema",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

@@ -177,6 +177,7 @@ public final class AsyncCall: @unchecked Sendable {
         while true {
             try checkUnderWay()
             if requests.hasMessage {
+                connection.messagesReceived &+= 1
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
                 return try decodeValue(decompressed(requests.first), limits: limits)
             }
@@ -250,6 +251,7 @@ public final class AsyncCall: @unchecked Sendable {
         let budget = dispatcher.shared
         responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
         let isKept = responses.append(framed, budget: &budget.pointee.budget)
+        connection.messagesSent &+= 1
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()

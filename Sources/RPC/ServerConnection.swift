@@ -16,6 +16,13 @@ public final class ServerConnection: SessionDelegate {
     @exclusivity(unchecked) private var waitingCount = 0
     /// Calls that the connection has begun so far.
     @exclusivity(unchecked) public private(set) var startedCalls: UInt64 = 0
+    /// Calls that ended without an answer: the peer gave them up, or the connection was lost.
+    @exclusivity(unchecked) public private(set) var unansweredCalls: UInt64 = 0
+    /// When the last call began, in nanoseconds of the monotonic clock; 0 before the first.
+    @exclusivity(unchecked) public private(set) var lastCallStarted: UInt64 = 0
+    /// Messages that handlers took and made.
+    @exclusivity(unchecked) public internal(set) var messagesReceived: UInt64 = 0
+    @exclusivity(unchecked) public internal(set) var messagesSent: UInt64 = 0
     /// Handlers that run as tasks for this connection's calls, those included whose calls are over: a peer that resets
     /// its calls gets no more work out of the server than one that waits for them (CVE-2023-44487).
     var runningHandlers = 0
@@ -86,6 +93,8 @@ public final class ServerConnection: SessionDelegate {
     public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
+        lastCallStarted = now
+        dispatcher.shared.pointee.counters.lastCallStarted = now
         waitingCount &+= 1
         let call = call(of: stream)
         do throws(Rejection) {
@@ -138,6 +147,7 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         if call.pointee.isWaiting {
             waitingCount &-= 1
+            unansweredCalls &+= 1
             dispatcher.shared.pointee.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] &+= 1
         }
         call.pointee.async?.closed()
@@ -151,6 +161,7 @@ public final class ServerConnection: SessionDelegate {
     ) throws(Rejection) {
         // Calls before this one may have taken long: what nobody waits for any more is not worked on.
         let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
+        messagesReceived &+= 1
         switch dispatcher.methods[call.pointee.method].pointee.method.handler {
         case .inline(let handler): try invoke(handler, call, on: stream, request: request)
         case .task(_, let handler): try run(handler, call, on: stream, message: call.pointee.takeBuffer())
@@ -221,6 +232,7 @@ public final class ServerConnection: SessionDelegate {
         guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
         guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else { throw .responseTooLarge }
         attachMetadata(to: call, encoding: packed?.encoding)
+        messagesSent &+= 1
         finish(call, .ok)
         http2.respond(
             to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),

@@ -13,6 +13,8 @@ final class Connection: StreamConnectionHandler, RosterMember {
     private let rpc: ServerConnection
     private unowned(unsafe) let worker: LoopWorker
     var index = 0
+    /// Its number among all that the server has accepted.
+    let id: Int
     private var life: ConnectionLife
     private var isPaused = false
     private var hasOutput = false
@@ -22,11 +24,12 @@ final class Connection: StreamConnectionHandler, RosterMember {
 
     init(
         _ socket: StreamConnection, tls: TLSSession?, peer: Peer, worker: LoopWorker, dispatcher: Dispatcher,
-        life: ConnectionLife
+        id: Int, life: ConnectionLife
     ) throws(HTTP2Error) {
         self.socket = socket
         self.tls = tls
         self.worker = worker
+        self.id = id
         self.life = life
         rpc = try ServerConnection(dispatcher: dispatcher, peer: peer)
     }
@@ -111,6 +114,14 @@ final class Connection: StreamConnectionHandler, RosterMember {
     }
 
     var openCallCount: Int { rpc.openCallCount }
+
+    var report: ConnectionReport {
+        ConnectionReport(
+            id: id, localAddress: socket.localAddress, peerAddress: rpc.peer.address, cipherSuite: tls?.cipherSuite,
+            callsStarted: rpc.startedCalls,
+            callsOpen: rpc.openCallCount, callsUnanswered: rpc.unansweredCalls, lastCallStarted: rpc.lastCallStarted,
+            messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent)
+    }
 
     func close() {
         guard life.phase != .closed else { return }

@@ -30,6 +30,8 @@ final class LoopWorker: @unchecked Sendable {
     private var dispatcher: Dispatcher?
     private var connections = Roster<Connection>()
     private var handshakes = Roster<Handshake>()
+    /// Every loop numbers its connections itself, in steps that leave the numbers between to the others.
+    private var nextConnectionID: Int
     /// Connections that tasks have given something to send since the last turn.
     private var withOutput: [Connection] = []
     /// Where TLS sessions put their bytes; made with the first of them.
@@ -54,6 +56,7 @@ final class LoopWorker: @unchecked Sendable {
         index: Int, sockets: [ListeningSocket], configuration: ServerConfiguration, logger: Logger, server: Server
     ) throws(EventLoopError) {
         self.index = index
+        nextConnectionID = index
         self.logger = logger
         self.configuration = configuration
         self.server = server
@@ -155,8 +158,9 @@ final class LoopWorker: @unchecked Sendable {
         do throws(HTTP2Error) {
             let connection = try Connection(
                 socket, tls: tls, peer: Peer(address: socket.peerAddress, identity: identity), worker: self,
-                dispatcher: dispatcher,
+                dispatcher: dispatcher, id: nextConnectionID,
                 life: ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), jitter: .random(in: -1...1)))
+            nextConnectionID += max(1, configuration.loopCount)
             connections.add(connection)
             connection.start()
             if phase == .draining { connection.drain() }
@@ -175,6 +179,10 @@ final class LoopWorker: @unchecked Sendable {
         handshakes.remove(handshake)
         finishIfDone()
     }
+
+    var connectionIDs: [Int] { connections.members.map(\.id) }
+
+    func report(ofConnection id: Int) -> ConnectionReport? { connections.members.first { $0.id == id }?.report }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {

@@ -107,6 +107,11 @@ public final class TLSSession {
 
     // MARK: The peer
 
+    /// The cipher suite by the IANA's name, for example `TLS_AES_128_GCM_SHA256`; nil before the handshake is done.
+    public var cipherSuite: String? {
+        SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_standard_name($0) }.map { String(cString: $0) }
+    }
+
     /// The client's certificate, verified against the listener's authorities; nil where it came without.
     public var peerCertificate: PeerCertificate? {
         guard SSL_get_verify_result(ssl) == Int(X509_V_OK), let x509 = SSL_get1_peer_certificate(ssl) else {

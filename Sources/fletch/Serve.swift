@@ -5,6 +5,7 @@ internal import Logging
 internal import RPC
 internal import Server
 internal import Services
+internal import StandardServices
 internal import TLS
 internal import Tables
 
@@ -12,8 +13,8 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer gRPC calls from the tables of a store.",
         discussion: """
-            Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2, and follows the store: a version that
-            is published or activated is checked and taken up within a second, or at SIGHUP.
+            Serves fletch.v1.RelatedProducts, health and reflection over HTTP/2, and follows the store: a version that is
+            published or activated is checked and taken up within a second, or at SIGHUP.
 
             It listens without TLS on every --listen and with TLS on every --listen-tls; addresses are numeric with a
             port (127.0.0.1:50051, [::1]:50051, port 0 takes a free one) or Unix domain sockets (unix:/run/fletch.sock).
@@ -54,6 +55,26 @@ struct Serve: ParsableCommand {
     @OptionGroup
     var life: ConnectionLifeArguments
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: ArgumentHelp(
+            "Tell clients the schemas of the services (gRPC reflection).",
+            discussion: "They are public, and grpcurl and Postman then need no .proto files."))
+    var reflection = true
+
+    @Flag(
+        help: ArgumentHelp(
+            "Tell clients of the server's counts and connections (gRPC channelz).",
+            discussion: "Every caller then sees the addresses of all others: for servers that only operators reach."))
+    var channelz = false
+
+    private var standardServices: StandardServices {
+        var services: StandardServices = .health
+        if reflection { services.insert(.reflection) }
+        if channelz { services.insert(.channelz) }
+        return services
+    }
+
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
@@ -71,6 +92,7 @@ struct Serve: ParsableCommand {
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
+        server.add(standardServices)
         certificates?.follow()
         let addresses = try server.start()
         do {
