@@ -81,7 +81,7 @@ let package = Package(
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
+                "Client", "Graph", "HTTP2", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
                 "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

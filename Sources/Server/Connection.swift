@@ -167,7 +167,8 @@ final class Connection: StreamConnectionHandler, RosterMember {
         }
         if !session.isInsideHeaders { headersSince = nil } else if headersSince == nil { headersSince = now }
         let current = UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0)
-        if current != progress || (socket.queuedBytes == 0 && session.unsentAnswers == 0) {
+        let hasMoved = current < progress || current - progress >= worker.stallBytes
+        if hasMoved || (socket.queuedBytes == 0 && session.unsentAnswers == 0) {
             progress = current
             progressAt = now
         }

@@ -21,6 +21,7 @@ final class LoopWorker: @unchecked Sendable {
     let index: Int
     let logger: Logger
     let timeouts: Timeouts
+    var stallBytes: UInt64 { UInt64(configuration.stallBytes) }
     private let configuration: ServerConfiguration
     private let loop: EventLoop
     private unowned(unsafe) let server: Server

@@ -53,6 +53,9 @@ struct Serve: ParsableCommand {
     @Option(help: "Seconds that calls under way have to end after SIGTERM.")
     var drainTimeout = 30
 
+    @OptionGroup(title: "Limits")
+    var limits: LimitArguments
+
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
@@ -67,6 +70,7 @@ struct Serve: ParsableCommand {
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
         configuration.drainTimeout = .seconds(drainTimeout)
+        limits.apply(to: &configuration)
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
