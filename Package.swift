@@ -42,6 +42,7 @@ let package = Package(
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
+        .systemLibrary(name: "CMalloc", path: "Sources/System/CMalloc"),
 
         // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
@@ -64,7 +65,7 @@ let package = Package(
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
+                "CMalloc", "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),

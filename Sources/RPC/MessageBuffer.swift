@@ -1,12 +1,25 @@
 /// Bytes that calls of one loop hold beyond their small buffers: the loop sheds load before memory runs out.
 struct ByteBudget {
     private(set) var available: Int
+    /// The least that was available since the mark was last set.
+    private var lowest: Int
 
-    init(bytes: Int) { available = bytes }
+    init(bytes: Int) {
+        available = bytes
+        lowest = bytes
+    }
+
+    /// Whether `bytes` or more were given back since the peak; the mark is then set anew.
+    mutating func fallFromPeak(atLeast bytes: Int) -> Bool {
+        guard available - lowest >= bytes else { return false }
+        lowest = available
+        return true
+    }
 
     mutating func take(_ bytes: Int) -> Bool {
         guard bytes <= available else { return false }
         available &-= bytes
+        lowest = min(lowest, available)
         return true
     }
 

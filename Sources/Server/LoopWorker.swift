@@ -1,3 +1,4 @@
+internal import CMalloc
 internal import EventLoop
 internal import HTTP2
 internal import Logging
@@ -187,6 +188,8 @@ final class LoopWorker: @unchecked Sendable {
         forEachConnection { $0.sweep(now: now) }
         for handshake in handshakes.members { handshake.sweep(now: now) }
         if let drainingSince, now - drainingSince > timeouts.announce { forEachConnection { $0.refuseNewCalls() } }
+        // The allocator keeps what was freed in between; a peak is not to stay with the process.
+        if dispatcher?.hasFallenFromPeak() == true { malloc_trim(0) }
     }
 
     /// Wakes the loop for a request that would then be late.
