@@ -31,8 +31,10 @@ public struct ServerConfiguration: Sendable {
     public var prefaceTimeout = Duration.seconds(10)
     /// From the first to the last frame of one header list.
     public var headersTimeout = Duration.seconds(10)
-    /// How long a peer may take nothing of what is sent to it.
+    /// How long a peer may take less than `stallBytes` of what waits for it.
     public var stallTimeout = Duration.seconds(20)
+    /// Bytes that count as taking part: a peer that draws an answer byte by byte does not keep its connection.
+    public var stallBytes = 1 << 10
     /// After how long without a call a connection is ended, politely. Clients connect again when they need to; what
     /// they left behind would be kept for nothing.
     public var idleTimeout = Duration.seconds(600)
