@@ -267,6 +267,7 @@ final class LoopWorker: @unchecked Sendable {
     }
 
     private func stopAccepting() {
+        server.health.endWatches()
         for listener in listeners { listener.drain() }
         listeners = []
         phase = .draining
