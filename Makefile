@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # Libraries that Fletch is linked with, then what generates, tests and measures it.
 DEBIAN_PACKAGES := pkg-config libnghttp2-dev libprotobuf-c-dev libuv1-dev libopenblas-pthread-dev libxxhash-dev \
-	libzstd-dev zlib1g-dev libssl-dev openssl protobuf-compiler python3 python3-venv nghttp2-client
+	libzstd-dev zlib1g-dev libssl-dev openssl protobuf-compiler python3 python3-venv nghttp2-client ruby-grpc
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Backtraces of the Swift runtime take minutes under the sanitizers, which print their own.
@@ -46,12 +46,13 @@ test-unit: setup ## The Swift tests.
 test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
 	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
-SANITIZED := WireTests|HTTP2Tests|TLSTests|RPCTests|ServerTests|ClientTests|ServicesTests|TablesTests|RetrievalTests
+SANITIZED := WireTests|HTTP2Tests|TLSTests|CompressionTests|RPCTests|ServerTests|ClientTests|ServicesTests|TablesTests|RetrievalTests
 
 test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
 
 test-end-to-end: build ## A real server process, stock clients, real tables.
+	swift build -c release --product fletch-interop-server
 	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 
 generate: setup ## Regenerate all generated code.

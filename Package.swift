@@ -42,52 +42,57 @@ let package = Package(
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
+        .systemLibrary(name: "CMalloc", path: "Sources/System/CMalloc"),
 
-        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra. No target here knows another.
+        // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
         library("HTTP2", ["CNghttp2"]),
         library("EventLoop", ["CUV"]),
         library("TLS", ["COpenSSL"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
+        library("Compression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("Schema", ["Wire"]),
-        library("RPC", ["HTTP2", "Wire"]),
+        library("RPC", ["Compression", "HTTP2", "Wire"]),
         library("ServiceSchema", ["RPC", "Schema", "Wire"]),
         library("Tables", ["Schema", "Wire", "CXXHash"]),
-        library("Graph", ["LinearAlgebra", "CZlib", "CZstd"]),
+        library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
-        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners, the handlers.
+        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners.
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
+                "CMalloc", "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("RichErrors", ["RPC", "Schema", "Wire"]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+
+        // Layer 4: the handlers: those of our RPCs, and those that gRPC tools expect of every server.
         library(
             "Services",
             [
                 "Retrieval", "RichErrors", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("StandardServices", ["RPC", "Schema", "Server", "ServiceSchema", "Wire"]),
 
         // What sees every call: log, metrics, authentication, limits.
         library(
             "Interceptors",
             ["EventLoop", "RPC", "RichErrors", "Server", .product(name: "Logging", package: "swift-log")]),
 
-        // Layer 4: the one command.
+        // Layer 5: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "Interceptors", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema",
-                "Services", "TLS", "Tables", "Wire",
+                "Client", "Graph", "HTTP2", "Interceptors", "RPC", "Related", "Retrieval", "Schema", "Server",
+                "ServiceSchema", "Services", "StandardServices", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -116,13 +121,26 @@ let package = Package(
         library("TLSPeer", ["COpenSSL", "TestSupport"], path: "Tests/TLSPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
         library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
+        library("InteropSchema", ["RPC", "Wire"], path: "Tests/Interop/Generated"),
+        .executableTarget(
+            name: "fletch-interop-server",
+            dependencies: [
+                "EventLoop", "InteropSchema", "RPC", "Server", "TLS", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Tests/Interop/Server", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
         tests("HTTP2", ["ScriptedPeer"]),
         tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
-        tests("RPC", ["HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
+        tests("Compression", ["LinearAlgebra"]),
+        tests(
+            "RPC",
+            ["Compression", "HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -139,6 +157,12 @@ let package = Package(
             [
                 "Client", "EventLoop", "RPC", "Retrieval", "RichErrors", "Schema", "Server", "ServiceSchema", "Tables",
                 "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        tests(
+            "StandardServices",
+            [
+                "Client", "EventLoop", "RPC", "Schema", "Server", "ServiceSchema",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
@@ -162,6 +186,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
     fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -54,11 +54,12 @@ generate proto Sources/Schema services=false,visibility=public,file_naming=path_
 generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=Schema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
+generate Tests/Interop/Protos Tests/Interop/Generated visibility=public testing.proto probe.proto
 
 # Files that no .proto accounts for any more.
 stale() {
     find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
-        -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+        Tests/Interop/Generated -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }

@@ -1,5 +1,4 @@
-internal import CZlib
-internal import CZstd
+internal import Compression
 internal import Glibc
 
 /// The bytes of a file from front to back, decompressed when the file begins with the magic bytes of gzip or Zstandard.
@@ -10,7 +9,7 @@ final class ByteStream {
     /// The part of ``input`` not yet decoded.
     private var pending: Range<Int> = 0..<0
     /// Chosen by the first bytes of the file.
-    private var decoder: (any Decoder)?
+    private var decoder: Decoder?
 
     /// Bytes read from the file at a time: large enough to hide the cost of a system call.
     private static let inputSize = 1 << 18
@@ -46,20 +45,23 @@ final class ByteStream {
             if pending.isEmpty, !decoder.holdsOutput {
                 try refill()
                 if pending.isEmpty {
-                    guard decoder.isAtEnd else { throw damaged("the compressed data ends too early") }
+                    guard decoder.isAtEnd else { throw damaged(DecompressionError.truncated.message) }
                     return 0
                 }
             }
             let source = UnsafeRawBufferPointer(rebasing: input[pending])
-            guard let step = decoder.decode(source, into: output) else {
-                throw damaged("the compressed data is damaged")
+            let step: DecodingStep
+            do throws(DecompressionError) {
+                step = try decoder.decode(source, into: output)
+            } catch {
+                throw damaged(error.message)
             }
             pending = pending.lowerBound + step.consumed..<pending.upperBound
             if step.produced > 0 { return step.produced }
         }
     }
 
-    private func chosenDecoder() throws(EdgeFileError) -> any Decoder {
+    private func chosenDecoder() throws(EdgeFileError) -> Decoder {
         if let decoder { return decoder }
         try refill()
         guard !pending.isEmpty else {
@@ -70,9 +72,13 @@ final class ByteStream {
         if let format = Self.foreignFormats.first(where: { head.starts(with: $0.magic) }) {
             throw EdgeFileError(file: file, line: nil, reason: "the file is \(format.name)", remedy: format.remedy)
         }
-        let decoder = Self.decoder(for: head)
-        self.decoder = decoder
-        return decoder
+        do throws(DecompressionError) {
+            let decoder = try Decoder(head: head)
+            self.decoder = decoder
+            return decoder
+        } catch {
+            throw damaged(error.message)
+        }
     }
 
     private func refill() throws(EdgeFileError) {
@@ -86,12 +92,6 @@ final class ByteStream {
         EdgeFileError(file: file, line: nil, reason: reason, remedy: "copy or compress the file again")
     }
 
-    private static func decoder(for head: UnsafeRawBufferPointer) -> any Decoder {
-        if head.starts(with: [0x1F, 0x8B]) { return GzipDecoder() }
-        if head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) { return ZstandardDecoder() }
-        return PlainDecoder()
-    }
-
     private static func unreadable(_ file: String) -> EdgeFileError {
         let reason = String(cString: strerror(errno))
         return EdgeFileError(
@@ -100,87 +100,53 @@ final class ByteStream {
     }
 }
 
-/// One way of packing bytes, undone piece by piece.
-private protocol Decoder: AnyObject {
+/// How a file is packed, undone piece by piece; gzip members and Zstandard frames may follow one another.
+private final class Decoder {
+    private enum Format {
+        case plain
+        case gzip(InflateDecoder)
+        case zstandard(ZstandardDecoder)
+    }
+
+    private let format: Format
     /// Whether the input may end here.
-    var isAtEnd: Bool { get }
-    /// Whether another call would produce bytes without further input.
-    var holdsOutput: Bool { get }
-    /// Undoes as much as fits; nil when the input is damaged. Each call consumes or produces something.
-    func decode(
-        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-    ) -> (consumed: Int, produced: Int)?
-}
-
-private final class PlainDecoder: Decoder {
-    var isAtEnd: Bool { true }
-    var holdsOutput: Bool { false }
-
-    func decode(
-        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-    ) -> (consumed: Int, produced: Int)? {
-        let count = min(input.count, output.count)
-        output.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<count]))
-        return (count, count)
-    }
-}
-
-/// RFC 1952, also several members one after the other.
-private final class GzipDecoder: Decoder {
-    private let stream: UnsafeMutablePointer<z_stream>
-    private(set) var isAtEnd = false
-    // The trailer is consumed only once all output is out.
-    var holdsOutput: Bool { false }
-
-    init() {
-        stream = .allocate(capacity: 1)
-        stream.initialize(to: z_stream())
-        // 15 bits of window, plus 16 for the gzip wrapper.
-        let status = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-        precondition(status == Z_OK, "zlib could not allocate its state")
-    }
-
-    deinit {
-        inflateEnd(stream)
-        stream.deallocate()
-    }
-
-    func decode(
-        _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-    ) -> (consumed: Int, produced: Int)? {
-        if isAtEnd {
-            inflateReset(stream)
-            isAtEnd = false
-        }
-        stream.pointee.next_in = UnsafeMutablePointer(
-            mutating: input.baseAddress?.assumingMemoryBound(to: UInt8.self))
-        stream.pointee.avail_in = UInt32(input.count)
-        stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
-        stream.pointee.avail_out = UInt32(output.count)
-        let status = inflate(stream, Z_NO_FLUSH)
-        guard status == Z_OK || status == Z_STREAM_END else { return nil }
-        isAtEnd = status == Z_STREAM_END
-        return (input.count - Int(stream.pointee.avail_in), output.count - Int(stream.pointee.avail_out))
-    }
-}
-
-/// RFC 8878, also several frames one after the other.
-private final class ZstandardDecoder: Decoder {
-    private let stream = ZSTD_createDStream()
-    private(set) var isAtEnd = false
+    private(set) var isAtEnd: Bool
+    /// Whether another call may produce bytes without further input.
     private(set) var holdsOutput = false
 
-    deinit { ZSTD_freeDStream(stream) }
+    /// Windows of up to 128 MiB: what `zstd` unpacks without being told to take more memory.
+    private static let maxWindowLog: Int32 = 27
 
+    /// Chooses by the first bytes of the file.
+    init(head: UnsafeRawBufferPointer) throws(DecompressionError) {
+        if head.starts(with: [0x1F, 0x8B]) {
+            format = .gzip(try InflateDecoder(.gzip))
+        } else if head.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
+            format = .zstandard(try ZstandardDecoder(maxWindowLog: Self.maxWindowLog))
+        } else {
+            format = .plain
+        }
+        isAtEnd = if case .plain = format { true } else { false }
+    }
+
+    /// Undoes as much as fits.
     func decode(
         _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-    ) -> (consumed: Int, produced: Int)? {
-        var source = ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
-        var sink = ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
-        let hint = ZSTD_decompressStream(stream, &sink, &source)
-        guard ZSTD_isError(hint) == 0 else { return nil }
-        isAtEnd = hint == 0
-        holdsOutput = !isAtEnd && sink.pos == output.count
-        return (source.pos, sink.pos)
+    ) throws(DecompressionError) -> DecodingStep {
+        let step: DecodingStep
+        switch format {
+        case .plain:
+            let count = min(input.count, output.count)
+            output.copyMemory(from: UnsafeRawBufferPointer(rebasing: input[..<count]))
+            step = DecodingStep(consumed: count, produced: count, isAtEnd: true)
+        case .gzip(let decoder):
+            if isAtEnd { decoder.restart(.gzip) }
+            step = try decoder.decode(input, isWhole: false, into: output)
+        case .zstandard(let decoder):
+            step = try decoder.decode(input, into: output)
+        }
+        isAtEnd = step.isAtEnd
+        holdsOutput = !isAtEnd && step.produced == output.count
+        return step
     }
 }

@@ -22,40 +22,27 @@ func makeCallbacks() -> OpaquePointer {
     guard nghttp2_session_callbacks_new(&callbacks) == 0, let callbacks else {
         fatalError("no memory for nghttp2's callbacks")
     }
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, onBeginFrame)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, onBeginHeaders)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, onHeader)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, onDataChunk)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, onFrame)
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, onInvalidFrame)
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, onStreamClose)
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, onFrameSent)
-    nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, onUnknownFrame)
     nghttp2_session_callbacks_set_send_data_callback(callbacks, sendBody)
     return callbacks
-}
-
-private func onBeginFrame(_: OpaquePointer?, header: UnsafePointer<nghttp2_frame_hd>?, user: UnsafeMutableRawPointer?)
-    -> Int32
-{
-    let header = header!
-    switch UInt32(header.pointee.type) {
-    case NGHTTP2_DATA.rawValue, NGHTTP2_HEADERS.rawValue, NGHTTP2_RST_STREAM.rawValue: break
-    default: state(user).pointee.spendNoProgressFrame()
-    }
-    return 0
 }
 
 private func onBeginHeaders(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?)
     -> Int32
 {
+    guard headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
     let state = state(user)
-    state.pointee.isInsideHeaders = true
-    if headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST {
-        let id = header(frame).pointee.stream_id
-        let stream = state.pointee.open(id: id)
-        nghttp2_session_set_stream_user_data(state.pointee.session, id, stream)
-        state.pointee.current = stream
-    }
+    let header = header(frame).pointee
+    let stream = state.pointee.open(id: header.stream_id)
+    stream.pointee.peerIsDone = endsStream(header)
+    nghttp2_session_set_stream_user_data(state.pointee.session, header.stream_id, stream)
+    state.pointee.current = stream
     return 0
 }
 
@@ -64,7 +51,9 @@ private func onHeader(
     value: UnsafePointer<UInt8>?, valueCount: Int, flags: UInt8, user: UnsafeMutableRawPointer?
 ) -> Int32 {
     let state = state(user)
-    guard let stream = state.pointee.stream(header(frame).pointee.stream_id) else { return 0 }
+    guard let stream = state.pointee.stream(header(frame).pointee.stream_id), !stream.pointee.isMalformed else {
+        return 0
+    }
     // What a field costs is RFC 9113's measure (6.5.2).
     stream.pointee.headerListBytes &+= nameCount &+ valueCount &+ 32
     if stream.pointee.headerListBytes > state.pointee.maxHeaderListBytes {
@@ -72,10 +61,27 @@ private func onHeader(
         let abort = stream.pointee.headerListBytes > state.pointee.abortHeaderListBytes
         return abort ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue : 0
     }
-    // Trailers of a request mean nothing in gRPC: they are counted and dropped.
-    guard headers(frame).pointee.cat == NGHTTP2_HCAT_REQUEST else { return 0 }
-    stream.pointee.log.append(name: name!, nameCount: nameCount, value: value!, valueCount: valueCount)
+    let name = UnsafeRawBufferPointer(start: name, count: nameCount)
+    let value = UnsafeRawBufferPointer(start: value, count: valueCount).withoutSurroundingSpace
+    // Trailers of a request mean nothing in gRPC: they are counted, checked and dropped.
+    let isTrailer = headers(frame).pointee.cat != NGHTTP2_HCAT_REQUEST
+    guard isTrailer ? MessageCheck.takesTrailer(name, value) : stream.pointee.check.takes(name, value) else {
+        refuseMalformed(state, stream)
+        return 0
+    }
+    if !isTrailer { stream.pointee.log.append(name: name, value: value) }
     return 0
+}
+
+/// Resets a stream for its request (RFC 9113, 8.1.1). nghttp2 tells nothing more of it but its end.
+private func refuseMalformed(_ state: State, _ stream: UnsafeMutablePointer<Stream>) {
+    stream.pointee.isMalformed = true
+    nghttp2_submit_rst_stream(
+        state.pointee.session, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.pointee.id, NGHTTP2_PROTOCOL_ERROR.rawValue)
+}
+
+private func endsStream(_ header: nghttp2_frame_hd) -> Bool {
+    UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
 }
 
 private func onDataChunk(
@@ -85,7 +91,11 @@ private func onDataChunk(
     let state = state(user)
     // A stream that is read slowly must not hold the others of its connection up.
     nghttp2_session_consume_connection(session, count)
-    guard let stream = state.pointee.stream(id) else { return 0 }
+    guard let stream = state.pointee.stream(id), !stream.pointee.isMalformed else { return 0 }
+    guard stream.pointee.check.takes(bodyBytes: count) else {
+        refuseMalformed(state, stream)
+        return 0
+    }
     if UInt32(flags) & NGHTTP2_FLAG_END_STREAM.rawValue == 0, !stream.pointee.isConsumedByHand {
         nghttp2_session_consume_stream(session, id, count)
     }
@@ -100,17 +110,40 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
     switch UInt32(header.type) {
     case NGHTTP2_HEADERS.rawValue: receivedHeaders(state, header, headers(frame).pointee.cat)
     case NGHTTP2_DATA.rawValue:
-        if UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0 {
+        if endsStream(header) {
             receivedEnd(state, id: header.stream_id)
-        } else if header.length <= dataPadding(frame) {
+        } else if header.length &- dataPadding(frame) < state.pointee.minDataFrameBytes {
             state.pointee.spendNoProgressFrame()
         }
+    case NGHTTP2_RST_STREAM.rawValue: state.pointee.stream(header.stream_id)?.pointee.peerIsDone = true
     case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
-    case NGHTTP2_PING.rawValue:
-        if UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 { state.pointee.pingAcknowledged = true }
+    case NGHTTP2_PING.rawValue: receivedPing(state, header, frame)
+    default: break
+    }
+    return state.pointee.isTerminated ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
+}
+
+private func onInvalidFrame(
+    _: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, code: Int32, user: UnsafeMutableRawPointer?
+) -> Int32 {
+    let state = state(user)
+    let id = header(frame).pointee.stream_id
+    switch nghttp2_error(rawValue: code) {
+    case NGHTTP2_ERR_REFUSED_STREAM: state.pointee.noteRefused(id)
+    case NGHTTP2_ERR_FLOW_CONTROL: state.pointee.stream(id)?.pointee.windowOverflowed = true
     default: break
     }
     return 0
+}
+
+private func receivedPing(_ state: State, _ header: nghttp2_frame_hd, _ frame: UnsafePointer<nghttp2_frame>?) {
+    guard UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 else {
+        state.pointee.pingsReceived &+= 1
+        return
+    }
+    let ping = UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_ping.self)
+    let payload = UInt64(bigEndian: withUnsafeBytes(of: ping.pointee.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
+    if payload == PingPurpose.shutdown.rawValue { state.pointee.shutdownWasRead = true }
 }
 
 private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
@@ -118,10 +151,14 @@ private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
 }
 
 private func receivedHeaders(_ state: State, _ header: nghttp2_frame_hd, _ category: nghttp2_headers_category) {
-    state.pointee.isInsideHeaders = false
     guard !state.pointee.isTerminated, let stream = state.pointee.stream(header.stream_id) else { return }
-    let ended = UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0
-    if category == NGHTTP2_HCAT_REQUEST {
+    let isRequest = category == NGHTTP2_HCAT_REQUEST
+    let ended = endsStream(header)
+    guard stream.pointee.headersTooLarge || (isRequest ? stream.pointee.check.isRequest : ended) else {
+        refuseMalformed(state, stream)
+        return
+    }
+    if isRequest {
         state.pointee.noProgressFrames.earn(state.pointee.noProgressFramesPerRequest)
         stream.pointee.requestEnded = ended
         state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(receivedHeadersOn: stream) }
@@ -132,6 +169,10 @@ private func receivedHeaders(_ state: State, _ header: nghttp2_frame_hd, _ categ
 private func receivedEnd(_ state: State, id: Int32) {
     guard !state.pointee.isTerminated, let stream = state.pointee.stream(id) else { return }
     stream.pointee.requestEnded = true
+    guard stream.pointee.check.isComplete else {
+        refuseMalformed(state, stream)
+        return
+    }
     state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(receivedEndOn: stream) }
 }
 
@@ -143,22 +184,15 @@ private func onStreamClose(_: OpaquePointer?, id: Int32, code: UInt32, user: Uns
     return 0
 }
 
-private func onUnknownFrame(
-    _: OpaquePointer?, payload: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
-    header: UnsafePointer<nghttp2_frame_hd>?, user: UnsafeMutableRawPointer?
-) -> Int32 {
-    // Counted by onBeginFrame; nothing in it is for us.
-    NGHTTP2_ERR_CANCEL.rawValue
-}
-
 private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, user: UnsafeMutableRawPointer?)
     -> Int32
 {
     let state = state(user)
     let header = header(frame).pointee
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
-        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
+    case NGHTTP2_HEADERS.rawValue:
+        state.pointee.contentFramesSent &+= 1
+        guard state.pointee.resetsAfterResponse > 0, UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
             let stream = state.pointee.stream(header.stream_id), stream.pointee.resetsAfterResponse
         else { break }
         stream.pointee.resetsAfterResponse = false
@@ -167,14 +201,26 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
             nghttp2_submit_rst_stream(
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), header.stream_id, stream.pointee.resetCode)
         }
-    case NGHTTP2_RST_STREAM.rawValue:
-        let code = frame!.pointee.rst_stream.error_code
-        if code != NGHTTP2_NO_ERROR.rawValue, code != NGHTTP2_CANCEL.rawValue, !state.pointee.ownResets.spend() {
-            state.pointee.terminate()
+    case NGHTTP2_RST_STREAM.rawValue: sentReset(state, id: header.stream_id, code: frame!.pointee.rst_stream.error_code)
+    case NGHTTP2_GOAWAY.rawValue:
+        // Not that of an announcement before it.
+        if state.pointee.isTerminated, frame!.pointee.goaway.error_code != NGHTTP2_NO_ERROR.rawValue {
+            state.pointee.terminationWasSent = true
         }
     default: break
     }
     return 0
+}
+
+private func sentReset(_ state: State, id: Int32, code: UInt32) {
+    switch nghttp2_error_code(rawValue: code) {
+    // Ends of our own making, and streams that were never opened.
+    case NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM: break
+    // Windows that overflow by SETTINGS end the connection (RFC 9113, 6.9.2); nghttp2 resets every stream.
+    case NGHTTP2_FLOW_CONTROL_ERROR where state.pointee.stream(id)?.pointee.windowOverflowed != true:
+        state.pointee.terminate(NGHTTP2_FLOW_CONTROL_ERROR)
+    default: if !state.pointee.ownResets.spend() { state.pointee.terminate() }
+    }
 }
 
 /// Says how much of an answer's body the next DATA frame takes; the trailers follow the last of it.
@@ -209,14 +255,18 @@ private func sendBody(
     return state.pointee.output!._withUnsafeGuaranteedRef { output in
         guard !output.isFull else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
         output.append(header!, count: frameHeaderBytes)
-        state.pointee.noProgressFrames.earn(1)
         guard count > 0 else { return 0 }
         output.append(stream.pointee.body! + stream.pointee.bodyOffset, count: count)
         stream.pointee.bodyOffset &+= count
         state.pointee.bodyBytesSent &+= count
+        // A frame that a tiny window cut short earns nothing: it would pay for the next of its kind.
+        if count >= state.pointee.minWindowBytes || stream.pointee.bodyOffset == stream.pointee.bodyCount {
+            state.pointee.noProgressFrames.earn(1)
+        }
         if stream.pointee.isBodyOpen {
             state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(sentBodyOn: stream) }
         }
+        state.pointee.contentFramesSent &+= 1
         return 0
     }
 }

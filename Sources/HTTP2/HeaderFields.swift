@@ -26,13 +26,13 @@ struct HeaderLog {
 
     /// Appends a field; nghttp2 gives neither name nor value without an address.
     @inline(__always)
-    mutating func append(name: UnsafeRawPointer, nameCount: Int, value: UnsafeRawPointer, valueCount: Int) {
-        let size = 8 &+ nameCount &+ valueCount
+    mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        let size = 8 &+ name.count &+ value.count
         if size > capacity &- count { grow(by: size) }
         let entry = base + count
-        entry.storeBytes(of: UInt64(truncatingIfNeeded: nameCount | valueCount &<< 32), as: UInt64.self)
-        (entry + 8).copyMemory(from: name, byteCount: nameCount)
-        (entry + 8 + nameCount).copyMemory(from: value, byteCount: valueCount)
+        entry.storeBytes(of: UInt64(truncatingIfNeeded: name.count | value.count &<< 32), as: UInt64.self)
+        (entry + 8).copyMemory(from: name.baseAddress!, byteCount: name.count)
+        (entry + 8 + name.count).copyMemory(from: value.baseAddress!, byteCount: value.count)
         count &+= size
     }
 

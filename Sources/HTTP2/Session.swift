@@ -52,9 +52,30 @@ public final class Session {
     ///
     /// - Throws: Where the connection must be closed at once. Whatever ``fill(_:)`` still gives may be sent before.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
-        guard let session = state.pointee.session, let start = bytes.baseAddress else { return }
-        let consumed = nghttp2_session_mem_recv(session, start.assumingMemoryBound(to: UInt8.self), bytes.count)
-        if consumed < 0 { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
+        guard !bytes.isEmpty, !state.pointee.isTerminated else { return }
+        var fed = 0
+        var offset = 0
+        while let frame = state.pointee.scanner.next(in: bytes, at: &offset) {
+            if state.pointee.admits(frame) { continue }
+            // Before a frame is judged nghttp2 must have seen all that came before it.
+            let start = max(fed, offset &- FrameScanner.Header.byteCount)
+            try feed(bytes, from: fed, to: start)
+            fed = start
+            state.pointee.judge(frame)
+            if state.pointee.isTerminated { return }
+        }
+        try feed(bytes, from: fed, to: bytes.count)
+    }
+
+    private func feed(_ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) throws(HTTP2Error) {
+        guard start < end, let session = state.pointee.session, !state.pointee.isTerminated else { return }
+        let first = (bytes.baseAddress! + start).assumingMemoryBound(to: UInt8.self)
+        let consumed = nghttp2_session_mem_recv(session, first, end &- start)
+        guard consumed < 0 else { return }
+        // Too many answers wait for a peer that goes on asking.
+        if consumed == Int(NGHTTP2_ERR_FLOODED.rawValue) { state.pointee.terminate() }
+        // A callback that ended the session stops nghttp2 by an error, which is then not the peer's to hear.
+        if !state.pointee.isTerminated { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
     }
 
     /// Appends what is to be sent to `output` until it is full or nothing is left.
@@ -195,8 +216,11 @@ public final class Session {
     public func announceShutdown() {
         guard let session = state.pointee.session else { return }
         nghttp2_submit_shutdown_notice(session)
-        nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+        submitPing(.shutdown)
     }
+
+    /// Asks the peer for a sign of life: whatever it sends next is one.
+    public func ping() { submitPing(.liveness) }
 
     /// Takes no further calls (second phase: GOAWAY with the last stream taken). The session is finished once the
     /// calls it took are answered.
@@ -208,27 +232,45 @@ public final class Session {
             NGHTTP2_NO_ERROR.rawValue, nil, 0)
     }
 
+    /// Ends the connection at once because its peer asks for too much: GOAWAY with ENHANCE_YOUR_CALM and `debugData`,
+    /// which says to people, and to gRPC clients, what was too much. The session is finished once that is sent.
+    public func terminate(debugData: StaticString) {
+        guard let session = state.pointee.session, !state.pointee.isTerminated else { return }
+        state.pointee.isTerminated = true
+        // nghttp2's own termination carries no debug data, and a GOAWAY of its after ours would hide ours.
+        nghttp2_submit_goaway(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
+            NGHTTP2_ENHANCE_YOUR_CALM.rawValue, debugData.utf8Start, debugData.utf8CodeUnitCount)
+    }
+
     /// Lets time refill what the peer may spend on frames that bring nothing forward.
     public func earnAllowance(seconds: Int) {
         let limits = resources.limits
         state.pointee.noProgressFrames.earn(limits.noProgressFramesPerSecond * seconds)
         state.pointee.ownResets.earn(limits.ownResetsPerSecond * seconds)
+        state.pointee.peerResets.earn(limits.peerResetsPerSecond * seconds)
     }
 
     /// Nothing is left to read or to send; the connection can be closed.
     public var isFinished: Bool {
-        guard let session = state.pointee.session else { return true }
+        guard let session = state.pointee.session, !state.pointee.terminationWasSent else { return true }
         return nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 
     /// Whether the client's preface and SETTINGS have arrived.
     public var isEstablished: Bool { state.pointee.isEstablished }
 
-    /// Whether a header list has begun and not ended.
+    /// Whether a header list, or any frame but DATA, has begun and not ended.
     public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
 
     /// Whether the PING of ``announceShutdown()`` was answered.
-    public var shutdownWasRead: Bool { state.pointee.pingAcknowledged }
+    public var shutdownWasRead: Bool { state.pointee.shutdownWasRead }
+
+    /// PINGs of the peer so far, answers to ours not among them.
+    public var pingsReceived: UInt64 { state.pointee.pingsReceived }
+
+    /// HEADERS and DATA frames sent so far.
+    public var contentFramesSent: UInt64 { state.pointee.contentFramesSent }
 
     /// Streams that are open now.
     public var openStreamCount: Int { state.pointee.openStreamCount }
@@ -248,9 +290,18 @@ public final class Session {
         }
     }
 
+    private func submitPing(_ purpose: PingPurpose) {
+        guard let session = state.pointee.session else { return }
+        withUnsafeBytes(of: purpose.rawValue.bigEndian) {
+            _ = nghttp2_submit_ping(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        }
+    }
+
     private func submitSettings(_ limits: Limits) {
         guard let session = state.pointee.session else { return }
         let settings = [
+            entry(NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, UInt32(limits.headerTableBytes)),
             entry(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams),
             entry(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, UInt32(limits.streamWindowBytes)),
             entry(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, UInt32(limits.maxHeaderListBytes)),
@@ -266,7 +317,6 @@ public final class Session {
         let kind: HTTP2Error.Kind =
             switch code {
             case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: .notHTTP2
-            case NGHTTP2_ERR_FLOODED.rawValue, NGHTTP2_ERR_TOO_MANY_SETTINGS.rawValue: .flooded
             case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
             default: .internal
             }

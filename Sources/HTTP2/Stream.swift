@@ -8,6 +8,13 @@ public struct Stream {
     public internal(set) var id: Int32 = 0
     /// Whether the peer has sent END_STREAM.
     public internal(set) var requestEnded = false
+    /// Whether END_STREAM or RST_STREAM has arrived, though nghttp2 may not have read it yet.
+    var peerIsDone = false
+    var check = MessageCheck()
+    /// Whether the request is malformed, and the stream about to be reset for it.
+    var isMalformed = false
+    /// Whether a WINDOW_UPDATE for the stream went beyond the largest window.
+    var windowOverflowed = false
     /// Whether the header list went beyond `Limits.maxHeaderListBytes`; its fields are then incomplete.
     public internal(set) var headersTooLarge = false
     /// Whether the layer above gives the peer's window back itself (``Session/consume(_:on:)``), as it takes the bytes.
@@ -43,6 +50,10 @@ public struct Stream {
     mutating func prepare(id: Int32) {
         self.id = id
         requestEnded = false
+        peerIsDone = false
+        check = MessageCheck()
+        isMalformed = false
+        windowOverflowed = false
         isConsumedByHand = false
         headersTooLarge = false
         log.clear()

@@ -1,3 +1,4 @@
+internal import Compression
 internal import HTTP2
 public import Wire
 
@@ -22,6 +23,15 @@ public final class AsyncCall: @unchecked Sendable {
     /// Bytes of the budget that the handler takes by running, whatever it does.
     private var heldBytes: Int
     private(set) var traffic: CallTraffic
+    /// What compressed messages of the request are compressed with, and those of the response.
+    private let requestEncoding: CompressionAlgorithm?
+    private var responseEncoding: CompressionAlgorithm?
+    /// Whether the request, or the message that was read last from a stream, came compressed.
+    public private(set) var requestIsCompressed = false
+    /// Whether responses are compressed, for callers that take it; nil: the server's settings decide.
+    ///
+    /// To be set before the first response, whose header fields say how later ones may be compressed.
+    public var compressesResponse: Bool?
     private var task: Task<Void, Never>?
 
     /// The message of a request that is no stream.
@@ -54,6 +64,7 @@ public final class AsyncCall: @unchecked Sendable {
         maxRequestBytes = call.maxRequestBytes
         self.heldBytes = heldBytes
         traffic = call.traffic
+        requestEncoding = call.encoding
         requestEnded = stream.pointee.requestEnded
         let fields = stream.pointee.fields.bytes
         log = .allocate(byteCount: fields.count, alignment: 8)
@@ -131,8 +142,9 @@ public final class AsyncCall: @unchecked Sendable {
     /// The one request of a call that is no stream, decoded into the call's arena.
     public func decode<View: MessageView>(_ type: View.Type, limits: DecodeLimits) throws(RPCError) -> View {
         let arena = try arena()
+        let bytes = try requestBytes()
         do throws(WireError) {
-            return try View(decoding: requestBytes(), in: arena, limits: limits)
+            return try View(decoding: bytes, in: arena, limits: limits)
         } catch {
             throw RPCError(decoding: error)
         }
@@ -144,9 +156,20 @@ public final class AsyncCall: @unchecked Sendable {
         return try decodeValue(requestBytes(), limits: limits)
     }
 
-    private func requestBytes() -> UnsafeRawBufferPointer {
+    private func requestBytes() throws(RPCError) -> UnsafeRawBufferPointer {
         guard let bytes = try? message?.message() else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-        return bytes
+        return try decompressed(bytes)
+    }
+
+    /// A message as it is to be decoded, valid until another is decompressed.
+    private func decompressed(_ bytes: UnsafeRawBufferPointer) throws(RPCError) -> UnsafeRawBufferPointer {
+        requestIsCompressed = MessagePrefix.isCompressed(bytes)
+        guard requestIsCompressed, let requestEncoding else { return bytes }
+        do throws(Rejection) {
+            return try dispatcher.coding.decompress(bytes, requestEncoding, limit: maxRequestBytes)
+        } catch {
+            throw RPCError(error.code, error.message)
+        }
     }
 
     private func decodeValue<Value: Message>(
@@ -175,9 +198,10 @@ public final class AsyncCall: @unchecked Sendable {
         while true {
             try checkUnderWay()
             if requests.hasMessage {
+                connection.messagesReceived &+= 1
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
                 traffic.addRequest(requests.first.count)
-                return try decodeValue(requests.first, limits: limits)
+                return try decodeValue(decompressed(requests.first), limits: limits)
             }
             if requestEnded { return nil }
             guard reader == nil else { throw RPCError(.internal, "two tasks read the requests of one call") }
@@ -197,32 +221,32 @@ public final class AsyncCall: @unchecked Sendable {
     // MARK: Responses
 
     /// Adds a message to the response without waiting for the peer to take it.
-    func send<Response: Message>(_ message: Response) throws(RPCError) {
+    func send<Response: Message>(_ message: Response, compressed: Bool? = nil) throws(RPCError) {
         try checkUnderWay()
         defer { dispatcher.arena.reset() }
         let builder = Response.Builder(in: dispatcher.arena)
         message.copy(into: builder)
-        try append(builder, in: dispatcher.arena)
+        try append(builder, in: dispatcher.arena, compressed: compressed)
     }
 
     /// Answers with a message that was built in the call's arena.
     public func respond<Builder: MessageBuilder>(_ message: Builder) throws(RPCError) {
         try checkUnderWay()
-        try append(message, in: message._arena)
+        try append(message, in: message._arena, compressed: nil)
     }
 
     /// Adds a message to the response and waits while too much of it has not been taken by the peer.
-    func write<Response: Message>(_ message: Response) async throws(RPCError) {
+    func write<Response: Message>(_ message: Response, compressed: Bool?) async throws(RPCError) {
         guard dispatcher.executor.isCurrent else {
             return try await withTaskExecutorPreference(dispatcher.executor) { () async throws(RPCError) in
-                try await writeOnLoop(message)
+                try await writeOnLoop(message, compressed: compressed)
             }
         }
-        try await writeOnLoop(message)
+        try await writeOnLoop(message, compressed: compressed)
     }
 
-    private func writeOnLoop<Response: Message>(_ message: Response) async throws(RPCError) {
-        try send(message)
+    private func writeOnLoop<Response: Message>(_ message: Response, compressed: Bool?) async throws(RPCError) {
+        try send(message, compressed: compressed)
         while unsentBytes > dispatcher.limits.maxQueuedResponseBytes {
             await wait { writers.append($0) }
             try checkUnderWay()
@@ -236,12 +260,12 @@ public final class AsyncCall: @unchecked Sendable {
         try checkUnderWay()
         guard !responseBegan, let stream else { return }
         responseBegan = true
-        connection.begin(stream, initialMetadata: initialMetadata)
+        connection.begin(stream, encoding: responseEncoding, initialMetadata: initialMetadata)
     }
 
-    private func append(_ message: some MessageBuilder, in arena: Arena) throws(RPCError) {
+    private func append(_ message: some MessageBuilder, in arena: Arena, compressed: Bool?) throws(RPCError) {
         guard let bytes = message.encodedInArena(headroom: MessagePrefix.byteCount), !arena.isExhausted,
-            let framed = MessagePrefix.write(before: bytes)
+            let framed = framed(bytes, compressed: compressed ?? compressesResponse)
         else {
             throw RPCError(.resourceExhausted, "the response takes more memory than a call may have; ask for less")
         }
@@ -249,11 +273,26 @@ public final class AsyncCall: @unchecked Sendable {
         let budget = dispatcher.shared
         responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
         let isKept = responses.append(framed, budget: &budget.pointee.budget)
+        connection.messagesSent &+= 1
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()
         guard isKept else { throw dispatcher.shedding(framed.count).error }
         traffic.addResponse(framed.count &- MessagePrefix.byteCount)
+    }
+
+    /// A response with its prefix; compressed where it is to be, and the caller takes it.
+    private func framed(_ message: UnsafeMutableRawBufferPointer, compressed: Bool?) -> UnsafeRawBufferPointer? {
+        let coding = dispatcher.coding
+        if !responseBegan, compressed != nil || coding.compressesUnasked {
+            responseEncoding = coding.encoding(for: metadata.fields)
+        }
+        if let responseEncoding, coding.compresses(byteCount: message.count, choice: compressed),
+            let packed = coding.compress(message, responseEncoding)
+        {
+            return packed
+        }
+        return MessagePrefix.write(before: message)
     }
 
     // MARK: Metadata
@@ -322,7 +361,9 @@ extension AsyncCall {
     /// Bytes of a streamed request.
     func received(_ bytes: UnsafeRawBufferPointer) throws(Rejection) {
         guard end == nil else { return }
-        try requests.append(bytes, limit: maxRequestBytes, budget: &dispatcher.shared.pointee.budget)
+        try requests.append(
+            bytes, limit: maxRequestBytes, isEncoded: requestEncoding != nil,
+            budget: &dispatcher.shared.pointee.budget)
         heldWindow &+= bytes.count
         if requests.hasMessage { wakeReader() } else { giveWindowBack(heldWindow) }
     }

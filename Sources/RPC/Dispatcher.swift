@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -81,7 +82,8 @@ public final class Dispatcher {
     let shared: UnsafeMutablePointer<Shared>
     /// Handlers run one after the other, so one storage serves all calls.
     let storage: UnsafeMutablePointer<UnaryCallStorage>
-    let okHead = FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")])
+    let coding: MessageCoding
+    private let plainHead = answerHead([])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
     /// A dispatcher of `methods`.
@@ -94,8 +96,8 @@ public final class Dispatcher {
     ///     since then. nil: just before it is taken up.
     public init(
         methods: [Method], interceptors: [Interceptor] = [], limits: CallLimits = CallLimits(),
-        connectionLimits: Limits = Limits(), executor: any CallExecutor, clock: @escaping () -> UInt64,
-        turnStart: (() -> UInt64)? = nil
+        connectionLimits: Limits = Limits(), compression: CompressionSettings = CompressionSettings(),
+        executor: any CallExecutor, clock: @escaping () -> UInt64, turnStart: (() -> UInt64)? = nil
     ) {
         self.methods = MethodTable(
             methods, defaultMaxRequestBytes: limits.maxRequestBytes, maxRequestBytes: limits.maxRequestBytesByPath)
@@ -104,6 +106,7 @@ public final class Dispatcher {
         if let turnStart { self.turnStart = turnStart } else { self.turnStart = clock }
         self.limits = limits
         self.executor = executor
+        coding = MessageCoding(compression)
         self.clock = clock
         resources = SessionResources(limits: connectionLimits, releaseContext: destroyCall)
         shared = .allocate(capacity: 1)
@@ -111,6 +114,15 @@ public final class Dispatcher {
         storage = .allocate(capacity: 1)
         storage.initialize(to: UnaryCallStorage(clock: clock))
     }
+
+    /// The header fields of an OK answer that has no metadata.
+    func okHead(_ encoding: CompressionAlgorithm?) -> FieldBlock {
+        guard let encoding else { return plainHead }
+        return coding.okHead(encoding)
+    }
+
+    /// Whether calls have given back as many bytes since a peak that it is worth telling the system.
+    public func hasFallenFromPeak() -> Bool { shared.pointee.budget.fallFromPeak(atLeast: 4 << 20) }
 
     /// Handlers that run as tasks now, those included whose callers are gone.
     public var runningHandlers: Int { shared.pointee.runningHandlers }
@@ -130,7 +142,7 @@ public final class Dispatcher {
         storage.deinitialize(count: 1)
         storage.deallocate()
         arena.destroy()
-        okHead.destroy()
+        plainHead.destroy()
         okTrailers.destroy()
     }
 }

@@ -27,14 +27,18 @@ struct MessageBuffer {
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
     /// Appends what arrived; the prefix is judged as soon as it is complete, before its message takes memory.
-    mutating func append(_ chunk: UnsafeRawBufferPointer, limit: Int, budget: inout ByteBudget) throws(Rejection) {
+    mutating func append(
+        _ chunk: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+    ) throws(Rejection) {
         var chunk = chunk
         if count < MessagePrefix.byteCount {
             let taken = min(MessagePrefix.byteCount &- count, chunk.count)
             copy(UnsafeRawBufferPointer(rebasing: chunk[..<taken]))
             chunk = UnsafeRawBufferPointer(rebasing: chunk[taken...])
             guard count == MessagePrefix.byteCount else { return }
-            expected = try MessagePrefix.byteCount &+ MessagePrefix.messageLength(bytes, limit: limit)
+            expected =
+                try MessagePrefix.byteCount
+                &+ MessagePrefix.messageLength(bytes, limit: limit, isEncoded: isEncoded)
         }
         guard chunk.count <= expected &- count else { throw .moreThanOneMessage }
         try reserve(count &+ chunk.count, atMost: expected, keeping: count, budget: &budget)

@@ -41,7 +41,12 @@ public struct ResponseWriter<Response: Message>: Sendable {
 
     /// Sends a message. Waits while more than `CallLimits.maxQueuedResponseBytes` have not been taken by the peer.
     ///
+    /// - Parameter compressed: Whether the message is to be compressed, where the caller takes that; nil: as
+    ///   ``AsyncCall/compressesResponse`` says. A stream whose first message says nothing of it, by the parameter, by
+    ///   the call or by the server's settings, is sent without compression.
     /// - Throws: `cancelled`, `deadlineExceeded` or what else ended the call; `resourceExhausted` where the message or
     ///   the loop's bytes in flight are too large.
-    public func write(_ message: Response) async throws(RPCError) { try await call.write(message) }
+    public func write(_ message: Response, compressed: Bool? = nil) async throws(RPCError) {
+        try await call.write(message, compressed: compressed)
+    }
 }

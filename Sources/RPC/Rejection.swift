@@ -1,3 +1,4 @@
+internal import Compression
 internal import HTTP2
 
 /// Why the server answers a call without its handler. Each case decides status, HTTP status and words in one place.
@@ -8,7 +9,7 @@ enum Rejection: Error, Hashable {
     case unknownMethod
     case malformedTimeout
     case malformedBinaryMetadata
-    case unknownEncoding
+    case unknownEncoding(accepted: CompressionAlgorithms)
     case headersTooLarge
     case deadlineExceeded
     case requestTimedOut
@@ -16,6 +17,7 @@ enum Rejection: Error, Hashable {
     case invalidPrefix
     case truncatedMessage
     case messageTooLarge(bytes: UInt32, limit: Int)
+    case decompressionFailed(DecompressionError)
     case noMessage
     case moreThanOneMessage
     case overloaded
@@ -30,11 +32,12 @@ enum Rejection: Error, Hashable {
         switch self {
         case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
         case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
-        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .queuedTooLong, .responseTooLarge:
+        case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .queuedTooLong, .responseTooLarge,
+            .decompressionFailed(.tooLarge), .decompressionFailed(.outOfMemory):
             .resourceExhausted
         case .refused(let error): error.code
         case .notGRPC, .methodNotAllowed, .malformedTimeout, .malformedBinaryMetadata, .compressedWithoutEncoding,
-            .invalidPrefix, .truncatedMessage, .responseMissing:
+            .invalidPrefix, .truncatedMessage, .decompressionFailed, .responseMissing:
             .internal
         }
     }
@@ -59,7 +62,7 @@ enum Rejection: Error, Hashable {
     var extraField: FieldBlock.Field? {
         switch self {
         case .methodNotAllowed: .init("allow", "POST")
-        case .unknownEncoding: .init("grpc-accept-encoding", "identity")
+        case .unknownEncoding(let accepted): .init("grpc-accept-encoding", accepted.acceptEncoding)
         default: nil
         }
     }
@@ -88,7 +91,7 @@ enum Rejection: Error, Hashable {
         case .unknownMethod: "no such service or method"
         case .malformedTimeout: "grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n"
         case .malformedBinaryMetadata: "metadata whose name ends in -bin must be base64"
-        case .unknownEncoding: "grpc-encoding is not supported; send identity"
+        case .unknownEncoding(let accepted): "grpc-encoding is not supported; send one of \(accepted.acceptEncoding)"
         case .headersTooLarge: "the request's header fields are larger than the server accepts"
         case .deadlineExceeded: "the deadline passed before the answer was ready"
         case .requestTimedOut: "the request did not arrive in time"
@@ -97,6 +100,7 @@ enum Rejection: Error, Hashable {
         case .truncatedMessage: "the request ended inside a message"
         case .messageTooLarge(let bytes, let limit):
             "the request message has \(bytes) bytes, more than the \(limit) this method accepts"
+        case .decompressionFailed(let error): "the request message cannot be decompressed: \(error.message)"
         case .noMessage: "the request holds no message; this method takes exactly one"
         case .moreThanOneMessage: "the request holds more than one message; this method takes exactly one"
         case .overloaded: "the server has too many bytes in flight; try again later"

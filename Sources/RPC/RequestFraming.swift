@@ -10,9 +10,13 @@ struct RequestFraming {
     var endsInsideMessage: Bool { queue.count > completeBytes }
 
     /// Takes what arrived; each prefix is judged as soon as it is complete.
-    mutating func append(_ bytes: UnsafeRawBufferPointer, limit: Int, budget: inout ByteBudget) throws(Rejection) {
+    mutating func append(
+        _ bytes: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+    ) throws(Rejection) {
         guard queue.append(bytes, budget: &budget) else { throw .overloaded }
-        while let message = try messageBytes(at: completeBytes, limit: limit), message <= queue.count &- completeBytes {
+        while let message = try messageBytes(at: completeBytes, limit: limit, isEncoded: isEncoded),
+            message <= queue.count &- completeBytes
+        {
             completeBytes &+= message
             completeMessages &+= 1
         }
@@ -43,9 +47,9 @@ struct RequestFraming {
     }
 
     /// The bytes of the message that begins at `offset`, prefix included; nil where its prefix is not complete.
-    private func messageBytes(at offset: Int, limit: Int) throws(Rejection) -> Int? {
+    private func messageBytes(at offset: Int, limit: Int, isEncoded: Bool) throws(Rejection) -> Int? {
         guard queue.count &- offset >= MessagePrefix.byteCount else { return nil }
         let prefix = UnsafeRawBufferPointer(rebasing: queue.bytes[offset...])
-        return try MessagePrefix.byteCount &+ MessagePrefix.messageLength(prefix, limit: limit)
+        return try MessagePrefix.byteCount &+ MessagePrefix.messageLength(prefix, limit: limit, isEncoded: isEncoded)
     }
 }

@@ -1,3 +1,4 @@
+internal import Compression
 internal import Glibc
 internal import HTTP2
 
@@ -7,9 +8,13 @@ struct RequestHead: Equatable {
     var method: Int
     /// In nanoseconds of the monotonic clock; `UInt64.max` where the caller set no deadline.
     var deadline: UInt64
+    /// What compressed messages of the request are compressed with.
+    var encoding: CompressionAlgorithm?
 
     /// Reads and checks `fields`; names and values are matched as raw bytes.
-    init(_ fields: HeaderFields, methods: borrowing MethodTable, now: UInt64) throws(Rejection) {
+    init(
+        _ fields: HeaderFields, methods: borrowing MethodTable, accepted: CompressionAlgorithms, now: UInt64
+    ) throws(Rejection) {
         var seen = Seen()
         for field in fields { seen.note(field) }
         guard let verb = seen.verb, verb.equals("POST") else { throw .methodNotAllowed }
@@ -24,7 +29,10 @@ struct RequestHead: Equatable {
         guard seen.binaryMetadataIsValid else { throw .malformedBinaryMetadata }
         guard let path = seen.path, let method = methods.lookUp(path) else { throw .unknownMethod }
         self.method = method
-        if let encoding = seen.encoding, !encoding.equals("identity") { throw .unknownEncoding }
+        if let name = seen.encoding, !name.equals("identity") {
+            encoding = CompressionAlgorithm(name: name)
+            guard let encoding, accepted.contains(encoding) else { throw .unknownEncoding(accepted: accepted) }
+        }
     }
 
     private static func checkContentType(_ value: UnsafeRawBufferPointer?) throws(Rejection) {
@@ -83,12 +91,6 @@ func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Whether the bytes are exactly those of `text`.
-    @inline(__always)
-    func equals(_ text: StaticString) -> Bool {
-        count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
-    }
-
     @inline(__always)
     func hasSuffix(_ text: StaticString) -> Bool {
         let size = text.utf8CodeUnitCount

@@ -1,3 +1,4 @@
+internal import Compression
 internal import HTTP2
 
 /// One call on the server's side, as a state machine without sockets or clock:
@@ -14,6 +15,8 @@ struct ServerCall: ~Copyable {
     }
 
     private(set) var phase = Phase.idle
+    /// What compressed messages of the request are compressed with.
+    private(set) var encoding: CompressionAlgorithm?
     /// The method's number in the table; nil where the request names none.
     private(set) var method: Int?
     /// When the header fields arrived, in nanoseconds of the monotonic clock.
@@ -34,20 +37,22 @@ struct ServerCall: ~Copyable {
     private(set) var async: AsyncCall?
 
     mutating func begin(
-        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, requestTimeout: UInt64, now: UInt64
+        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, accepted: CompressionAlgorithms,
+        requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving
         startedAt = now
         guard !stream.headersTooLarge else { throw .headersTooLarge }
-        let head = try RequestHead(stream.fields, methods: methods, now: now)
+        let head = try RequestHead(stream.fields, methods: methods, accepted: accepted, now: now)
         method = head.method
         deadline = head.deadline
+        encoding = head.encoding
         expiry = min(deadline, now &+ requestTimeout)
         maxRequestBytes = methods[head.method].pointee.maxRequestBytes
     }
 
     mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
-        try buffer.append(bytes, limit: maxRequestBytes, budget: &budget)
+        try buffer.append(bytes, limit: maxRequestBytes, isEncoded: encoding != nil, budget: &budget)
     }
 
     /// The message of the request that just ended.

@@ -1,3 +1,4 @@
+internal import Compression
 public import HTTP2
 internal import Wire
 
@@ -19,6 +20,13 @@ public final class ServerConnection: SessionDelegate {
     @exclusivity(unchecked) private var waitingCount = 0
     /// Calls that the connection has begun so far.
     @exclusivity(unchecked) public private(set) var startedCalls: UInt64 = 0
+    /// Calls that ended without an answer: the peer gave them up, or the connection was lost.
+    @exclusivity(unchecked) public private(set) var unansweredCalls: UInt64 = 0
+    /// When the last call began, in nanoseconds of the monotonic clock; 0 before the first.
+    @exclusivity(unchecked) public private(set) var lastCallStarted: UInt64 = 0
+    /// Messages that handlers took and made.
+    @exclusivity(unchecked) public internal(set) var messagesReceived: UInt64 = 0
+    @exclusivity(unchecked) public internal(set) var messagesSent: UInt64 = 0
     /// Handlers that run as tasks for this connection's calls, those included whose calls are over: a peer that resets
     /// its calls gets no more work out of the server than one that waits for them (CVE-2023-44487).
     var runningHandlers = 0
@@ -90,6 +98,8 @@ public final class ServerConnection: SessionDelegate {
     public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
+        lastCallStarted = now
+        dispatcher.shared.pointee.counters.lastCallStarted = now
         waitingCount &+= 1
         let call = call(of: stream)
         do throws(Rejection) {
@@ -118,7 +128,8 @@ public final class ServerConnection: SessionDelegate {
         of call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) throws(Rejection) {
         try call.pointee.begin(
-            stream.pointee, methods: dispatcher.methods, requestTimeout: dispatcher.limits.requestTimeout, now: now)
+            stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.accepted,
+            requestTimeout: dispatcher.limits.requestTimeout, now: now)
     }
 
     private func handler(of call: UnsafeMutablePointer<ServerCall>) -> Method.Handler {
@@ -158,7 +169,10 @@ public final class ServerConnection: SessionDelegate {
 
     public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
         let call = call(of: stream)
-        if call.pointee.isWaiting { finish(stream, .cancelled) }
+        if call.pointee.isWaiting {
+            unansweredCalls &+= 1
+            finish(stream, .cancelled)
+        }
         call.pointee.async?.closed()
         call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
     }
@@ -171,6 +185,7 @@ public final class ServerConnection: SessionDelegate {
         // Calls before this one may have taken long: what nobody waits for any more is not worked on.
         let now = call.pointee.deadline == .max ? self.now : dispatcher.clock()
         let request = try call.pointee.message(now: now)
+        messagesReceived &+= 1
         guard now &- arrivedAt <= dispatcher.limits.maxQueueingDelay else { throw .queuedTooLong }
         switch handler(of: call) {
         case .inline(let handler): try invoke(handler, call, on: stream, request: request)
@@ -186,6 +201,10 @@ public final class ServerConnection: SessionDelegate {
         storage.pointee.deadline = call.pointee.deadline
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
         storage.pointee.response = nil
+        storage.pointee.compressesResponse = nil
+        let isCompressed = MessagePrefix.isCompressed(request)
+        storage.pointee.requestIsCompressed = isCompressed
+        let request = isCompressed ? try decompressed(request, of: call) : request
         defer { dispatcher.arena.reset() }
         do throws(RPCError) {
             try handler(UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
@@ -202,6 +221,13 @@ public final class ServerConnection: SessionDelegate {
         // The handler may have taken long; a caller that has given up must not read OK in our counters.
         if call.pointee.deadline != .max, dispatcher.clock() >= call.pointee.deadline { throw .deadlineExceeded }
         try respond(call, on: stream)
+    }
+
+    private func decompressed(
+        _ message: UnsafeRawBufferPointer, of call: UnsafeMutablePointer<ServerCall>
+    ) throws(Rejection) -> UnsafeRawBufferPointer {
+        guard let encoding = call.pointee.encoding else { return message }
+        return try dispatcher.coding.decompress(message, encoding, limit: call.pointee.maxRequestBytes)
     }
 
     /// Starts a handler as a task.
@@ -236,23 +262,37 @@ public final class ServerConnection: SessionDelegate {
     private func respond(
         _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) throws(Rejection) {
-        guard let message = dispatcher.storage.pointee.response, let framed = MessagePrefix.write(before: message)
-        else { throw .responseMissing }
+        guard let message = dispatcher.storage.pointee.response else { throw .responseMissing }
+        let packed = compressed(message, on: stream)
+        guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
         guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
             throw dispatcher.shedding(framed.count)
         }
-        attachMetadata(to: call)
+        attachMetadata(to: call, encoding: packed?.encoding)
+        messagesSent &+= 1
         finish(stream, .ok)
         http2.respond(
-            to: stream, head: call.pointee.head ?? dispatcher.okHead, body: call.pointee.buffer.bytes,
-            trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+            to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),
+            body: call.pointee.buffer.bytes, trailers: call.pointee.trailers ?? dispatcher.okTrailers)
+    }
+
+    /// The response compressed and with its prefix; nil where it goes out as it is.
+    private func compressed(
+        _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
+    ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
+        let choice = dispatcher.storage.pointee.compressesResponse
+        guard dispatcher.coding.compresses(byteCount: message.count, choice: choice),
+            let encoding = dispatcher.coding.encoding(for: stream.pointee.fields),
+            let bytes = dispatcher.coding.compress(message, encoding)
+        else { return nil }
+        return (bytes, encoding)
     }
 
     /// Moves the handler's metadata, if it set any, into blocks that live with the call.
-    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>) {
+    private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>, encoding: CompressionAlgorithm?) {
         let storage = dispatcher.storage
         if !storage.pointee.initialMetadata.isEmpty {
-            call.pointee.head = okHead(take(&storage.pointee.initialMetadata))
+            call.pointee.head = answerHead(encoding: encoding, take(&storage.pointee.initialMetadata))
         }
         if !storage.pointee.trailingMetadata.isEmpty {
             call.pointee.trailers = statusTrailers(nil, take(&storage.pointee.trailingMetadata))
@@ -264,10 +304,15 @@ public final class ServerConnection: SessionDelegate {
     }
 
     /// Begins the response of a task.
-    func begin(_ stream: UnsafeMutablePointer<HTTP2.Stream>, initialMetadata: [MetadataField]) {
+    func begin(
+        _ stream: UnsafeMutablePointer<HTTP2.Stream>, encoding: CompressionAlgorithm?,
+        initialMetadata: [MetadataField]
+    ) {
         let call = call(of: stream)
-        if !initialMetadata.isEmpty { call.pointee.head = okHead(initialMetadata.map(\.field)) }
-        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead)
+        if !initialMetadata.isEmpty {
+            call.pointee.head = answerHead(encoding: encoding, initialMetadata.map(\.field))
+        }
+        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead(encoding))
         noteOutput()
     }
 
@@ -372,10 +417,6 @@ public final class ServerConnection: SessionDelegate {
             dispatcher.interceptors[call.pointee.interceptors].callEnded(intercepted, outcome)
         }
     }
-}
-
-private func okHead(_ metadata: [FieldBlock.Field]) -> FieldBlock {
-    FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")] + metadata)
 }
 
 private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) -> FieldBlock {

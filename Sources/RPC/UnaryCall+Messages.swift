@@ -29,6 +29,17 @@ extension UnaryCall {
     }
 }
 
+extension UnaryCall {
+    /// Whether the request came compressed.
+    public var requestIsCompressed: Bool { storage.pointee.requestIsCompressed }
+
+    /// Whether the response is compressed, for callers that take it; nil: the server's settings decide.
+    public var compressesResponse: Bool? {
+        get { storage.pointee.compressesResponse }
+        nonmutating set { storage.pointee.compressesResponse = newValue }
+    }
+}
+
 extension UnaryCallStorage {
     /// The gap in front of a response: gRPC's compressed flag and message length.
     public static var prefixByteCount: Int { 5 }

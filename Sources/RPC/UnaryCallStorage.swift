@@ -9,6 +9,11 @@ public struct UnaryCallStorage {
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
 
+    /// Whether the request came compressed.
+    var requestIsCompressed = false
+    /// Whether the response is to be compressed; nil: the server's settings decide.
+    var compressesResponse: Bool?
+
     var metadata = Metadata(fields: HeaderFields.empty)
     var initialMetadata: [MetadataField] = []
     var trailingMetadata: [MetadataField] = []

@@ -14,6 +14,7 @@ import numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLETCH = os.environ.get("FLETCH", str(ROOT / ".build/release/fletch"))
+INTEROP_SERVER = os.environ.get("FLETCH_INTEROP_SERVER", str(ROOT / ".build/release/fletch-interop-server"))
 
 
 def grpcurl_path() -> str:
@@ -42,24 +43,33 @@ def refusal(*arguments) -> str:
     return errors[0]
 
 
-class Server:
-    """A `fletch serve` process on a free port: `with Server(store) as server: server.address`."""
+class ServerProcess:
+    """A server process that says where it listens: `with ServerProcess(...) as server: server.address`.
 
-    def __init__(self, store, *arguments, name_of_log="server.log"):
-        self.command = [FLETCH, "serve", "--store", str(store), "--listen", "127.0.0.1:0", *map(str, arguments)]
-        self.log_path = pathlib.Path(store).parent / name_of_log
+    Where it listens on several addresses, `addresses` has them all, in the order of their lines.
+    """
 
-    def __enter__(self) -> "Server":
+    def __init__(self, command, log_path, addresses=1):
+        self.command = list(map(str, command))
+        self.log_path = pathlib.Path(log_path)
+        self.count = addresses
+
+    def __enter__(self) -> "ServerProcess":
         self.log = open(self.log_path, "w+")
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.addresses = [self._read_address() for _ in range(self.count)]
+        self.address = self.addresses[0]
+        if not self.address.startswith("unix:"):
+            self.port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def _read_address(self) -> str:
         line = self.process.stdout.readline()
-        match = re.search(r"listening on (\S+)", line)
+        match = re.match(r"listening on (\S+)", line)
         if not match:
             self.process.wait(10)
             raise AssertionError(f"the server did not start: {line}{self.log_path.read_text()}")
-        self.address = match[1]
-        self.port = int(self.address.rsplit(":", 1)[1])
-        return self
+        return match[1]
 
     def __exit__(self, *_):
         if self.process.poll() is None:
@@ -81,6 +91,37 @@ class Server:
                 return log
             time.sleep(0.02)
         raise AssertionError(f"no '{text}' in the server's log:\n{self.log_path.read_text()}")
+
+
+class Server(ServerProcess):
+    """A `fletch serve` process, on a free port where `listen` says nothing else."""
+
+    def __init__(self, store, *arguments, listen=("--listen", "127.0.0.1:0"), name_of_log="server.log"):
+        command = [FLETCH, "serve", "--store", store, *listen, *arguments]
+        count = sum(str(argument).startswith("--listen") for argument in listen)
+        super().__init__(command, pathlib.Path(store).parent / name_of_log, addresses=count)
+
+
+class InteropServer(ServerProcess):
+    """A server for gRPC's interoperability tests on a free port."""
+
+    def __init__(self, directory, *arguments):
+        super().__init__([INTEROP_SERVER, "--port", 0, *arguments], pathlib.Path(directory) / "interop.log")
+
+
+def interop_client() -> str:
+    """The interoperability client of gRPC's own, in Debian's ruby-grpc."""
+    files = subprocess.run(["dpkg", "-L", "ruby-grpc"], capture_output=True, text=True, check=True).stdout
+    return next(line for line in files.splitlines() if line.endswith("/pb/test/client.rb"))
+
+
+def generate_stubs(protos, directory):
+    """Python messages and stubs of the .proto files in a folder, importable once `directory` is in sys.path."""
+    from grpc_tools import protoc
+
+    files = sorted(path.name for path in pathlib.Path(protos).glob("*.proto"))
+    output = [f"--python_out={directory}", f"--grpc_python_out={directory}"]
+    assert protoc.main(["protoc", f"-I{protos}", *output, *files]) == 0
 
 
 class PublishedTable:

@@ -2,84 +2,6 @@ import HTTP2
 import ScriptedPeer
 import Testing
 
-/// Records a session's events and answers every complete request with its path as the body.
-private final class Recorder: SessionDelegate {
-    var session: Session?
-    var events: [String] = []
-    var answers = true
-    private let head = FieldBlock([.init(":status", "200")])
-    private let trailers = FieldBlock([.init("done", "yes")])
-    private let body = Array("body".utf8)
-    private lazy var memory: UnsafeMutableRawBufferPointer = {
-        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 200_000, alignment: 1)
-        memory.initializeMemory(as: UInt8.self, repeating: 7)
-        return memory
-    }()
-    var bodyCount = 4
-
-    deinit {
-        session?.close()
-        head.destroy()
-        trailers.destroy()
-        memory.deallocate()
-    }
-
-    override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        let names = stream.pointee.fields.map { String(decoding: $0.name, as: UTF8.self) }
-        events.append(
-            "headers \(stream.pointee.id) \(names.count)\(stream.pointee.headersTooLarge ? " too large" : "")")
-    }
-
-    override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        events.append("data \(stream.pointee.id) \(bytes.count)")
-    }
-
-    override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        events.append("end \(stream.pointee.id)")
-        guard answers else { return }
-        session?.respond(
-            to: stream, head: head, body: UnsafeRawBufferPointer(rebasing: memory[..<bodyCount]), trailers: trailers)
-    }
-
-    override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
-        events.append("closed \(stream.pointee.id)")
-    }
-}
-
-/// A session and the peer that talks to it.
-private final class Conversation {
-    let recorder = Recorder()
-    let reader = PeerReader()
-    let output = OutputBuffer()
-    let session: Session
-    var error: HTTP2Error?
-
-    init(_ limits: Limits = Limits()) {
-        session = try! Session(resources: SessionResources(limits: limits))
-        session.setDelegate(recorder)
-        recorder.session = session
-    }
-
-    func send(_ bytes: [UInt8], reading: Bool = true) {
-        do { try bytes.withUnsafeBytes { try session.receive($0) } } catch { self.error = error as? HTTP2Error }
-        if reading { read() }
-    }
-
-    func read() {
-        while true {
-            output.clear()
-            guard let isComplete = try? session.fill(output) else { return }
-            reader.read(output.bytes)
-            if isComplete { return }
-        }
-    }
-
-    var goAwayCode: UInt32? { reader.goAways.last?.code }
-}
-
-private let enhanceYourCalm: UInt32 = 11
-private let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"), (":authority", "x")]
-
 @Suite struct SessionTests {
     @Test func tellsARequestInOrderAndSendsTheAnswer() {
         let talk = Conversation()
@@ -252,11 +174,24 @@ private let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"
         #expect(talk.goAwayCode == 1)
     }
 
-    @Test func closesOnAContinuationFlood() {
+    @Test(arguments: [1, 1000])
+    func endsAContinuationFlood(_ piece: Int) {
         let talk = Conversation()
         let flood = (0..<20).flatMap { _ in frame(.continuation, stream: 1, headerBlock([("a", "b")])) }
-        talk.send(handshake() + frame(.headers, stream: 1, headerBlock(fields)) + flood)
-        #expect(talk.error != nil || talk.session.isFinished)
+        talk.send(handshake())
+        talk.send(frame(.headers, stream: 1, headerBlock(fields)) + flood, inPiecesOf: piece)
+        #expect(talk.goAwayCode == enhanceYourCalm)
+        #expect(talk.recorder.events.isEmpty)
+    }
+
+    @Test func takesHeadersWhoseContinuationsComeByteByByte() {
+        let talk = Conversation()
+        let block = headerBlock(fields)
+        talk.send(handshake())
+        talk.send(
+            frame(.headers, flags: Flag.endStream, stream: 1, Array(block[..<9]))
+                + frame(.continuation, flags: Flag.endHeaders, stream: 1, Array(block[9...])), inPiecesOf: 1)
+        #expect(talk.reader.responses[1]?.ended == true)
     }
 
     @Test func refillsWindowsOnlyAsBytesAreTaken() {
@@ -285,6 +220,48 @@ private let fields = [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"
         talk.read()
         #expect(talk.reader.goAways.last?.lastStream == 1)
         #expect(talk.session.isFinished)
+    }
+
+    @Test func tellsTheAnswersToItsPingsApart() {
+        let talk = Conversation()
+        talk.send(handshake())
+        talk.session.ping()
+        talk.session.announceShutdown()
+        talk.read()
+        #expect(talk.reader.pings.map { String(decoding: $0, as: UTF8.self) } == ["liveness", "shutdown"])
+        talk.send(frame(.ping, flags: Flag.acknowledgement, talk.reader.pings[0]))
+        talk.send(frame(.ping, flags: Flag.acknowledgement, [UInt8](repeating: 0, count: 8)))
+        #expect(!talk.session.shutdownWasRead)
+        #expect(talk.session.pingsReceived == 0)
+        talk.send(frame(.ping, flags: Flag.acknowledgement, talk.reader.pings[1]))
+        #expect(talk.session.shutdownWasRead)
+    }
+
+    @Test func countsPingsOfThePeerAndFramesWithContent() {
+        let talk = Conversation()
+        talk.send(handshake())
+        for _ in 0..<3 { talk.send(frame(.ping, [UInt8](repeating: 0, count: 8))) }
+        #expect(talk.session.pingsReceived == 3)
+        #expect(talk.session.contentFramesSent == 0)
+        talk.send(headersFrame(stream: 1, fields, end: true))
+        // Head, body, trailers.
+        #expect(talk.session.contentFramesSent == 3)
+    }
+
+    @Test func saysWhatWasTooMuch() {
+        let talk = Conversation()
+        talk.recorder.answers = false
+        talk.send(handshake() + headersFrame(stream: 1, fields))
+        talk.session.announceShutdown()
+        talk.session.terminate(debugData: "too_many_pings")
+        #expect(!talk.session.isFinished)
+        talk.read()
+        #expect(talk.reader.goAways.map(\.code) == [0, enhanceYourCalm])
+        #expect(talk.reader.goAways.map(\.debugData) == ["", "too_many_pings"])
+        #expect(talk.reader.goAways.map(\.lastStream) == [0x7FFF_FFFF, 1])
+        #expect(talk.session.isFinished)
+        talk.send(headersFrame(stream: 3, fields))
+        #expect(talk.recorder.events == ["headers 1 4"])
     }
 
     @Test func reportsOpenStreamsWhenClosed() {

@@ -22,13 +22,14 @@ final class Harness {
     var error: HTTP2Error?
 
     init(
-        limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(), interceptors: [Interceptor] = [],
+        limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
+        compression: CompressionSettings = CompressionSettings(), interceptors: [Interceptor] = [],
         clock: Clock = Clock(), methods: [Method]? = nil
     ) {
         self.clock = clock
         dispatcher = Dispatcher(
             methods: methods ?? testMethods { clock.now += $0 }, interceptors: interceptors, limits: limits,
-            connectionLimits: connectionLimits, executor: executor, clock: { clock.now },
+            connectionLimits: connectionLimits, compression: compression, executor: executor, clock: { clock.now },
             turnStart: { clock.now - clock.turnLag })
         connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())

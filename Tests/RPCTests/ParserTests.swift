@@ -67,10 +67,12 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         var budget = ByteBudget(bytes: 1 << 20)
         var buffer = MessageBuffer()
         defer { buffer.destroy() }
-        try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes { try buffer.append($0, limit: 4 << 20, budget: &budget) }
+        try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes {
+            try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
+        }
         #expect(budget.available == 1 << 20)
         try [UInt8](repeating: 1, count: 2000).withUnsafeBytes {
-            try buffer.append($0, limit: 4 << 20, budget: &budget)
+            try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
         }
         #expect(budget.available > 1 << 19)
         buffer.clear(budget: &budget)

@@ -45,7 +45,7 @@ private let rows: [Row] = [
     Row(name: "bad -bin digit", change: [("x-a-bin", "AA*A")], http: "400", status: .internal),
     Row(
         name: "unknown encoding", change: [("grpc-encoding", "lz77")], status: .unimplemented,
-        field: ("grpc-accept-encoding", "identity")),
+        field: ("grpc-accept-encoding", "identity,gzip,deflate,zstd")),
     Row(name: "compressed without encoding", body: framed([1], flag: 1), status: .internal),
     Row(name: "flag 2", body: framed([1], flag: 2), status: .internal),
     Row(name: "truncated message", body: framed([1], length: 2), status: .internal),

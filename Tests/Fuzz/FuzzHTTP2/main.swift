@@ -51,6 +51,13 @@ private func callLimits() -> CallLimits {
 
 extension ManualExecutor: CallExecutor {}
 
+/// Answers are compressed as soon as the caller takes it.
+private func compression() -> CompressionSettings {
+    var settings = CompressionSettings()
+    settings.minResponseBytes = 0
+    return settings
+}
+
 private final class Clock {
     var now: UInt64 = 1
 }
@@ -84,7 +91,7 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let executor = ManualExecutor()
     let dispatcher = Dispatcher(
         methods: methods(), limits: callLimits(), connectionLimits: connectionLimits(),
-        executor: executor, clock: { clock.now })
+        compression: compression(), executor: executor, clock: { clock.now })
     guard let connection = try? ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:")) else { return 0 }
     defer { connection.close() }
     if play.hasHandshake { _ = handshake.withUnsafeBytes { try? connection.receive($0) } }

@@ -1,0 +1,45 @@
+// A server for gRPC's interoperability tests, run against by stock clients. Beside grpc.testing.TestService it has a
+// service of ours that shows what the handlers saw.
+
+internal import ArgumentParser
+internal import EventLoop
+internal import Glibc
+internal import InteropSchema
+internal import Logging
+internal import Server
+internal import TLS
+
+@main
+struct InteropServer: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fletch-interop-server", abstract: "Answer the calls of gRPC's interoperability tests.")
+
+    @Option(help: "Port on 127.0.0.1; 0 takes a free one.")
+    var port: UInt16
+
+    @Option(help: "Event loops, each a thread.")
+    var loops = 2
+
+    @Option(
+        help: ArgumentHelp("Certificate and its private key, PEM in one file: the port speaks TLS.", valueName: "file"))
+    var tls: String?
+
+    func run() throws {
+        let logger = Logger(label: "interop", factory: { StreamLogHandler.standardError(label: $0) })
+        let address = try ListenAddress("127.0.0.1:\(port)", flag: "--port")
+        let certificates = try tls.map {
+            try TLSContextStore(TLSFiles(certificateChain: $0, privateKey: $0), logger: logger)
+        }
+        var configuration = ServerConfiguration(listeners: [Listener(address, tls: certificates)])
+        configuration.loopCount = loops
+        let observer = Observer()
+        let gate = Gate()
+        let server = Server(configuration, logger: logger) { _ in
+            TestService.methods(TestServiceHandler(observer: observer))
+                + Probe.methods(ProbeHandler(observer: observer, gate: gate))
+        }
+        print("listening on \(try server.start()[0])")
+        fflush(nil)
+        guard server.wait() == 0 else { throw ExitCode(1) }
+    }
+}
