@@ -61,29 +61,33 @@ let package = Package(
         library("Graph", ["Compression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
-        // Layer 3: the server, the client, retrieval from tables, the learners, the handlers.
+        // Layer 3: typed errors, the server, the client, retrieval from tables, the learners.
         library(
             "Server",
             [
-                "CMalloc", "EventLoop", "HTTP2", "RPC", "ServiceSchema", "Schema", "TLS", "Wire",
+                "CMalloc", "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("RichErrors", ["RPC", "Schema", "Wire"]),
         library("Client", ["CNghttp2", "RPC", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+
+        // Layer 4: the handlers: those of our RPCs, and those that gRPC tools expect of every server.
         library(
             "Services",
             [
-                "Retrieval", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
+                "Retrieval", "RichErrors", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        library("StandardServices", ["RPC", "Schema", "Server", "ServiceSchema", "Wire"]),
 
-        // Layer 4: the one command.
+        // Layer 5: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
                 "Client", "Graph", "HTTP2", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "TLS", "Tables", "Wire",
+                "StandardServices", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -117,7 +121,7 @@ let package = Package(
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
-                "EventLoop", "InteropSchema", "RPC", "Server", "Wire",
+                "EventLoop", "InteropSchema", "RPC", "Server", "TLS", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -129,7 +133,9 @@ let package = Package(
         tests("TLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
         tests("Compression", ["LinearAlgebra"]),
-        tests("RPC", ["Compression", "HTTP2", "Quirks", "ScriptedPeer", "TestSupport", "Wire"]),
+        tests(
+            "RPC",
+            ["Compression", "HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
         tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
@@ -144,7 +150,14 @@ let package = Package(
         tests(
             "Services",
             [
-                "Client", "EventLoop", "RPC", "Retrieval", "Schema", "Server", "ServiceSchema", "Tables", "TestSupport",
+                "Client", "EventLoop", "RPC", "Retrieval", "RichErrors", "Schema", "Server", "ServiceSchema", "Tables",
+                "TestSupport", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        tests(
+            "StandardServices",
+            [
+                "Client", "EventLoop", "RPC", "Schema", "Server", "ServiceSchema",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

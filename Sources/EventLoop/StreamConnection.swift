@@ -67,6 +67,11 @@ public final class StreamConnection {
         handle.descriptor.flatMap { SocketAddress(of: $0) { getpeername($0, $1, $2) } }?.text ?? ""
     }
 
+    /// The address that the peer has reached, in the same forms.
+    public var localAddress: String {
+        handle.descriptor.flatMap { SocketAddress(of: $0) { getsockname($0, $1, $2) } }?.text ?? ""
+    }
+
     /// Begins to read, or to tell another handler what is read; `handler` is not retained and must live until
     /// ``close()`` or until another takes its place.
     public func start(_ handler: any StreamConnectionHandler) {

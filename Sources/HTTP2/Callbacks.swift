@@ -117,8 +117,7 @@ private func onFrame(_: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, us
         }
     case NGHTTP2_RST_STREAM.rawValue: state.pointee.stream(header.stream_id)?.pointee.peerIsDone = true
     case NGHTTP2_SETTINGS.rawValue: state.pointee.isEstablished = true
-    case NGHTTP2_PING.rawValue:
-        if UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 { state.pointee.pingAcknowledged = true }
+    case NGHTTP2_PING.rawValue: receivedPing(state, header, frame)
     default: break
     }
     return state.pointee.isTerminated ? NGHTTP2_ERR_CALLBACK_FAILURE.rawValue : 0
@@ -135,6 +134,16 @@ private func onInvalidFrame(
     default: break
     }
     return 0
+}
+
+private func receivedPing(_ state: State, _ header: nghttp2_frame_hd, _ frame: UnsafePointer<nghttp2_frame>?) {
+    guard UInt32(header.flags) & NGHTTP2_FLAG_ACK.rawValue != 0 else {
+        state.pointee.pingsReceived &+= 1
+        return
+    }
+    let ping = UnsafeRawPointer(frame!).assumingMemoryBound(to: nghttp2_ping.self)
+    let payload = UInt64(bigEndian: withUnsafeBytes(of: ping.pointee.opaque_data) { $0.loadUnaligned(as: UInt64.self) })
+    if payload == PingPurpose.shutdown.rawValue { state.pointee.shutdownWasRead = true }
 }
 
 private func dataPadding(_ frame: UnsafePointer<nghttp2_frame>?) -> Int {
@@ -181,8 +190,9 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     let state = state(user)
     let header = header(frame).pointee
     switch UInt32(header.type) {
-    case NGHTTP2_HEADERS.rawValue where state.pointee.resetsAfterResponse > 0:
-        guard UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
+    case NGHTTP2_HEADERS.rawValue:
+        state.pointee.contentFramesSent &+= 1
+        guard state.pointee.resetsAfterResponse > 0, UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,
             let stream = state.pointee.stream(header.stream_id), stream.pointee.resetsAfterResponse
         else { break }
         stream.pointee.resetsAfterResponse = false
@@ -192,6 +202,11 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
                 session, UInt8(NGHTTP2_FLAG_NONE.rawValue), header.stream_id, stream.pointee.resetCode)
         }
     case NGHTTP2_RST_STREAM.rawValue: sentReset(state, id: header.stream_id, code: frame!.pointee.rst_stream.error_code)
+    case NGHTTP2_GOAWAY.rawValue:
+        // Not that of an announcement before it.
+        if state.pointee.isTerminated, frame!.pointee.goaway.error_code != NGHTTP2_NO_ERROR.rawValue {
+            state.pointee.terminationWasSent = true
+        }
     default: break
     }
     return 0
@@ -251,6 +266,7 @@ private func sendBody(
         if stream.pointee.isBodyOpen {
             state.pointee.delegate._withUnsafeGuaranteedRef { $0.session(sentBodyOn: stream) }
         }
+        state.pointee.contentFramesSent &+= 1
         return 0
     }
 }

@@ -52,7 +52,7 @@ public final class Session {
     ///
     /// - Throws: Where the connection must be closed at once. Whatever ``fill(_:)`` still gives may be sent before.
     public func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2Error) {
-        guard !bytes.isEmpty else { return }
+        guard !bytes.isEmpty, !state.pointee.isTerminated else { return }
         var fed = 0
         var offset = 0
         while let frame = state.pointee.scanner.next(in: bytes, at: &offset) {
@@ -216,8 +216,11 @@ public final class Session {
     public func announceShutdown() {
         guard let session = state.pointee.session else { return }
         nghttp2_submit_shutdown_notice(session)
-        nghttp2_submit_ping(session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+        submitPing(.shutdown)
     }
+
+    /// Asks the peer for a sign of life: whatever it sends next is one.
+    public func ping() { submitPing(.liveness) }
 
     /// Takes no further calls (second phase: GOAWAY with the last stream taken). The session is finished once the
     /// calls it took are answered.
@@ -227,6 +230,17 @@ public final class Session {
         nghttp2_submit_goaway(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
             NGHTTP2_NO_ERROR.rawValue, nil, 0)
+    }
+
+    /// Ends the connection at once because its peer asks for too much: GOAWAY with ENHANCE_YOUR_CALM and `debugData`,
+    /// which says to people, and to gRPC clients, what was too much. The session is finished once that is sent.
+    public func terminate(debugData: StaticString) {
+        guard let session = state.pointee.session, !state.pointee.isTerminated else { return }
+        state.pointee.isTerminated = true
+        // nghttp2's own termination carries no debug data, and a GOAWAY of its after ours would hide ours.
+        nghttp2_submit_goaway(
+            session, UInt8(NGHTTP2_FLAG_NONE.rawValue), nghttp2_session_get_last_proc_stream_id(session),
+            NGHTTP2_ENHANCE_YOUR_CALM.rawValue, debugData.utf8Start, debugData.utf8CodeUnitCount)
     }
 
     /// Lets time refill what the peer may spend on frames that bring nothing forward.
@@ -239,7 +253,7 @@ public final class Session {
 
     /// Nothing is left to read or to send; the connection can be closed.
     public var isFinished: Bool {
-        guard let session = state.pointee.session else { return true }
+        guard let session = state.pointee.session, !state.pointee.terminationWasSent else { return true }
         return nghttp2_session_want_read(session) == 0 && nghttp2_session_want_write(session) == 0
     }
 
@@ -250,7 +264,13 @@ public final class Session {
     public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
 
     /// Whether the PING of ``announceShutdown()`` was answered.
-    public var shutdownWasRead: Bool { state.pointee.pingAcknowledged }
+    public var shutdownWasRead: Bool { state.pointee.shutdownWasRead }
+
+    /// PINGs of the peer so far, answers to ours not among them.
+    public var pingsReceived: UInt64 { state.pointee.pingsReceived }
+
+    /// HEADERS and DATA frames sent so far.
+    public var contentFramesSent: UInt64 { state.pointee.contentFramesSent }
 
     /// Streams that are open now.
     public var openStreamCount: Int { state.pointee.openStreamCount }
@@ -267,6 +287,14 @@ public final class Session {
         while let current = stream {
             stream = current.pointee.next
             body(current)
+        }
+    }
+
+    private func submitPing(_ purpose: PingPurpose) {
+        guard let session = state.pointee.session else { return }
+        withUnsafeBytes(of: purpose.rawValue.bigEndian) {
+            _ = nghttp2_submit_ping(
+                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
     }
 

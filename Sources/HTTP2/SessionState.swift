@@ -1,5 +1,13 @@
 internal import CNghttp2
 
+/// Why a PING was sent, told apart by the eight bytes that the peer sends back: its text in ASCII.
+enum PingPurpose: UInt64 {
+    /// "shutdown": its answer says that the GOAWAY before it was read.
+    case shutdown = 0x7368_7574_646F_776E
+    /// "liveness"
+    case liveness = 0x6C69_7665_6E65_7373
+}
+
 /// What nghttp2's callbacks reach through their user pointer.
 struct SessionState {
     /// nil once the session is closed.
@@ -17,6 +25,8 @@ struct SessionState {
     var unsentAnswers = 0
     var resetsAfterResponse = 0
     var bodyBytesSent = 0
+    var pingsReceived: UInt64 = 0
+    var contentFramesSent: UInt64 = 0
 
     var scanner = FrameScanner()
     private var history = StreamHistory()
@@ -27,9 +37,11 @@ struct SessionState {
     private var continuations = 0
 
     var isEstablished = false
-    var pingAcknowledged = false
+    var shutdownWasRead = false
     var refusesNewStreams = false
     var isTerminated = false
+    /// Whether the GOAWAY of the termination is in the output.
+    var terminationWasSent = false
 
     // The limits that every frame or field is held against, beside the counts.
     let maxHeaderListBytes: Int

@@ -136,18 +136,14 @@ public final class AsyncCall: @unchecked Sendable {
     }
 
     private func requestBytes() throws(RPCError) -> UnsafeRawBufferPointer {
-        guard let message, let bytes = try? message.message() else {
-            return UnsafeRawBufferPointer(start: nil, count: 0)
-        }
-        return try decompressed(bytes, isCompressed: message.isCompressed)
+        guard let bytes = try? message?.message() else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return try decompressed(bytes)
     }
 
     /// A message as it is to be decoded, valid until another is decompressed.
-    private func decompressed(
-        _ bytes: UnsafeRawBufferPointer, isCompressed: Bool
-    ) throws(RPCError) -> UnsafeRawBufferPointer {
-        requestIsCompressed = isCompressed
-        guard isCompressed, let requestEncoding else { return bytes }
+    private func decompressed(_ bytes: UnsafeRawBufferPointer) throws(RPCError) -> UnsafeRawBufferPointer {
+        requestIsCompressed = MessagePrefix.isCompressed(bytes)
+        guard requestIsCompressed, let requestEncoding else { return bytes }
         do throws(Rejection) {
             return try dispatcher.coding.decompress(bytes, requestEncoding, limit: maxRequestBytes)
         } catch {
@@ -181,9 +177,9 @@ public final class AsyncCall: @unchecked Sendable {
         while true {
             try checkUnderWay()
             if requests.hasMessage {
+                connection.messagesReceived &+= 1
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
-                return try decodeValue(
-                    decompressed(requests.first, isCompressed: requests.firstIsCompressed), limits: limits)
+                return try decodeValue(decompressed(requests.first), limits: limits)
             }
             if requestEnded { return nil }
             guard reader == nil else { throw RPCError(.internal, "two tasks read the requests of one call") }
@@ -255,19 +251,20 @@ public final class AsyncCall: @unchecked Sendable {
         let budget = dispatcher.shared
         responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
         let isKept = responses.append(framed, budget: &budget.pointee.budget)
+        connection.messagesSent &+= 1
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
         connection.noteOutput()
-        guard isKept else { throw RPCError(.resourceExhausted, Rejection.responseTooLarge.message) }
+        guard isKept else { throw Rejection.responseTooLarge.error }
     }
 
     /// A response with its prefix; compressed where it is to be, and the caller takes it.
     private func framed(_ message: UnsafeMutableRawBufferPointer, compressed: Bool?) -> UnsafeRawBufferPointer? {
         let coding = dispatcher.coding
-        if !responseBegan, compressed != nil || coding.settings.minResponseBytes != nil {
-            responseEncoding = coding.settings.encoding(for: metadata.fields)
+        if !responseBegan, compressed != nil || coding.compressesUnasked {
+            responseEncoding = coding.encoding(for: metadata.fields)
         }
-        if let responseEncoding, coding.settings.compresses(byteCount: message.count, choice: compressed),
+        if let responseEncoding, coding.compresses(byteCount: message.count, choice: compressed),
             let packed = coding.compress(message, responseEncoding)
         {
             return packed
@@ -402,7 +399,7 @@ extension RPCError {
     /// The status of what a handler throws. The text of errors that are not meant for callers stays here.
     init(thrown error: any Error) {
         switch error {
-        case let error as RPCError where error.code == .ok: self.init(.unknown, error.message)
+        case let error as RPCError where error.code == .ok: self.init(.unknown, error.message, details: error.details)
         case let error as RPCError: self = error
         case is CancellationError: self.init(.cancelled, "the handler's task was cancelled")
         default: self.init(.unknown, "the handler failed")

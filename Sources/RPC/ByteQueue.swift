@@ -3,21 +3,21 @@ struct ByteQueue {
     /// Memory that an empty queue keeps.
     private static let keptCapacity = 4 << 10
 
-    private var base: UnsafeMutableRawPointer?
-    private var capacity = 0
+    private var block: UnsafeMutableRawBufferPointer?
     private var head = 0
     private var tail = 0
 
     var count: Int { tail &- head }
     var bytes: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base.map { UnsafeRawPointer($0 + head) }, count: count)
+        UnsafeRawBufferPointer(start: block.map { UnsafeRawPointer($0.baseAddress! + head) }, count: count)
     }
+    private var capacity: Int { block?.count ?? 0 }
 
     /// Appends a piece; false, and nothing appended, where the budget does not allow it.
     mutating func append(_ piece: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
         guard let start = piece.baseAddress, !piece.isEmpty else { return true }
         guard reserve(piece.count, budget: &budget) else { return false }
-        (base! + tail).copyMemory(from: start, byteCount: piece.count)
+        (block!.baseAddress! + tail).copyMemory(from: start, byteCount: piece.count)
         tail &+= piece.count
         return true
     }
@@ -34,8 +34,7 @@ struct ByteQueue {
 
     /// Gives the memory back; the queue is empty then.
     mutating func destroy(budget: inout ByteBudget) {
-        base?.deallocate()
-        budget.give(capacity)
+        if let block { budget.release(block) }
         self = ByteQueue()
     }
 
@@ -43,16 +42,16 @@ struct ByteQueue {
         if more <= capacity &- tail { return true }
         if count &+ more <= capacity, head >= count {
             // Moved only when at least as much was dropped as stays: every byte moves at most once on average.
-            base!.copyMemory(from: base! + head, byteCount: count)
+            let base = block!.baseAddress!
+            base.copyMemory(from: base + head, byteCount: count)
         } else {
-            let larger = max(count &+ more, min(capacity &* 2, 2 &* (count &+ more)), Self.keptCapacity)
-            guard budget.take(larger) else { return false }
-            let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
-            if let base { memory.copyMemory(from: base + head, byteCount: count) }
-            base?.deallocate()
-            budget.give(capacity)
-            base = memory
-            capacity = larger
+            let wanted = max(count &+ more, min(capacity &* 2, 2 &* (count &+ more)), Self.keptCapacity)
+            guard let larger = budget.allocate(wanted) else { return false }
+            if let block {
+                larger.baseAddress!.copyMemory(from: block.baseAddress! + head, byteCount: count)
+                budget.release(block)
+            }
+            block = larger
         }
         tail = count
         head = 0

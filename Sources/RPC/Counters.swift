@@ -4,6 +4,8 @@ public struct Counters: Sendable {
     public var callsStarted: UInt64 = 0
     /// Calls answered, by status code; index with `StatusCode.rawValue`.
     public var callsByStatus = InlineArray<17, UInt64>(repeating: 0)
+    /// When the last call began, in nanoseconds of the monotonic clock; 0 before the first.
+    public var lastCallStarted: UInt64 = 0
     /// Connections accepted, refused because too many were open, and open now.
     public var connectionsAccepted: UInt64 = 0
     public var connectionsRefused: UInt64 = 0
@@ -14,10 +16,16 @@ public struct Counters: Sendable {
     /// Calls answered with OK.
     public var callsOK: UInt64 { callsByStatus[0] }
 
+    /// Calls answered with anything else, or not at all.
+    public var callsFailed: UInt64 {
+        callsByStatus.indices.dropFirst().reduce(0) { $0 + callsByStatus[$1] }
+    }
+
     /// The sum of two loops' numbers.
     public static func + (left: Counters, right: Counters) -> Counters {
         var sum = left
         sum.callsStarted += right.callsStarted
+        sum.lastCallStarted = max(left.lastCallStarted, right.lastCallStarted)
         for index in sum.callsByStatus.indices { sum.callsByStatus[index] += right.callsByStatus[index] }
         sum.connectionsAccepted += right.connectionsAccepted
         sum.connectionsRefused += right.connectionsRefused

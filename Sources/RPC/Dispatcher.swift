@@ -45,6 +45,9 @@ public final class Dispatcher {
     /// Bytes that open calls hold beyond their pooled buffers: what `CallLimits.maxBytesInFlight` bounds.
     public var bytesInFlight: Int { limits.maxBytesInFlight - shared.pointee.budget.available }
 
+    /// Free memory kept for the next calls.
+    public var keptBytes: Int { shared.pointee.budget.keptBytes }
+
     let methods: MethodTable
     let limits: CallLimits
     let clock: () -> UInt64
@@ -97,6 +100,7 @@ public final class Dispatcher {
     func handlerEnded() { shared.pointee.runningHandlers &-= 1 }
 
     deinit {
+        shared.pointee.budget.destroy()
         shared.deinitialize(count: 1)
         shared.deallocate()
         storage.deinitialize(count: 1)

@@ -1,46 +1,28 @@
-/// Bytes that calls of one loop hold beyond their small buffers: the loop sheds load before memory runs out.
-struct ByteBudget {
-    private(set) var available: Int
-    /// The least that was available since the mark was last set.
-    private var lowest: Int
-
-    init(bytes: Int) {
-        available = bytes
-        lowest = bytes
-    }
-
-    /// Whether `bytes` or more were given back since the peak; the mark is then set anew.
-    mutating func fallFromPeak(atLeast bytes: Int) -> Bool {
-        guard available - lowest >= bytes else { return false }
-        lowest = available
-        return true
-    }
-
-    mutating func take(_ bytes: Int) -> Bool {
-        guard bytes <= available else { return false }
-        available &-= bytes
-        lowest = min(lowest, available)
-        return true
-    }
-
-    mutating func give(_ bytes: Int) { available &+= bytes }
-}
-
 /// The request's message with its prefix while it comes in, then the response's: one buffer, since a unary handler
 /// no longer needs the request once it has responded. Kept with the pooled call.
 struct MessageBuffer {
     /// What every pooled call holds without being charged; typical requests and answers fit.
     static let initialCapacity = 1 << 10
 
+    private let small: UnsafeMutableRawBufferPointer
+    /// Memory of the loop's budget, where the small buffer does not do.
+    private var large: UnsafeMutableRawBufferPointer?
     private(set) var base: UnsafeMutableRawPointer
     private(set) var count = 0
     private var capacity = Self.initialCapacity
     /// Bytes of prefix and message, known once the prefix is complete.
     private var expected = 0
 
-    init() { base = .allocate(byteCount: Self.initialCapacity, alignment: 16) }
+    init() {
+        small = .allocate(byteCount: Self.initialCapacity, alignment: 16)
+        base = small.baseAddress!
+    }
 
-    func destroy() { base.deallocate() }
+    /// Ends the buffer, after ``clear(budget:)`` or with the loop itself.
+    func destroy() {
+        large?.deallocate()
+        small.deallocate()
+    }
 
     var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
@@ -70,9 +52,6 @@ struct MessageBuffer {
         return UnsafeRawBufferPointer(rebasing: bytes[MessagePrefix.byteCount...])
     }
 
-    /// Whether the message, which is here, is compressed.
-    var isCompressed: Bool { MessagePrefix.isCompressed(bytes) }
-
     /// Replaces what is here by a response, `bytes` with its prefix.
     mutating func replace(with bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
         do {
@@ -89,10 +68,10 @@ struct MessageBuffer {
     mutating func clear(budget: inout ByteBudget) {
         count = 0
         expected = 0
-        guard capacity > Self.initialCapacity else { return }
-        budget.give(capacity &- Self.initialCapacity)
-        base.deallocate()
-        base = .allocate(byteCount: Self.initialCapacity, alignment: 16)
+        guard let large else { return }
+        budget.release(large)
+        self.large = nil
+        base = small.baseAddress!
         capacity = Self.initialCapacity
     }
 
@@ -101,13 +80,13 @@ struct MessageBuffer {
         _ needed: Int, atMost most: Int, keeping kept: Int, budget: inout ByteBudget
     ) throws(Rejection) {
         guard needed > capacity else { return }
-        let larger = min(max(capacity &* 2, needed), max(most, needed))
-        guard budget.take(larger &- capacity) else { throw .overloaded }
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 16)
-        memory.copyMemory(from: base, byteCount: kept)
-        base.deallocate()
-        base = memory
-        capacity = larger
+        let wanted = min(max(capacity &* 2, needed), max(most, needed))
+        guard let larger = budget.allocate(wanted) else { throw .overloaded }
+        larger.baseAddress!.copyMemory(from: base, byteCount: kept)
+        if let large { budget.release(large) }
+        large = larger
+        base = larger.baseAddress!
+        capacity = larger.count
     }
 
     private mutating func copy(_ bytes: UnsafeRawBufferPointer) {

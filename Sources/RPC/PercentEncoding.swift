@@ -1,19 +1,7 @@
 /// A status message as grpc-message carries it: printable ASCII, all else as %XX of its UTF-8.
-///
-/// - Parameter limit: Bytes of UTF-8 kept; what is beyond is cut at a character's edge.
 func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
-    var bytes = Array(message.utf8.prefix(limit + 1))
-    if bytes.count > limit {
-        bytes.removeLast()
-        // A continuation byte after the cut means that the last character lost its end.
-        let utf8 = message.utf8
-        var cut = utf8.index(utf8.startIndex, offsetBy: limit)
-        while utf8[cut] & 0xC0 == 0x80 {
-            bytes.removeLast()
-            cut = utf8.index(before: cut)
-        }
-    }
+    let bytes = truncated(message, limit: limit)
     var encoded: [UInt8] = []
     encoded.reserveCapacity(bytes.count)
     for byte in bytes {
@@ -24,6 +12,21 @@ func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> St
         }
     }
     return String(decoding: encoded, as: UTF8.self)
+}
+
+/// The UTF-8 of a status message, cut at a character's edge where it has more than `limit` bytes.
+func truncated(_ message: String, limit: Int = maxStatusMessageBytes) -> [UInt8] {
+    var bytes = Array(message.utf8.prefix(limit + 1))
+    guard bytes.count > limit else { return bytes }
+    bytes.removeLast()
+    // A continuation byte after the cut means that the last character lost its end.
+    let utf8 = message.utf8
+    var cut = utf8.index(utf8.startIndex, offsetBy: limit)
+    while utf8[cut] & 0xC0 == 0x80 {
+        bytes.removeLast()
+        cut = utf8.index(before: cut)
+    }
+    return bytes
 }
 
 /// Stock clients take header lists of 8 KiB; encoded threefold, this stays well below.

@@ -48,13 +48,22 @@ enum Rejection: Error, Hashable {
         }
     }
 
-    /// A field beyond the status that tells the caller what would be accepted, or when.
+    /// The status that the caller gets.
+    var error: RPCError { RPCError(code, message, retryDelayMilliseconds: retryDelayMilliseconds) }
+
+    /// A field beyond the status that tells the caller what would be accepted.
     var extraField: FieldBlock.Field? {
         switch self {
         case .methodNotAllowed: .init("allow", "POST")
         case .unknownEncoding(let accepted): .init("grpc-accept-encoding", accepted.acceptEncoding)
-        // A loop answers hundreds of thousands of calls in this time.
-        case .overloaded, .tooManyHandlers: .init("grpc-retry-pushback-ms", "1000")
+        default: nil
+        }
+    }
+
+    /// When a call that was shed may come again: a loop answers hundreds of thousands of calls in this time.
+    private var retryDelayMilliseconds: UInt32? {
+        switch self {
+        case .overloaded, .tooManyHandlers: 1000
         default: nil
         }
     }

@@ -16,6 +16,13 @@ public final class ServerConnection: SessionDelegate {
     @exclusivity(unchecked) private var waitingCount = 0
     /// Calls that the connection has begun so far.
     @exclusivity(unchecked) public private(set) var startedCalls: UInt64 = 0
+    /// Calls that ended without an answer: the peer gave them up, or the connection was lost.
+    @exclusivity(unchecked) public private(set) var unansweredCalls: UInt64 = 0
+    /// When the last call began, in nanoseconds of the monotonic clock; 0 before the first.
+    @exclusivity(unchecked) public private(set) var lastCallStarted: UInt64 = 0
+    /// Messages that handlers took and made.
+    @exclusivity(unchecked) public internal(set) var messagesReceived: UInt64 = 0
+    @exclusivity(unchecked) public internal(set) var messagesSent: UInt64 = 0
     /// Handlers that run as tasks for this connection's calls, those included whose calls are over: a peer that resets
     /// its calls gets no more work out of the server than one that waits for them (CVE-2023-44487).
     var runningHandlers = 0
@@ -86,11 +93,13 @@ public final class ServerConnection: SessionDelegate {
     public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
+        lastCallStarted = now
+        dispatcher.shared.pointee.counters.lastCallStarted = now
         waitingCount &+= 1
         let call = call(of: stream)
         do throws(Rejection) {
             try call.pointee.begin(
-                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.settings.accepted,
+                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.accepted,
                 requestTimeout: dispatcher.limits.requestTimeout, now: now)
             if case .task(requestStream: true, let handler) = dispatcher.methods[call.pointee.method].pointee.method
                 .handler
@@ -138,6 +147,7 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         if call.pointee.isWaiting {
             waitingCount &-= 1
+            unansweredCalls &+= 1
             dispatcher.shared.pointee.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] &+= 1
         }
         call.pointee.async?.closed()
@@ -151,6 +161,7 @@ public final class ServerConnection: SessionDelegate {
     ) throws(Rejection) {
         // Calls before this one may have taken long: what nobody waits for any more is not worked on.
         let request = try call.pointee.message(now: call.pointee.deadline == .max ? now : dispatcher.clock())
+        messagesReceived &+= 1
         switch dispatcher.methods[call.pointee.method].pointee.method.handler {
         case .inline(let handler): try invoke(handler, call, on: stream, request: request)
         case .task(_, let handler): try run(handler, call, on: stream, message: call.pointee.takeBuffer())
@@ -166,8 +177,9 @@ public final class ServerConnection: SessionDelegate {
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
         storage.pointee.response = nil
         storage.pointee.compressesResponse = nil
-        storage.pointee.requestIsCompressed = call.pointee.buffer.isCompressed
-        let request = try decompressed(request, of: call)
+        let isCompressed = MessagePrefix.isCompressed(request)
+        storage.pointee.requestIsCompressed = isCompressed
+        let request = isCompressed ? try decompressed(request, of: call) : request
         defer { dispatcher.arena.reset() }
         do throws(RPCError) {
             try handler(UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
@@ -189,7 +201,7 @@ public final class ServerConnection: SessionDelegate {
     private func decompressed(
         _ message: UnsafeRawBufferPointer, of call: UnsafeMutablePointer<ServerCall>
     ) throws(Rejection) -> UnsafeRawBufferPointer {
-        guard call.pointee.buffer.isCompressed, let encoding = call.pointee.encoding else { return message }
+        guard let encoding = call.pointee.encoding else { return message }
         return try dispatcher.coding.decompress(message, encoding, limit: call.pointee.maxRequestBytes)
     }
 
@@ -220,6 +232,7 @@ public final class ServerConnection: SessionDelegate {
         guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
         guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else { throw .responseTooLarge }
         attachMetadata(to: call, encoding: packed?.encoding)
+        messagesSent &+= 1
         finish(call, .ok)
         http2.respond(
             to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),
@@ -231,8 +244,8 @@ public final class ServerConnection: SessionDelegate {
         _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
         let choice = dispatcher.storage.pointee.compressesResponse
-        guard dispatcher.coding.settings.compresses(byteCount: message.count, choice: choice),
-            let encoding = dispatcher.coding.settings.encoding(for: stream.pointee.fields),
+        guard dispatcher.coding.compresses(byteCount: message.count, choice: choice),
+            let encoding = dispatcher.coding.encoding(for: stream.pointee.fields),
             let bytes = dispatcher.coding.compress(message, encoding)
         else { return nil }
         return (bytes, encoding)
@@ -275,10 +288,9 @@ public final class ServerConnection: SessionDelegate {
         defer { noteOutput() }
         let trailing = trailingMetadata.map(\.field) + (extraField.map { [$0] } ?? [])
         guard async.hasBegunResponse else {
-            let rejection = Rejection.responseMissing
             answer(
-                stream, error ?? RPCError(rejection.code, rejection.message), httpStatus: httpStatus,
-                resetCode: resetCode, metadata: initialMetadata.map(\.field) + trailing)
+                stream, error ?? Rejection.responseMissing.error, httpStatus: httpStatus, resetCode: resetCode,
+                metadata: initialMetadata.map(\.field) + trailing)
             return
         }
         let call = call(of: stream)
@@ -294,14 +306,13 @@ public final class ServerConnection: SessionDelegate {
     }
 
     private func reject(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) {
-        let error = RPCError(rejection.code, rejection.message)
         if let async = call(of: stream).pointee.async {
             async.fail(
-                error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                rejection.error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
                 extraField: rejection.extraField)
         } else {
             answer(
-                stream, error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
+                stream, rejection.error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
                 metadata: takeMetadata() + (rejection.extraField.map { [$0] } ?? []))
         }
     }
@@ -333,10 +344,15 @@ private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) 
 
 private func statusFields(_ error: RPCError?) -> [FieldBlock.Field] {
     guard let error else { return [.init("grpc-status", "0")] }
-    return [
+    var fields: [FieldBlock.Field] = [
         .init("grpc-status", String(error.code.rawValue)),
         .init("grpc-message", percentEncoded(error.message), isRepeated: false),
     ]
+    if let delay = error.retryDelayMilliseconds { fields.append(.init("grpc-retry-pushback-ms", String(delay))) }
+    if let details = statusDetails(error) {
+        fields.append(.init("grpc-status-details-bin", Base64.encode(details), isRepeated: false))
+    }
+    return fields
 }
 
 /// Empties `metadata` into fields of an answer.

@@ -41,17 +41,3 @@ public enum StatusCode: UInt8, Sendable, Hashable, CaseIterable {
         }
     }
 }
-
-/// Why one call failed: what the peer gets as grpc-status and grpc-message.
-public struct RPCError: Error, Sendable, Hashable, CustomStringConvertible {
-    public var code: StatusCode
-    /// What is wrong and what to do about it, for the caller to read.
-    public var message: String
-
-    public init(_ code: StatusCode, _ message: String) {
-        self.code = code
-        self.message = message
-    }
-
-    public var description: String { "\(code.name): \(message)" }
-}

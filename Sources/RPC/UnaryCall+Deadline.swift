@@ -4,6 +4,6 @@ extension UnaryCall {
     /// - Throws: `deadlineExceeded` where the caller's deadline has passed.
     public func checkDeadline() throws(RPCError) {
         guard storage.pointee.deadline != .max, storage.pointee.clock() >= storage.pointee.deadline else { return }
-        throw RPCError(.deadlineExceeded, Rejection.deadlineExceeded.message)
+        throw Rejection.deadlineExceeded.error
     }
 }

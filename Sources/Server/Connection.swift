@@ -4,43 +4,34 @@ internal import Logging
 internal import RPC
 internal import TLS
 
-/// One connection of a loop: moves bytes between the socket and gRPC, and judges its peer's pace.
+/// One connection of a loop: moves bytes between the socket and gRPC, and does what its ``ConnectionLife``
+/// asks for.
 final class Connection: StreamConnectionHandler, RosterMember {
-    private enum Phase {
-        case open
-        /// Everything is said; what the peer still sends is read and dropped until it closes.
-        case lingering(since: UInt64)
-        case closed
-    }
-
     private let socket: StreamConnection
     /// An established session; nil: plaintext.
     private let tls: TLSSession?
     private let rpc: ServerConnection
     private unowned(unsafe) let worker: LoopWorker
     var index = 0
-    private var phase = Phase.open
-    private var isDraining = false
+    /// Its number among all that the server has accepted.
+    let id: Int
+    private var life: ConnectionLife
     private var isPaused = false
+    private var keepalivesSent: UInt64 = 0
     private var hasOutput = false
-
-    private let acceptedAt: UInt64
-    private var headersSince: UInt64?
-    private var lastCallAt: UInt64
-    private var lastStartedCalls: UInt64 = 0
-    private var progress: UInt64 = 0
-    private var progressAt: UInt64
+    // Touched by every read; unchecked: one thread, no call within an access.
+    @exclusivity(unchecked) private var hasReceived = false
+    @exclusivity(unchecked) private var notedPings: UInt64 = 0
 
     init(
         _ socket: StreamConnection, tls: TLSSession?, peer: Peer, worker: LoopWorker, dispatcher: Dispatcher,
-        now: UInt64
+        id: Int, life: ConnectionLife
     ) throws(HTTP2Error) {
         self.socket = socket
         self.tls = tls
         self.worker = worker
-        acceptedAt = now
-        lastCallAt = now
-        progressAt = now
+        self.id = id
+        self.life = life
         rpc = try ServerConnection(dispatcher: dispatcher, peer: peer)
     }
 
@@ -55,7 +46,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
     // MARK: StreamConnectionHandler
 
     func connection(received bytes: UnsafeRawBufferPointer) {
-        guard case .open = phase else { return }
+        guard life.takesBytes else { return }
         if let tls {
             worker.tlsBuffers.clear()
             tls.receive(bytes)
@@ -63,6 +54,9 @@ final class Connection: StreamConnectionHandler, RosterMember {
         } else {
             guard receive(bytes) else { return }
         }
+        hasReceived = true
+        if rpc.http2.pingsReceived != notedPings { notePings() }
+        if rpc.http2.shutdownWasRead, life.isAnnounced { perform(life.shutdownWasRead()) }
         answer()
     }
 
@@ -87,7 +81,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
         } catch {
             worker.logger.debug("connection closed: \(error)")
             // The alert that tells the peer.
-            if sendCiphertext() { linger() } else { close() }
+            if sendCiphertext() { perform(life.finished(now: EventLoop.now())) } else { close() }
             return false
         }
         let isOpen = sendCiphertext()
@@ -108,77 +102,94 @@ final class Connection: StreamConnectionHandler, RosterMember {
 
     // MARK: Life
 
-    /// First phase of the end: the peer is told, calls under way are still taken.
-    func beginDrain() {
-        guard case .open = phase else { return }
-        isDraining = true
-        rpc.http2.announceShutdown()
-        flush()
-    }
-
-    /// Second phase: no new calls; the connection ends when its calls are answered.
-    func refuseNewCalls() {
-        guard case .open = phase else { return }
-        rpc.http2.refuseNewStreams()
+    /// The peer is told that the connection ends; calls under way are still taken.
+    func drain() {
+        perform(life.drain(now: EventLoop.now()))
         flush()
     }
 
     func expireCalls() {
         guard rpc.nextExpiry != nil else { return }
         rpc.expireCalls()
-        flush()
-        if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
+        answer()
     }
 
     var openCallCount: Int { rpc.openCallCount }
 
+    var report: ConnectionReport {
+        ConnectionReport(
+            id: id, localAddress: socket.localAddress, peerAddress: rpc.peer.address, cipherSuite: tls?.cipherSuite,
+            callsStarted: rpc.startedCalls,
+            callsOpen: rpc.openCallCount, callsUnanswered: rpc.unansweredCalls, lastCallStarted: rpc.lastCallStarted,
+            messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent, keepalivesSent: keepalivesSent)
+    }
+
     func close() {
-        if case .closed = phase { return }
-        phase = .closed
+        guard life.phase != .closed else { return }
+        life.closed()
         rpc.close()
         socket.close()
         worker.remove(self)
     }
 
-    /// Once a second: gives allowances, and closes what has made no progress for too long.
-    func sweep(now: UInt64) {
-        switch phase {
-        case .closed: return
-        case .lingering(let since):
-            if now - since > worker.timeouts.linger { close() }
+    /// Lets time refill what the peer may spend.
+    func earnAllowance(seconds: Int) { rpc.http2.earnAllowance(seconds: seconds) }
+
+    /// Does what time asks for.
+    func judge(at moment: Moment) {
+        let action = life.judge(activity, at: moment)
+        hasReceived = false
+        guard let action else {
+            scheduleJudgement()
             return
-        case .open: break
         }
+        perform(action)
+        flush()
+    }
+
+    private var activity: ConnectionActivity {
         let session = rpc.http2
-        session.earnAllowance(seconds: 1)
-        noteProgress(session, now: now)
-        if let reason = lateness(session, now: now) {
-            worker.logger.debug("connection closed: \(reason)")
+        return ConnectionActivity(
+            hasReceived: hasReceived, isReadingPaused: isPaused, isEstablished: session.isEstablished,
+            isInsideHeaders: session.isInsideHeaders, openCalls: session.openStreamCount,
+            startedCalls: rpc.startedCalls, hasUnsentBytes: socket.queuedBytes > 0 || session.unsentAnswers > 0,
+            sendProgress: UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0))
+    }
+
+    private func notePings() {
+        let session = rpc.http2
+        let count = session.pingsReceived &- notedPings
+        notedPings = session.pingsReceived
+        perform(
+            life.received(
+                pings: count, openCalls: session.openStreamCount, contentFramesSent: session.contentFramesSent,
+                now: EventLoop.now()))
+    }
+
+    /// Begins what the connection's life asks for; ``flush()`` sends it.
+    private func perform(_ action: ConnectionLife.Action?) {
+        switch action {
+        case nil: return
+        case .sendPing:
+            keepalivesSent &+= 1
+            rpc.http2.ping()
+        case .announceShutdown: rpc.http2.announceShutdown()
+        case .refuseNewCalls: rpc.http2.refuseNewStreams()
+        case .calmPeer:
+            worker.logger.debug("connection closed: the peer sends too many PINGs")
+            rpc.http2.terminate(debugData: "too_many_pings")
+        case .finishWriting:
+            rpc.close()
+            finishWriting()
+        case .close(let reason):
+            worker.logger.debug("connection closed: \(reason.rawValue)")
             close()
-        } else if now - lastCallAt > worker.timeouts.idle {
-            refuseNewCalls()
         }
+        scheduleJudgement()
     }
 
-    private func noteProgress(_ session: Session, now: UInt64) {
-        if session.openStreamCount > 0 || rpc.startedCalls != lastStartedCalls {
-            lastCallAt = now
-            lastStartedCalls = rpc.startedCalls
-        }
-        if !session.isInsideHeaders { headersSince = nil } else if headersSince == nil { headersSince = now }
-        let current = UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0)
-        let hasMoved = current < progress || current - progress >= worker.stallBytes
-        if hasMoved || (socket.queuedBytes == 0 && session.unsentAnswers == 0) {
-            progress = current
-            progressAt = now
-        }
-    }
-
-    private func lateness(_ session: Session, now: UInt64) -> String? {
-        if !session.isEstablished, now - acceptedAt > worker.timeouts.preface { return "no HTTP/2 preface in time" }
-        if let headersSince, now - headersSince > worker.timeouts.headers { return "header fields did not end in time" }
-        if now - progressAt > worker.timeouts.stall { return "the peer does not take its answers" }
-        return nil
+    private func scheduleJudgement() {
+        if let deadline = life.deadline { worker.scheduleJudgement(at: deadline) }
     }
 
     // MARK: Output
@@ -193,15 +204,13 @@ final class Connection: StreamConnectionHandler, RosterMember {
     /// Sends what tasks wrote.
     func flushOutput() {
         hasOutput = false
-        flush()
-        if let expiry = rpc.nextExpiry { worker.scheduleExpiry(at: expiry) }
+        answer()
     }
 
     /// Sends what gRPC wants sent. While the socket takes no more, nothing is read either: a peer that does not read
     /// cannot make us keep answers for it.
     private func flush() {
-        guard case .open = phase else { return }
-        if isDraining, rpc.http2.shutdownWasRead { rpc.http2.refuseNewStreams() }
+        guard life.takesBytes else { return }
         guard sendPending() else {
             close()
             return
@@ -211,14 +220,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
             isPaused = isBlocked
             if isBlocked { socket.pauseReading() } else { socket.resumeReading() }
         }
-        if !isBlocked, rpc.http2.isFinished {
-            if let tls {
-                worker.tlsBuffers.clear()
-                tls.close()
-                _ = sendCiphertext()
-            }
-            linger()
-        }
+        if !isBlocked, rpc.http2.isFinished { perform(life.finished(now: EventLoop.now())) }
     }
 
     private func sendPending() -> Bool {
@@ -257,10 +259,13 @@ final class Connection: StreamConnectionHandler, RosterMember {
         return bytes.isEmpty || (socket.queuedBytes == 0 && socket.write(bytes))
     }
 
-    /// Everything is said: waits for the peer to close.
-    private func linger() {
-        phase = .lingering(since: EventLoop.now())
-        rpc.close()
+    /// Tells the peer that nothing more comes.
+    private func finishWriting() {
+        if let tls {
+            worker.tlsBuffers.clear()
+            tls.close()
+            _ = sendCiphertext()
+        }
         if socket.queuedBytes == 0 { socket.finishWriting() }
     }
 }

@@ -78,14 +78,14 @@ final class Handshake: StreamConnectionHandler, RosterMember {
         worker.remove(self)
     }
 
-    /// Once a second: closes what takes too long.
-    func sweep(now: UInt64) {
+    /// Closes what takes too long.
+    func judge(at moment: Moment) {
         switch phase {
         case .over: return
         case .refused(let since):
-            if now - since > worker.timeouts.linger { close() }
+            if moment.isLater(than: worker.lifeSettings.linger, since: since) { close() }
         case .open:
-            guard now - acceptedAt > worker.timeouts.handshake else { return }
+            guard moment.isLater(than: worker.lifeSettings.handshake, since: acceptedAt) else { return }
             worker.logger.debug("connection closed: no TLS handshake in time")
             close()
         }

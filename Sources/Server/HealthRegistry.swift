@@ -43,7 +43,8 @@ public final class HealthRegistry: Sendable {
     /// The status of a service; nil where the server has no such service.
     public subscript(service: String) -> HealthStatus? { state.withLock { $0.status(of: service) } }
 
-    func set(_ service: String, _ status: HealthStatus) {
+    /// Sets the status of a service, known before or not; "" is the server as a whole.
+    public func set(_ service: String, _ status: HealthStatus) {
         state.withLock { state in
             guard state.services.updateValue(status, forKey: service) != status else { return }
             state.tell { $0 == service }
@@ -85,6 +86,9 @@ public final class HealthRegistry: Sendable {
         return updates
     }
 
+    /// Who watches now.
+    var watcherCount: Int { state.withLock { $0.watchers.count } }
+
     /// From here on nothing is serving, whatever is set.
     func beginDrain() {
         state.withLock { state in
@@ -93,7 +97,7 @@ public final class HealthRegistry: Sendable {
         }
     }
 
-    /// Ends what watches: it would keep a draining server waiting.
+    /// Ends what watches, for good: it would keep a draining server waiting.
     func endWatches() {
         let watchers = state.withLock { state in
             state.watchesAreOver = true

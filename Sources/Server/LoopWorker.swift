@@ -8,21 +8,22 @@ internal import TLS
 /// One loop of the server with its listeners and connections. Made by the thread that starts the server, then touched
 /// by its own thread alone: others go through the loop's proxy.
 final class LoopWorker: @unchecked Sendable {
-    /// The configuration's durations in nanoseconds.
-    struct Timeouts {
-        let handshake, preface, headers, stall, idle, announce: UInt64
-        /// How long a finished connection waits for its peer to close.
-        let linger: UInt64 = 2_000_000_000
+    private enum Phase {
+        case serving
+        /// Health says NOT_SERVING; all else goes on.
+        case lameDuck
+        /// Nothing new is taken; ends with the last connection.
+        case draining
     }
 
     /// Expired calls are answered this much late at most, so that many short deadlines share one wake-up.
     private static let expiryResolution: UInt64 = 2_000_000
+    /// Judgements between sweeps are this far apart at least, so that many connections share them.
+    private static let judgementMilliseconds: UInt64 = 10
     private static let sweepMilliseconds: UInt64 = 1000
 
     let index: Int
     let logger: Logger
-    let timeouts: Timeouts
-    var stallBytes: UInt64 { UInt64(configuration.stallBytes) }
     private let configuration: ServerConfiguration
     private let loop: EventLoop
     private unowned(unsafe) let server: Server
@@ -30,16 +31,24 @@ final class LoopWorker: @unchecked Sendable {
     private var dispatcher: Dispatcher?
     private var connections = Roster<Connection>()
     private var handshakes = Roster<Handshake>()
+    /// Every loop numbers its connections itself, in steps that leave the numbers between to the others.
+    private var nextConnectionID: Int
     /// Connections that tasks have given something to send since the last turn.
     private var withOutput: [Connection] = []
     /// Where TLS sessions put their bytes; made with the first of them.
     private(set) lazy var tlsBuffers = TLSBuffers(maxWriteBytes: output.capacity)
+    let lifeSettings: ConnectionLife.Settings
+    private var phase = Phase.serving
     private var sweepTimer: LoopTimer?
+    private var judgementTimer: LoopTimer?
     private var expiryTimer: LoopTimer?
-    private var drainTimer: LoopTimer?
+    private var phaseTimer: LoopTimer?
     private var nextExpiry = UInt64.max
+    private var nextJudgement = UInt64.max
+    private var sweptAt = EventLoop.now()
+    /// When the loop last went from timers to reading: what had arrived by then has been read at the next timer.
+    private var pollBeganAt = EventLoop.now()
     private var signals: [LoopSignal] = []
-    private var drainingSince: UInt64?
     private var cutOffCalls = 0
     private var isCutOff = false
     private var isFinished = false
@@ -48,14 +57,11 @@ final class LoopWorker: @unchecked Sendable {
         index: Int, sockets: [ListeningSocket], configuration: ServerConfiguration, logger: Logger, server: Server
     ) throws(EventLoopError) {
         self.index = index
+        nextConnectionID = index
         self.logger = logger
         self.configuration = configuration
         self.server = server
-        timeouts = Timeouts(
-            handshake: configuration.handshakeTimeout.nanoseconds,
-            preface: configuration.prefaceTimeout.nanoseconds, headers: configuration.headersTimeout.nanoseconds,
-            stall: configuration.stallTimeout.nanoseconds, idle: configuration.idleTimeout.nanoseconds,
-            announce: configuration.announceTimeout.nanoseconds)
+        lifeSettings = ConnectionLife.Settings(configuration)
         loop = try EventLoop()
         do throws(EventLoopError) {
             for (socket, listener) in zip(sockets, configuration.listeners) {
@@ -66,11 +72,14 @@ final class LoopWorker: @unchecked Sendable {
             abandon()
             throw error
         }
+        // Before anyone can know that the server runs, and end it by a signal.
+        if index == 0, configuration.handlesSignals { watchSignals() }
     }
 
     /// Ends a worker that never ran.
     func abandon() {
         for listener in listeners { listener.close() }
+        ignoreSignals()
         loop.close()
         loop.run()
     }
@@ -95,8 +104,8 @@ final class LoopWorker: @unchecked Sendable {
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
-        drainTimer = LoopTimer(on: loop) { [unowned self] in cutOff() }
-        if index == 0, configuration.handlesSignals { watchSignals() }
+        judgementTimer = LoopTimer(on: loop) { [unowned self] in judge() }
+        phaseTimer = LoopTimer(on: loop) { [unowned self] in phaseEnded() }
         loop.run()
         return cutOffCalls
     }
@@ -110,6 +119,11 @@ final class LoopWorker: @unchecked Sendable {
         } catch {
             logger.error("signals are not handled: \(error)")
         }
+    }
+
+    private func ignoreSignals() {
+        for signal in signals { signal.close() }
+        signals = []
     }
 
     // MARK: Connections
@@ -145,10 +159,12 @@ final class LoopWorker: @unchecked Sendable {
         do throws(HTTP2Error) {
             let connection = try Connection(
                 socket, tls: tls, peer: Peer(address: socket.peerAddress, identity: identity), worker: self,
-                dispatcher: dispatcher, now: EventLoop.now())
+                dispatcher: dispatcher, id: nextConnectionID,
+                life: ConnectionLife(lifeSettings, acceptedAt: EventLoop.now(), jitter: .random(in: -1...1)))
+            nextConnectionID += max(1, configuration.loopCount)
             connections.add(connection)
             connection.start()
-            if drainingSince != nil { connection.beginDrain() }
+            if phase == .draining { connection.drain() }
         } catch {
             logger.error("connection refused: \(error)")
             socket.close()
@@ -164,6 +180,10 @@ final class LoopWorker: @unchecked Sendable {
         handshakes.remove(handshake)
         finishIfDone()
     }
+
+    var connectionIDs: [Int] { connections.members.map(\.id) }
+
+    func report(ofConnection id: Int) -> ConnectionReport? { connections.members.first { $0.id == id }?.report }
 
     /// Calls `body` with every connection; `body` may close them.
     private func forEachConnection(_ body: (Connection) -> Void) {
@@ -185,11 +205,33 @@ final class LoopWorker: @unchecked Sendable {
 
     private func sweep() {
         let now = EventLoop.now()
-        forEachConnection { $0.sweep(now: now) }
-        for handshake in handshakes.members { handshake.sweep(now: now) }
-        if let drainingSince, now - drainingSince > timeouts.announce { forEachConnection { $0.refuseNewCalls() } }
+        let seconds = Int((now - sweptAt + 500_000_000) / 1_000_000_000)
+        sweptAt = now
+        forEachConnection { $0.earnAllowance(seconds: seconds) }
+        // Not in this turn of the loop: what arrived while handlers held it is read before peers are judged.
+        nextJudgement = now
+        judgementTimer?.start(after: Self.judgementMilliseconds)
+        pollBeganAt = now
         // The allocator keeps what was freed in between; a peak is not to stay with the process.
         if dispatcher?.hasFallenFromPeak() == true { malloc_trim(0) }
+    }
+
+    /// Lets every connection do what time asks for.
+    private func judge() {
+        let moment = Moment(now: EventLoop.now(), readUntil: pollBeganAt)
+        nextJudgement = .max
+        forEachConnection { $0.judge(at: moment) }
+        for handshake in handshakes.members { handshake.judge(at: moment) }
+        pollBeganAt = moment.now
+    }
+
+    /// Judges at `time`, where that cannot wait for the next sweep.
+    func scheduleJudgement(at time: UInt64) {
+        guard time < nextJudgement else { return }
+        nextJudgement = time
+        let now = EventLoop.now()
+        let wait = time > now ? (time - now) / 1_000_000 + 1 : 0
+        judgementTimer?.start(after: max(wait, Self.judgementMilliseconds))
     }
 
     /// Wakes the loop for a request that would then be late.
@@ -208,17 +250,32 @@ final class LoopWorker: @unchecked Sendable {
 
     // MARK: The end
 
-    /// Stops accepting, tells every peer, and ends when the last call is answered. A second time: ends at once.
+    /// Ends, politely: after the lame-duck delay nothing new is accepted and every peer is told; the loop ends when the
+    /// last call is answered. A second time: ends at once.
     func drain() {
-        guard drainingSince == nil else {
+        switch phase {
+        case .serving where configuration.lameDuckDelay > .zero:
+            phase = .lameDuck
+            phaseTimer?.start(after: configuration.lameDuckDelay.milliseconds)
+        case .serving: stopAccepting()
+        case .lameDuck:
+            stopAccepting()
             cutOff()
-            return
+        case .draining: cutOff()
         }
+    }
+
+    private func phaseEnded() {
+        if phase == .lameDuck { stopAccepting() } else { cutOff() }
+    }
+
+    private func stopAccepting() {
+        server.health.endWatches()
         for listener in listeners { listener.drain() }
         listeners = []
-        drainingSince = EventLoop.now()
-        drainTimer?.start(after: configuration.drainTimeout.milliseconds)
-        forEachConnection { $0.beginDrain() }
+        phase = .draining
+        phaseTimer?.start(after: configuration.drainTimeout.milliseconds)
+        forEachConnection { $0.drain() }
         finishIfDone()
     }
 
@@ -233,17 +290,17 @@ final class LoopWorker: @unchecked Sendable {
     /// Ends the loop once nothing is left to do on it. Handlers whose callers are gone were cancelled and have until
     /// the drain's end to notice.
     private func finishIfDone() {
-        guard drainingSince != nil, !isFinished, connections.isEmpty, handshakes.isEmpty else { return }
+        guard phase == .draining, !isFinished, connections.isEmpty, handshakes.isEmpty else { return }
         if isCutOff || dispatcher?.runningHandlers ?? 0 == 0 { finish() }
     }
 
     private func finish() {
         isFinished = true
         sweepTimer?.close()
+        judgementTimer?.close()
         expiryTimer?.close()
-        drainTimer?.close()
-        for signal in signals { signal.close() }
-        signals = []
+        phaseTimer?.close()
+        ignoreSignals()
         loop.close()
     }
 }

@@ -2,7 +2,6 @@ internal import Dispatch
 public import EventLoop
 public import Logging
 public import RPC
-internal import ServiceSchema
 
 /// A gRPC server: one loop per thread, each with its own listening sockets, connections and methods, sharing nothing
 /// with the others.
@@ -10,14 +9,17 @@ public final class Server: Sendable {
     private struct State {
         var workers: [LoopWorker] = []
         var threads: [LoopThread] = []
+        var addresses: [ListenAddress] = []
         var finalCounters = Counters()
         var cutOffCalls = 0
+        var additions: [@Sendable (Int, [Method]) -> [Method]] = []
     }
 
     private let configuration: ServerConfiguration
     private let logger: Logger
     private let makeMethods: @Sendable (Int) -> [Method]
-    private let health = HealthRegistry()
+    /// What is said of the server ("") and of its services. Services start as serving.
+    public let health = HealthRegistry()
     private let state = Locked(State())
 
     /// A server that does not listen yet.
@@ -33,6 +35,14 @@ public final class Server: Sendable {
         health.set("", .serving)
     }
 
+    /// Adds methods about the server itself to every loop; before it starts.
+    ///
+    /// - Parameter makeMethods: Called as that of the initializer is, with the number of the loop and the methods that
+    ///   it has so far.
+    public func addMethods(_ makeMethods: @escaping @Sendable (Int, [Method]) -> [Method]) {
+        state.withLock { $0.additions.append(makeMethods) }
+    }
+
     // MARK: Running
 
     /// Listens and serves on threads of its own.
@@ -45,6 +55,7 @@ public final class Server: Sendable {
         LoopSignal.ignoreBrokenPipes()
         OpenFileLimit.raise()
         let (workers, addresses) = try makeWorkers()
+        state.withLock { $0.addresses = addresses }
         try startThreads(of: workers)
         for (listener, address) in zip(configuration.listeners, addresses) {
             logger.info(
@@ -53,6 +64,9 @@ public final class Server: Sendable {
         }
         return addresses
     }
+
+    /// Where the server listens, in the order of the listeners, with the real ports; empty before it does.
+    public var addresses: [ListenAddress] { state.withLock { $0.addresses } }
 
     private func startThreads(of workers: [LoopWorker]) throws(EventLoopError) {
         state.withLock { $0.workers = workers }
@@ -109,19 +123,19 @@ public final class Server: Sendable {
         return cutOff
     }
 
-    /// Begins to drain, from any thread: health says NOT_SERVING, no connection is accepted, peers get a GOAWAY, and
-    /// calls under way are answered. A second call cuts them off.
+    /// Begins to drain, from any thread: health says NOT_SERVING at once; after the lame-duck delay no connection is
+    /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
-        health.endWatches()
         logger.info("draining")
         for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
     }
 
     private func run(_ worker: LoopWorker) {
-        let methods = makeMethods(worker.index)
+        var methods = makeMethods(worker.index)
         health.register(methods.compactMap { serviceName(ofPath: $0.path) })
-        let cutOff = worker.run(methods: methods + Health.methods(HealthChecks(registry: health)))
+        for add in state.withLock({ $0.additions }) { methods += add(worker.index, methods) }
+        let cutOff = worker.run(methods: methods)
         state.withLock { state in
             state.finalCounters = state.finalCounters + worker.counters
             state.cutOffCalls += cutOff
@@ -148,35 +162,65 @@ public final class Server: Sendable {
         barrier.step()
     }
 
-    // MARK: Health
-
-    /// Sets what grpc.health.v1 says of `service`; "" is the server as a whole. Services start as serving.
-    public func setHealth(_ service: String, _ status: HealthStatus) { health.set(service, status) }
-
     // MARK: Counters
 
     /// The sum over all loops, those that have ended included. Not from a loop's own thread: it waits for them.
     public func counters() -> Counters {
         let done = DispatchSemaphore(value: 0)
-        let sum = CounterSum()
-        gatherCounters(into: sum) { done.signal() }
+        let sum = Locked(Counters())
+        gatherCounters { counters in
+            sum.withLock { $0 = counters }
+            done.signal()
+        }
         done.wait()
-        return sum.value
+        return sum.withLock { $0 }
+    }
+
+    /// The same for tasks, those of a loop included.
+    public func counters() async -> Counters {
+        await withCheckedContinuation { continuation in gatherCounters { continuation.resume(returning: $0) } }
     }
 
     /// Logs the counters of all loops, from any thread.
     public func logCounters() {
-        let sum = CounterSum()
-        gatherCounters(into: sum) { [logger] in logger.info("counters: \(sum.value)") }
+        gatherCounters { [logger] in logger.info("counters: \($0)") }
     }
 
-    private func gatherCounters(into sum: CounterSum, completion: @escaping @Sendable () -> Void) {
-        let (workers, ended) = state.withLock { ($0.workers, $0.finalCounters) }
-        sum.add(ended)
-        let barrier = Countdown(workers.count + 1, completion)
+    private func gatherCounters(completion: @escaping @Sendable (Counters) -> Void) {
+        let ended = state.withLock { $0.finalCounters }
+        gather(\.counters) { completion($0.reduce(ended, +)) }
+    }
+
+    // MARK: Connections
+
+    /// The numbers of all connections that are open, in their order.
+    public func connectionIDs() async -> [Int] {
+        await withCheckedContinuation { continuation in
+            gather(\.connectionIDs) { continuation.resume(returning: $0.joined().sorted()) }
+        }
+    }
+
+    /// What a connection has done so far; nil where no open one has the number.
+    public func report(ofConnection id: Int) async -> ConnectionReport? {
+        await withCheckedContinuation { continuation in
+            gather({ $0.report(ofConnection: id) }) { reports in
+                continuation.resume(returning: reports.lazy.compactMap(\.self).first)
+            }
+        }
+    }
+
+    /// Asks every loop on its own thread, between calls; `completion` has the answers of those that run, on one of
+    /// their threads.
+    private func gather<Answer: Sendable>(
+        _ ask: @escaping @Sendable (LoopWorker) -> Answer, completion: @escaping @Sendable ([Answer]) -> Void
+    ) {
+        let workers = state.withLock { $0.workers }
+        let answers = Locked<[Answer]>([])
+        let barrier = Countdown(workers.count + 1) { completion(answers.withLock { $0 }) }
         for worker in workers {
             let isPosted = worker.proxy.post {
-                sum.add(worker.counters)
+                let answer = ask(worker)
+                answers.withLock { $0.append(answer) }
                 barrier.step()
             }
             if !isPosted { barrier.step() }
@@ -202,12 +246,6 @@ private final class Countdown: Sendable {
         }
         if isLast { completion?() }
     }
-}
-
-private final class CounterSum: Sendable {
-    private let sum = Locked(Counters())
-    var value: Counters { sum.withLock { $0 } }
-    func add(_ counters: Counters) { sum.withLock { $0 = $0 + counters } }
 }
 
 /// `fletch.v1.RelatedProducts` of `/fletch.v1.RelatedProducts/Related`.

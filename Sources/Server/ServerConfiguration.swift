@@ -20,7 +20,7 @@ public struct ServerConfiguration: Sendable {
     public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
-    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each.
+    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each, 50 kB with TLS.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
@@ -35,11 +35,22 @@ public struct ServerConfiguration: Sendable {
     public var stallTimeout = Duration.seconds(20)
     /// Bytes that count as taking part: a peer that draws an answer byte by byte does not keep its connection.
     public var stallBytes = 1 << 10
-    /// After how long without a call a connection is ended, politely.
+    /// After how long without a call a connection is ended, politely. Clients connect again when they need to; what
+    /// they left behind would be kept for nothing.
     public var idleTimeout = Duration.seconds(600)
-    /// While draining: how long a peer may take to read that the server is about to end.
-    public var announceTimeout = Duration.seconds(2)
-    /// While draining: after how long calls that are still open are cut off.
+    public var keepalive = KeepaliveConfiguration()
+    public var clientPings = ClientPingPolicy()
+    public var age = ConnectionAge()
+    /// While draining: how long health already says NOT_SERVING before peers are told to go. Calls and connections are
+    /// still taken: load balancers that ask for health, or are told of the end by others, look elsewhere in this time.
+    public var lameDuckDelay = Duration.zero
+    /// How long a peer that was told that its connection ends may take to say that it has read it: calls that it sends
+    /// until then are taken. Longer than a round trip to anywhere; a peer that answers waits for one round trip only.
+    public var announceTimeout = Duration.seconds(1)
+    /// How long a connection on which all is said waits for its peer to close it: closed first by us, it could lose
+    /// the last answers on their way.
+    public var lingerTimeout = Duration.seconds(1)
+    /// While draining, after `lameDuckDelay`: after how long calls that are still open are cut off.
     public var drainTimeout = Duration.seconds(30)
     /// Whether SIGTERM and SIGINT drain the server and SIGUSR1 logs its counters.
     public var handlesSignals = true
@@ -51,11 +62,20 @@ public struct ServerConfiguration: Sendable {
 }
 
 extension Duration {
-    /// Whole nanoseconds, not negative.
+    /// Whole nanoseconds: none where it is negative, `UInt64.max` where it is longer than they can say.
     var nanoseconds: UInt64 {
         let (seconds, attoseconds) = components
-        return UInt64(max(0, seconds)) &* 1_000_000_000 &+ UInt64(max(0, attoseconds) / 1_000_000_000)
+        let (whole, overflows) = UInt64(max(0, seconds)).multipliedReportingOverflow(by: 1_000_000_000)
+        return overflows ? .max : whole.addingClamped(UInt64(max(0, attoseconds) / 1_000_000_000))
     }
 
     var milliseconds: UInt64 { nanoseconds / 1_000_000 }
+}
+
+extension UInt64 {
+    /// The sum, or `max` where it is larger.
+    func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflows) = addingReportingOverflow(other)
+        return overflows ? .max : sum
+    }
 }

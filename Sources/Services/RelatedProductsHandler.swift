@@ -46,12 +46,12 @@ public final class RelatedProductsHandler: RelatedProductsService {
     ) throws(RPCError) {
         let served = try table()
         guard isLong(request, in: served.table) else {
-            try answer(request, response, from: served)
+            try answerOrFail(request, response, from: served)
             return
         }
         answerLater(call, from: served) { (handler, request: RelatedRequest.View, call) throws(RPCError) in
             let response = RelatedResponse.Builder(in: try call.arena())
-            try handler.answer(request, response, from: served)
+            try handler.answerOrFail(request, response, from: served)
             return response
         }
     }
@@ -101,16 +101,17 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func check(_ request: RelatedBatchRequest.View) throws(RPCError) {
         guard request.requests.count <= Self.maxBatch else {
-            throw RPCError(
-                .invalidArgument,
-                "requests: \(request.requests.count) in one batch; send at most \(Self.maxBatch)")
+            throw RelatedProductsRefusal.wrongField(
+                "requests", "\(request.requests.count) in one batch; send at most \(Self.maxBatch)"
+            ).error
         }
         // A limit that is too large fails its own request, not the batch.
         let items = request.requests.reduce(0) { $0 + min(Self.itemsWanted(by: $1), Self.maxLimit) }
         guard items <= Self.maxBatchItems else {
-            throw RPCError(
-                .invalidArgument,
-                "requests: their limits add up to \(items) items; ask for at most \(Self.maxBatchItems) in one batch")
+            throw RelatedProductsRefusal.wrongField(
+                "requests",
+                "their limits add up to \(items) items; ask for at most \(Self.maxBatchItems) in one batch"
+            ).error
         }
     }
 
@@ -120,7 +121,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
         from served: ServedTable
     ) {
         let status = result.makeStatus()
-        do throws(RPCError) {
+        do throws(RelatedProductsRefusal) {
             try answer(request, result.makeResponse(), from: served)
         } catch {
             result.response = nil
@@ -130,21 +131,30 @@ public final class RelatedProductsHandler: RelatedProductsService {
     }
 
     private func table() throws(RPCError) -> ServedTable {
-        guard let served else {
-            throw RPCError(.unavailable, "no table of related products is loaded; publish one with 'fletch publish'")
-        }
+        guard let served else { throw RelatedProductsRefusal.noTable.error }
         return served
+    }
+
+    /// Answers the one request of a call.
+    private func answerOrFail(
+        _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, from served: ServedTable
+    ) throws(RPCError) {
+        do throws(RelatedProductsRefusal) {
+            try answer(request, response, from: served)
+        } catch {
+            throw error.error
+        }
     }
 
     private func answer(
         _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, from served: ServedTable
-    ) throws(RPCError) {
+    ) throws(RelatedProductsRefusal) {
         let table = served.table
         let limit = try limit(of: request)
         guard request.excludeProductIds.count <= Self.maxExcluded else {
-            throw RPCError(
-                .invalidArgument,
-                "exclude_product_ids: \(request.excludeProductIds.count) ids; leave out at most \(Self.maxExcluded)")
+            throw .wrongField(
+                "exclude_product_ids",
+                "\(request.excludeProductIds.count) ids; leave out at most \(Self.maxExcluded)")
         }
         scratch.reset()
         for id in request.excludeProductIds {
@@ -162,9 +172,9 @@ public final class RelatedProductsHandler: RelatedProductsService {
         response.path = path == .list ? .list : .scan
     }
 
-    private func limit(of request: RelatedRequest.View) throws(RPCError) -> Int {
+    private func limit(of request: RelatedRequest.View) throws(RelatedProductsRefusal) -> Int {
         guard request.limit <= Self.maxLimit else {
-            throw RPCError(.invalidArgument, "limit: \(request.limit) is above the largest, \(Self.maxLimit)")
+            throw .wrongField("limit", "\(request.limit) is above the largest, \(Self.maxLimit)")
         }
         return Self.itemsWanted(by: request)
     }
@@ -175,7 +185,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func find(
         _ request: RelatedRequest.View, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> RelatedTable.Path {
+    ) throws(RelatedProductsRefusal) -> RelatedTable.Path {
         let isProduct = !request.productID.isEmpty
         let isCart = !request.productIds.isEmpty
         let isVector = !request.sourceVector.isEmpty
@@ -187,22 +197,21 @@ public final class RelatedProductsHandler: RelatedProductsService {
         case (false, false, true):
             return try findVector(request.sourceVector.buffer, limit: limit, in: table)
         case (false, false, false):
-            throw RPCError(.invalidArgument, "product_id, product_ids and source_vector are all empty; set one of them")
+            throw .nothingAsked
         default:
             let fields = [(isProduct, "product_id"), (isCart, "product_ids"), (isVector, "source_vector")]
-            let set = fields.filter(\.0).map(\.1).joined(separator: " and ")
-            throw RPCError(.invalidArgument, "\(set) are set; set exactly one of them")
+            throw .askedTwice(fields.filter(\.0).map(\.1))
         }
     }
 
     private func findCart(
         _ ids: RepeatedView<WireBytes>, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> RelatedTable.Path {
+    ) throws(RelatedProductsRefusal) -> RelatedTable.Path {
         guard ids.count <= Self.maxCart else {
-            throw RPCError(.invalidArgument, "product_ids: \(ids.count) products; ask with at most \(Self.maxCart)")
+            throw .wrongField("product_ids", "\(ids.count) products; ask with at most \(Self.maxCart)")
         }
         for index in 0..<ids.count {
-            guard !ids[index].isEmpty else { throw RPCError(.invalidArgument, "product_ids[\(index)] is empty") }
+            guard !ids[index].isEmpty else { throw .wrongField("product_ids[\(index)]", "the id is empty") }
             scratch.addToCart(try row(of: ids[index], in: table))
         }
         return table.relatedToCart(limit: limit, scratch)
@@ -210,7 +219,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     private func findVector(
         _ vector: UnsafeBufferPointer<Float>, limit: Int, in table: RelatedTable
-    ) throws(RPCError) -> RelatedTable.Path {
+    ) throws(RelatedProductsRefusal) -> RelatedTable.Path {
         do throws(VectorError) {
             return try table.related(toVector: vector, limit: limit, scratch)
         } catch {
@@ -220,23 +229,22 @@ public final class RelatedProductsHandler: RelatedProductsService {
                 case .notFinite: "a coordinate is not a finite number"
                 case .tooLong: "its norm is above 1e18"
                 }
-            throw RPCError(.invalidArgument, "source_vector: \(reason)")
+            throw .wrongField("source_vector", reason)
         }
     }
 
-    private func row(of id: WireBytes, in table: RelatedTable) throws(RPCError) -> UInt32 {
+    private func row(of id: WireBytes, in table: RelatedTable) throws(RelatedProductsRefusal) -> UInt32 {
         guard let row = table.row(of: id.buffer) else { throw Self.unknown(id, in: table) }
         return row
     }
 
     @inline(never)
-    private static func unknown(_ id: WireBytes, in table: RelatedTable) -> RPCError {
+    private static func unknown(_ id: WireBytes, in table: RelatedTable) -> RelatedProductsRefusal {
         // What a message can name fits a header; a longer id is no product's.
         let longest = 200
         let name = String(WireBytes(start: id.baseAddress, count: min(id.count, longest)))
         let shown = id.count > longest ? name + "..." : name
-        return RPCError(
-            .notFound, "product '\(shown)' is not in table \(table.table.name), version \(table.table.version)")
+        return .unknownProduct(shown, table: table.table.name, version: table.table.version)
     }
 }
 

@@ -122,7 +122,9 @@ public final class RelatedProductsServing: Sendable {
     }
 
     private func updateHealth(_ server: Server) {
-        server.setHealth(RelatedProducts.name, state.withLock { $0.table } == nil ? .notServing : .serving)
+        let status = state.withLock { $0.table } == nil ? HealthStatus.notServing : .serving
+        server.health.set(RelatedProducts.name, status)
+        server.health.set("table:\(name)", status)
     }
 
     private func log(_ table: RelatedTable?) {

@@ -51,7 +51,13 @@ public final class TLSContext: @unchecked Sendable {
             throw TLSError("no TLS context can be made: \(takeReason())")
         }
         self.context = context
-        validUntil = try Self.configure(context, files)
+        do throws(TLSError) {
+            validUntil = try Self.configure(context, files)
+        } catch {
+            // There is no deinit before everything is initialised.
+            SSL_CTX_free(context)
+            throw error
+        }
     }
 
     deinit { SSL_CTX_free(context) }

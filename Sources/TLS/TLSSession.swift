@@ -30,7 +30,9 @@ public final class TLSSession {
         self.buffers = buffers
         transport = .allocate(capacity: 1)
         transport.initialize(to: Transport(output: .passUnretained(buffers)))
-        guard let ssl = SSL_new(context.context), let bio = Transport.makeBIO(transport) else {
+        let ssl = SSL_new(context.context)
+        guard let ssl, let bio = Transport.makeBIO(transport) else {
+            SSL_free(ssl)
             transport.deallocate()
             throw TLSError("no memory for a TLS session")
         }
@@ -104,6 +106,11 @@ public final class TLSSession {
     }
 
     // MARK: The peer
+
+    /// The cipher suite by the IANA's name, for example `TLS_AES_128_GCM_SHA256`; nil before the handshake is done.
+    public var cipherSuite: String? {
+        SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_standard_name($0) }.map { String(cString: $0) }
+    }
 
     /// The client's certificate, verified against the listener's authorities; nil where it came without.
     public var peerCertificate: PeerCertificate? {

@@ -8,6 +8,11 @@ public struct MessageDescriptor: @unchecked Sendable {
     @usableFromInline let size: Int
     let table: UnsafePointer<MessageTable>
 
+    /// The full name of the type, for example `fletch.v1.RelatedRequest`.
+    public var name: String {
+        String(cString: handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee.name)
+    }
+
     /// Makes the descriptors of messages that may refer to each other. They are never released: call this once for
     /// each type, from a `static let`.
     public static func define(_ definitions: [MessageDefinition]) -> [MessageDescriptor] {

@@ -5,6 +5,7 @@ internal import Logging
 internal import RPC
 internal import Server
 internal import Services
+internal import StandardServices
 internal import TLS
 internal import Tables
 
@@ -12,15 +13,16 @@ struct Serve: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Answer gRPC calls from the tables of a store.",
         discussion: """
-            Serves fletch.v1.RelatedProducts and grpc.health.v1.Health over HTTP/2, and follows the store: a version that
-            is published or activated is checked and taken up within a second, or at SIGHUP.
+            Serves fletch.v1.RelatedProducts, health and reflection over HTTP/2, and follows the store: a version that is
+            published or activated is checked and taken up within a second, or at SIGHUP.
 
             It listens without TLS on every --listen and with TLS on every --listen-tls; addresses are numeric with a
             port (127.0.0.1:50051, [::1]:50051, port 0 takes a free one) or Unix domain sockets (unix:/run/fletch.sock).
             New certificate files are taken up within seconds, or at SIGHUP, for connections that begin then.
 
-            SIGTERM and SIGINT drain: no accepted call is lost. SIGUSR1 logs the counts of calls. Once the server
-            listens, a line on the standard output for each address says so; the log goes to the standard error output.
+            SIGTERM and SIGINT drain: health says NOT_SERVING, peers are told, and no accepted call is lost; a second one
+            ends at once. SIGUSR1 logs the counts of calls. Once the server listens, a line on the standard output for
+            each address says so; the log goes to the standard error output.
             """)
 
     @Option(help: ArgumentHelp("Store of versioned tables.", valueName: "dir"))
@@ -50,8 +52,28 @@ struct Serve: ParsableCommand {
             valueName: "gzip|deflate|zstd[,...][:bytes]"))
     var compress: String?
 
-    @Option(help: "Seconds that calls under way have to end after SIGTERM.")
-    var drainTimeout = 30
+    @OptionGroup
+    var life: ConnectionLifeArguments
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: ArgumentHelp(
+            "Tell clients the schemas of the services (gRPC reflection).",
+            discussion: "They are public, and grpcurl and Postman then need no .proto files."))
+    var reflection = true
+
+    @Flag(
+        help: ArgumentHelp(
+            "Tell clients of the server's counts and connections (gRPC channelz).",
+            discussion: "Every caller then sees the addresses of all others: for servers that only operators reach."))
+    var channelz = false
+
+    private var standardServices: StandardServices {
+        var services: StandardServices = .health
+        if reflection { services.insert(.reflection) }
+        if channelz { services.insert(.channelz) }
+        return services
+    }
 
     @OptionGroup(title: "Limits")
     var limits: LimitArguments
@@ -59,9 +81,6 @@ struct Serve: ParsableCommand {
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
-        guard (0...86_400).contains(drainTimeout) else {
-            throw ValidationError("--drain-timeout must be between 0 and 86400 seconds")
-        }
     }
 
     func run() throws {
@@ -69,14 +88,15 @@ struct Serve: ParsableCommand {
         let certificates = try tls.files.map { try TLSContextStore($0, logger: logger) }
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
-        configuration.drainTimeout = .seconds(drainTimeout)
         limits.apply(to: &configuration)
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
+        life.apply(to: &configuration)
         let serving = try RelatedProductsServing(
             store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
         let server = Server(configuration, logger: logger) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)
+        server.add(standardServices)
         certificates?.follow()
         let addresses = try server.start()
         do {

@@ -44,23 +44,32 @@ def refusal(*arguments) -> str:
 
 
 class ServerProcess:
-    """A server process that says where it listens: `with ServerProcess(...) as server: server.address`."""
+    """A server process that says where it listens: `with ServerProcess(...) as server: server.address`.
 
-    def __init__(self, command, log_path):
+    Where it listens on several addresses, `addresses` has them all, in the order of their lines.
+    """
+
+    def __init__(self, command, log_path, addresses=1):
         self.command = list(map(str, command))
         self.log_path = pathlib.Path(log_path)
+        self.count = addresses
 
     def __enter__(self) -> "ServerProcess":
         self.log = open(self.log_path, "w+")
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.addresses = [self._read_address() for _ in range(self.count)]
+        self.address = self.addresses[0]
+        if not self.address.startswith("unix:"):
+            self.port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def _read_address(self) -> str:
         line = self.process.stdout.readline()
-        match = re.search(r"listening on (\S+)", line)
+        match = re.match(r"listening on (\S+)", line)
         if not match:
             self.process.wait(10)
             raise AssertionError(f"the server did not start: {line}{self.log_path.read_text()}")
-        self.address = match[1]
-        self.port = int(self.address.rsplit(":", 1)[1])
-        return self
+        return match[1]
 
     def __exit__(self, *_):
         if self.process.poll() is None:
@@ -85,11 +94,12 @@ class ServerProcess:
 
 
 class Server(ServerProcess):
-    """A `fletch serve` process on a free port."""
+    """A `fletch serve` process, on a free port where `listen` says nothing else."""
 
-    def __init__(self, store, *arguments, name_of_log="server.log"):
-        command = [FLETCH, "serve", "--store", store, "--listen", "127.0.0.1:0", *arguments]
-        super().__init__(command, pathlib.Path(store).parent / name_of_log)
+    def __init__(self, store, *arguments, listen=("--listen", "127.0.0.1:0"), name_of_log="server.log"):
+        command = [FLETCH, "serve", "--store", store, *listen, *arguments]
+        count = sum(str(argument).startswith("--listen") for argument in listen)
+        super().__init__(command, pathlib.Path(store).parent / name_of_log, addresses=count)
 
 
 class InteropServer(ServerProcess):

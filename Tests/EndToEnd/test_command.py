@@ -116,6 +116,8 @@ def test_tables_are_listed_and_inspected(store):
         (["tables", "list", "--store", "/nonexistent"], "/nonexistent"),
         (["serve", "--store", "{tmp}", "--listen", "nowhere"], "--listen"),
         (["serve", "--store", "{tmp}", "--listen", "127.0.0.1:99999"], "--listen"),
+        (["serve", "--store", "{tmp}", "--compress", "brotli"], "--compress 'brotli'"),
+        (["serve", "--store", "{tmp}", "--compress", "gzip:many"], "--compress 'gzip:many'"),
         (["serve", "--store", "/nonexistent", "--listen", "127.0.0.1:0"], "/nonexistent"),
         (["query", "related", "--server", "127.0.0.1:1", "--product", "x"], "127.0.0.1:1"),
         (["query", "related", "--server", "nowhere", "--product", "x"], "nowhere"),

@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import os
+import pathlib
 import socket
 import subprocess
 import sys
@@ -48,6 +50,23 @@ def interop(tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for localhost that vouches for itself, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, *names, "-keyout", path, "-out", f"{path}.crt"], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + pathlib.Path(f"{path}.crt").read_bytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory, certificate):
+    with harness.InteropServer(tmp_path_factory.mktemp("encrypted"), "--tls", certificate) as server:
+        yield server
+
+
 @pytest.fixture
 def service(interop):
     with grpc.insecure_channel(interop.address) as channel:
@@ -89,11 +108,23 @@ def unary_path(method):
 # gRPC's own client
 
 
+def run_official_client(case, port, *arguments, **environment):
+    command = ["ruby", harness.interop_client(), "--server_host=localhost", f"--server_port={port}", *arguments]
+    result = subprocess.run(
+        [*command, f"--test_case={case}"], capture_output=True, text=True, timeout=SECONDS,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert result.returncode == 0 and f"OK: {case}" in result.stdout, result.stdout + result.stderr
+
+
 @pytest.mark.parametrize("case", CLIENT_CASES)
 def test_the_official_client_passes(interop, case):
-    command = ["ruby", harness.interop_client(), "--server_host=127.0.0.1", f"--server_port={interop.port}"]
-    result = subprocess.run([*command, f"--test_case={case}"], capture_output=True, text=True, timeout=SECONDS)
-    assert result.returncode == 0 and f"OK: {case}" in result.stdout, result.stdout + result.stderr
+    run_official_client(case, interop.port)
+
+
+@pytest.mark.parametrize("case", CLIENT_CASES)
+def test_the_official_client_passes_over_tls(encrypted, certificate, case):
+    run_official_client(case, encrypted.port, "--use_tls=true", GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=f"{certificate}.crt")
 
 
 # The four kinds

@@ -1,5 +1,6 @@
 """gRPC as stock clients and raw frames see it."""
 
+import gzip
 import socket
 import time
 
@@ -126,7 +127,28 @@ def test_malformed_binary_metadata_is_http_400_internal(server):
 
 def test_an_unknown_compression_is_unimplemented_and_names_what_is_known(server):
     call = RawCall(server.port, grpc_encoding="snappy", body=framed(b"x", flag=1))
-    assert call.status == 12 and "identity" in call.headers.get("grpc-accept-encoding", "")
+    assert call.status == 12 and call.headers["grpc-accept-encoding"] == "identity,gzip,deflate,zstd"
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_requests_are_answered(server, table, compression):
+    with grpc.insecure_channel(server.address, compression=compression) as channel:
+        answer = stubs.RelatedProductsStub(channel).Related(messages.RelatedRequest(product_id="gimp", limit=3), timeout=10)
+        harness.same_answer([(item.product_id, item.score) for item in answer.items], table.related_to("gimp", limit=3))
+
+
+def test_responses_are_compressed_where_the_server_is_told_to_and_the_caller_takes_it(store, table):
+    request = framed(messages.RelatedRequest(product_id="gimp", limit=100).SerializeToString())
+    with harness.Server(store, "--compress", "deflate,gzip:500", name_of_log="compress.log") as server:
+        packed = RawCall(server.port, request, grpc_accept_encoding="identity,gzip")
+        assert packed.headers["grpc-encoding"] == "gzip" and packed.body[0] == 1 and packed.status == 0
+        answer = messages.RelatedResponse.FromString(gzip.decompress(packed.body[5:]))
+        harness.same_answer([(item.product_id, item.score) for item in answer.items], table.related_to("gimp", limit=100))
+        assert len(packed.body) < len(RawCall(server.port, request).body)
+        small = framed(messages.RelatedRequest(product_id="gimp", limit=1).SerializeToString())
+        assert RawCall(server.port, small, grpc_accept_encoding="gzip").body[0] == 0
+    with harness.Server(store, name_of_log="plain.log") as server:
+        assert RawCall(server.port, request, grpc_accept_encoding="gzip").body[0] == 0
 
 
 @pytest.mark.parametrize(

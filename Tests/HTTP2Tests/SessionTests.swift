@@ -222,6 +222,48 @@ import Testing
         #expect(talk.session.isFinished)
     }
 
+    @Test func tellsTheAnswersToItsPingsApart() {
+        let talk = Conversation()
+        talk.send(handshake())
+        talk.session.ping()
+        talk.session.announceShutdown()
+        talk.read()
+        #expect(talk.reader.pings.map { String(decoding: $0, as: UTF8.self) } == ["liveness", "shutdown"])
+        talk.send(frame(.ping, flags: Flag.acknowledgement, talk.reader.pings[0]))
+        talk.send(frame(.ping, flags: Flag.acknowledgement, [UInt8](repeating: 0, count: 8)))
+        #expect(!talk.session.shutdownWasRead)
+        #expect(talk.session.pingsReceived == 0)
+        talk.send(frame(.ping, flags: Flag.acknowledgement, talk.reader.pings[1]))
+        #expect(talk.session.shutdownWasRead)
+    }
+
+    @Test func countsPingsOfThePeerAndFramesWithContent() {
+        let talk = Conversation()
+        talk.send(handshake())
+        for _ in 0..<3 { talk.send(frame(.ping, [UInt8](repeating: 0, count: 8))) }
+        #expect(talk.session.pingsReceived == 3)
+        #expect(talk.session.contentFramesSent == 0)
+        talk.send(headersFrame(stream: 1, fields, end: true))
+        // Head, body, trailers.
+        #expect(talk.session.contentFramesSent == 3)
+    }
+
+    @Test func saysWhatWasTooMuch() {
+        let talk = Conversation()
+        talk.recorder.answers = false
+        talk.send(handshake() + headersFrame(stream: 1, fields))
+        talk.session.announceShutdown()
+        talk.session.terminate(debugData: "too_many_pings")
+        #expect(!talk.session.isFinished)
+        talk.read()
+        #expect(talk.reader.goAways.map(\.code) == [0, enhanceYourCalm])
+        #expect(talk.reader.goAways.map(\.debugData) == ["", "too_many_pings"])
+        #expect(talk.reader.goAways.map(\.lastStream) == [0x7FFF_FFFF, 1])
+        #expect(talk.session.isFinished)
+        talk.send(headersFrame(stream: 3, fields))
+        #expect(talk.recorder.events == ["headers 1 4"])
+    }
+
     @Test func reportsOpenStreamsWhenClosed() {
         let talk = Conversation()
         talk.recorder.answers = false

@@ -78,4 +78,45 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         buffer.clear(budget: &budget)
         #expect(budget.available == 1 << 20)
     }
+    @Test func aWarmBufferTakesTheSameMemoryAgain() throws {
+        var budget = ByteBudget(bytes: 1 << 20)
+        defer { budget.destroy() }
+        var buffer = MessageBuffer()
+        defer { buffer.destroy() }
+        var addresses: [UnsafeMutableRawPointer] = []
+        for _ in 0..<3 {
+            let answer = [UInt8](repeating: 7, count: 5000)
+            #expect(answer.withUnsafeBytes { buffer.replace(with: $0, budget: &budget) })
+            #expect(Array(buffer.bytes) == answer)
+            addresses.append(buffer.base)
+            #expect(budget.available == 1 << 20 - 8 << 10 && budget.keptBytes == 0)
+            buffer.clear(budget: &budget)
+            #expect(budget.available == 1 << 20 && budget.keptBytes == 8 << 10)
+        }
+        #expect(addresses == Array(repeating: addresses[0], count: 3))
+    }
+
+    @Test(arguments: [1, 2048, 2049, 5000, 65_536, 65_537, 1_000_000]) func blocksHoldWhatWasAsked(_ byteCount: Int)
+        throws
+    {
+        var budget = ByteBudget(bytes: 1 << 20)
+        defer { budget.destroy() }
+        let allocated = budget.allocate(byteCount)
+        let block = try #require(allocated)
+        #expect(block.count >= byteCount && block.count <= max(2 * byteCount, ByteBudget.smallestBlock))
+        #expect(budget.available == 1 << 20 - block.count)
+        let beyond = budget.allocate(1 << 20)
+        #expect(beyond == nil)
+        budget.release(block)
+        #expect(budget.keptBytes == (byteCount <= ByteBudget.largestKeptBlock ? block.count : 0))
+    }
+
+    @Test func memoryKeptAfterAFloodIsBounded() {
+        var budget = ByteBudget(bytes: 64 << 20)
+        defer { budget.destroy() }
+        let blocks = (0..<1000).map { budget.allocate(1 << ($0 % 17))! }
+        for block in blocks { budget.release(block) }
+        #expect(budget.available == 64 << 20)
+        #expect(budget.keptBytes <= ByteBudget.maxKeptBytes && budget.keptBytes > ByteBudget.maxKeptBytes / 2)
+    }
 }

@@ -27,8 +27,8 @@ public final class PeerReader {
     }
 
     public private(set) var responses: [UInt32: Response] = [:]
-    /// Error code and last stream of every GOAWAY.
-    public private(set) var goAways: [(code: UInt32, lastStream: UInt32)] = []
+    /// Error code, last stream and debug data of every GOAWAY.
+    public private(set) var goAways: [(code: UInt32, lastStream: UInt32, debugData: String)] = []
     public private(set) var pings: [[UInt8]] = []
     public private(set) var frameTypes: [UInt8] = []
     /// Bytes that WINDOW_UPDATE frames have granted for streams.
@@ -72,7 +72,9 @@ public final class PeerReader {
             guard flags & Flag.endHeaders != 0 else { return }
             responses[stream, default: Response()].fields += inflate()
         case .reset: responses[stream, default: Response()].resetCode = number(payload[0..<4])
-        case .goAway: goAways.append((number(payload[4..<8]), number(payload[0..<4])))
+        case .goAway:
+            goAways.append(
+                (number(payload[4..<8]), number(payload[0..<4]), String(decoding: payload[8...], as: UTF8.self)))
         case .windowUpdate where stream > 0: windowGranted += Int(number(payload[0..<4]))
         case .ping where flags & Flag.acknowledgement == 0: pings.append(payload)
         default: break

@@ -33,7 +33,8 @@ final class Running {
     /// - Parameter tls: The files of the first listener; nil: it takes plaintext.
     init(
         _ address: String = "127.0.0.1:0", tls: TLSFiles? = nil,
-        _ configure: (inout ServerConfiguration) -> Void = { _ in }
+        _ configure: (inout ServerConfiguration) -> Void = { _ in },
+        methods: @escaping @Sendable () -> [Method] = { echoMethods() }
     ) throws {
         let store = try tls.map { try TLSContextStore($0, logger: quiet) }
         isEncrypted = store != nil
@@ -41,7 +42,7 @@ final class Running {
         configuration.handlesSignals = false
         configuration.drainTimeout = .seconds(5)
         configure(&configuration)
-        server = Server(configuration, logger: quiet) { _ in echoMethods() }
+        server = Server(configuration, logger: quiet) { _ in methods() }
         addresses = try server.start()
     }
 

@@ -8,7 +8,7 @@ import Server
 import Testing
 import Wire
 
-private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
+let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 
 @Suite struct ServerTests {
     @Test(arguments: ["127.0.0.1", "[::1]", "0.0.0.0"]) func answersOverTheNetwork(_ host: String) throws {
@@ -58,16 +58,16 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(peer.reader.responses[1]?.message == message)
     }
 
-    @Test func tellsHealthAndLetsItBeSet() throws {
+    @Test func knowsTheHealthOfItsServicesAndLetsItBeSet() throws {
         let running = try Running()
         let peer = running.connect()
-        let check = "/grpc.health.v1.Health/Check"
-        #expect(peer.call(1, check)?.message == [8, 1])
-        #expect(peer.call(3, check, [0x0A, 9] + Array("test.Echo".utf8))?.message == [8, 1])
-        #expect(peer.call(5, check, [0x0A, 1] + Array("x".utf8))?.status == 5)
-        running.server.setHealth("test.Echo", .notServing)
-        #expect(peer.call(7, check, [0x0A, 9] + Array("test.Echo".utf8))?.message == [8, 2])
-        #expect(peer.call(9, check)?.message == [8, 1])
+        #expect(peer.call(1, "/test.Echo/Echo", [1])?.status == 0)
+        let health = running.server.health
+        #expect(health.all == ["": .serving, "test.Echo": .serving])
+        health.set("test.Echo", .notServing)
+        health.set("table:test", .serving)
+        #expect(health.all == ["": .serving, "test.Echo": .notServing, "table:test": .serving])
+        #expect(health["test.Echo"] == .notServing && health["x"] == nil)
     }
 
     @Test func answersADeadlineWhoseBodyNeverEnds() throws {
@@ -262,13 +262,15 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
     }
 
     @Test func saysNotServingAndEndsWithoutConnections() throws {
-        let running = try Running()
+        let running = try Running { $0.announceTimeout = .seconds(3600) }
         let peer = running.connect()
-        #expect(peer.call(1, "/grpc.health.v1.Health/Check")?.message == [8, 1])
+        #expect(peer.call(1, "/test.Echo/Echo", [1])?.message == [1])
+        #expect(running.server.health[""] == .serving)
         running.server.shutDown()
+        #expect(running.server.health[""] == .notServing)
         // Between the two GOAWAYs calls are still taken.
         #expect(peer.read { !$0.goAways.isEmpty && !$0.pings.isEmpty })
-        #expect(peer.call(3, "/grpc.health.v1.Health/Check")?.message == [8, 2])
+        #expect(peer.call(3, "/test.Echo/Echo", [2])?.message == [2])
         peer.send(frame(.ping, flags: Flag.acknowledgement, peer.reader.pings[0]))
         #expect(peer.waitForClose())
         #expect(peer.reader.goAways.map(\.lastStream) == [0x7FFF_FFFF, 3])
@@ -286,9 +288,11 @@ private let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 }
 
 /// Calls without pause until the second GOAWAY; how many calls up to its last stream were not answered with OK.
-private func callUntilGoAway(_ peer: SocketPeer) -> Int {
+func callUntilGoAway(_ peer: SocketPeer) -> Int {
     var stream: UInt32 = 1
     var isAcknowledged = false
+    // Room for the answers of any number of calls.
+    peer.send(frame(.windowUpdate, bigEndian(1 << 30)))
     while peer.reader.goAways.count < 2 {
         guard peer.send(unaryCall(stream: stream, "/test.Echo/Echo", [1])) else { break }
         let isHere = peer.read { $0.responses[stream]?.ended == true || $0.goAways.count == 2 }

@@ -1,5 +1,5 @@
-// A server whose answer is always the same ten items: what a call costs without a table. Requests are decoded and
-// answers built and encoded as the real service does.
+// A server whose answer is always the same items, up to a hundred: what a call costs without a table. Requests are
+// decoded and answers built and encoded as the real service does.
 //
 //     canned-server [LISTEN [LOOPS]]
 
@@ -16,7 +16,7 @@ private struct CannedProducts: RelatedProductsService {
     private let ids: [UnsafeMutableRawBufferPointer]
 
     init() {
-        ids = (0..<10).map { number in
+        ids = (0..<100).map { number in
             let text = "B\(100_000_000 + number)"
             let id = UnsafeMutableRawBufferPointer.allocate(byteCount: text.utf8.count, alignment: 1)
             id.copyBytes(from: text.utf8)

@@ -7,6 +7,7 @@ internal import Glibc
 internal import InteropSchema
 internal import Logging
 internal import Server
+internal import TLS
 
 @main
 struct InteropServer: ParsableCommand {
@@ -19,17 +20,25 @@ struct InteropServer: ParsableCommand {
     @Option(help: "Event loops, each a thread.")
     var loops = 2
 
+    @Option(
+        help: ArgumentHelp("Certificate and its private key, PEM in one file: the port speaks TLS.", valueName: "file"))
+    var tls: String?
+
     func run() throws {
-        var configuration = ServerConfiguration(address: try ListenAddress("127.0.0.1:\(port)", flag: "--port"))
-        configuration.loopCount = loops
         let logger = Logger(label: "interop", factory: { StreamLogHandler.standardError(label: $0) })
+        let address = try ListenAddress("127.0.0.1:\(port)", flag: "--port")
+        let certificates = try tls.map {
+            try TLSContextStore(TLSFiles(certificateChain: $0, privateKey: $0), logger: logger)
+        }
+        var configuration = ServerConfiguration(listeners: [Listener(address, tls: certificates)])
+        configuration.loopCount = loops
         let observer = Observer()
         let gate = Gate()
         let server = Server(configuration, logger: logger) { _ in
             TestService.methods(TestServiceHandler(observer: observer))
                 + Probe.methods(ProbeHandler(observer: observer, gate: gate))
         }
-        print("listening on \(try server.start())")
+        print("listening on \(try server.start()[0])")
         fflush(nil)
         guard server.wait() == 0 else { throw ExitCode(1) }
     }

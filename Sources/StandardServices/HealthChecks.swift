@@ -1,5 +1,6 @@
 internal import RPC
 internal import Schema
+internal import Server
 internal import ServiceSchema
 
 /// grpc.health.v1.Health over the registry.

@@ -1,0 +1,84 @@
+/// The bytes that calls of one loop hold beyond their small buffers: the loop sheds load before memory runs out.
+///
+/// Blocks that calls give back are kept by size for the next ones, up to a bound: warm calls ask the heap for nothing,
+/// and a loop that idles holds little.
+struct ByteBudget {
+    /// The smallest block, and the largest that is kept: answers of up to a thousand items.
+    static let smallestBlock = 2 << 10
+    static let largestKeptBlock = 64 << 10
+    /// Free bytes kept at most: the answers of more calls than a loop has under way at once, but for floods.
+    static let maxKeptBytes = 4 << 20
+
+    private(set) var available: Int
+    /// The least that was available since the mark was last set.
+    private var lowest: Int
+    /// Bytes of free blocks.
+    private(set) var keptBytes = 0
+    /// The first free block of each power of two from the smallest; each block holds the address of the next.
+    private var free = InlineArray<6, UnsafeMutableRawPointer?>(repeating: nil)
+
+    init(bytes: Int) {
+        available = bytes
+        lowest = bytes
+    }
+
+    /// Whether `bytes` or more were given back since the peak; the mark is then set anew.
+    mutating func fallFromPeak(atLeast bytes: Int) -> Bool {
+        guard available - lowest >= bytes else { return false }
+        lowest = available
+        return true
+    }
+
+    mutating func take(_ bytes: Int) -> Bool {
+        guard bytes <= available else { return false }
+        available &-= bytes
+        lowest = min(lowest, available)
+        return true
+    }
+
+    mutating func give(_ bytes: Int) { available &+= bytes }
+
+    /// A block of at least `byteCount` bytes, uninitialized; nil where the budget does not allow it.
+    mutating func allocate(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        let index = Self.index(of: byteCount)
+        let size = index.map { Self.smallestBlock &<< $0 } ?? byteCount
+        guard take(size) else { return nil }
+        if let index, let block = free[index] {
+            free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+            keptBytes &-= size
+            return UnsafeMutableRawBufferPointer(start: block, count: size)
+        }
+        return .allocate(byteCount: size, alignment: 16)
+    }
+
+    /// Takes back what ``allocate(_:)`` gave.
+    mutating func release(_ block: UnsafeMutableRawBufferPointer) {
+        give(block.count)
+        guard let index = Self.index(of: block.count), keptBytes &+ block.count <= Self.maxKeptBytes else {
+            block.deallocate()
+            return
+        }
+        let start = block.baseAddress!
+        start.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
+        free[index] = start
+        keptBytes &+= block.count
+    }
+
+    /// Gives the free blocks back to the heap.
+    mutating func destroy() {
+        for index in free.indices {
+            while let block = free[index] {
+                free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+                block.deallocate()
+            }
+        }
+        keptBytes = 0
+    }
+
+    /// The power of two, counted from the smallest block, that holds `byteCount` bytes; nil where such are not kept.
+    private static func index(of byteCount: Int) -> Int? {
+        guard byteCount <= largestKeptBlock else { return nil }
+        guard byteCount > smallestBlock else { return 0 }
+        return smallestBlock.leadingZeroBitCount &- (byteCount &- 1).leadingZeroBitCount &+ 1
+    }
+}

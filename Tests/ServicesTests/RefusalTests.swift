@@ -1,0 +1,73 @@
+import EventLoop
+import RPC
+import Retrieval
+import RichErrors
+import Schema
+import Services
+import Tables
+import TestSupport
+import Testing
+import Wire
+
+/// What the handler itself throws, details included, without a server.
+@Suite struct RefusalTests {
+    private let directory = TemporaryDirectory()
+
+    private func table() throws -> RelatedTable {
+        let embeddings = try RelatedEmbeddings(
+            ids: ["a", "b"], dimension: 2, source: [1, 0, 0, 1], target: [-1, 0, 3, 0])
+        let store = Store(path: directory.path)
+        let version = try RelatedTableBuilder(embeddings, listLength: 1).publish(
+            to: store, name: "related", buildID: "test")
+        return try RelatedTable(store.open("related", version: version))
+    }
+
+    private func refusal(_ request: RelatedRequest, table: RelatedTable?) throws -> RPCError {
+        let handler = RelatedProductsHandler(table: table)
+        let arena = Arena()
+        let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
+        storage.initialize(to: UnaryCallStorage(clock: EventLoop.now))
+        defer {
+            storage.deinitialize(count: 1)
+            storage.deallocate()
+            arena.destroy()
+        }
+        let call = UnaryCall(request: UnsafeRawBufferPointer(start: nil, count: 0), arena: arena, storage: storage)
+        let view = RelatedRequest.Builder(in: arena)
+        request.copy(into: view)
+        let error = #expect(throws: RPCError.self) {
+            try handler.related(view.view, RelatedResponse.Builder(in: arena), call)
+        }
+        return try #require(error)
+    }
+
+    @Test func anUnknownProductIsToldToProgramsToo() throws {
+        let error = try refusal(RelatedRequest(productID: "d"), table: table())
+        #expect(error.code == .notFound && error.message == "product 'd' is not in table related, version 1")
+        #expect(
+            error.detail(ErrorInfo.self)
+                == ErrorInfo(
+                    reason: "PRODUCT_NOT_FOUND", domain: "fletch.dev",
+                    metadata: ["productId": "d", "table": "related", "tableVersion": "1"]))
+    }
+
+    @Test func aMissingTableHasAReason() throws {
+        let error = try refusal(RelatedRequest(productID: "a"), table: nil)
+        #expect(error.code == .unavailable && error.detail(ErrorInfo.self)?.reason == "TABLE_NOT_LOADED")
+    }
+
+    @Test(arguments: [
+        (RelatedRequest(), ["product_id", "product_ids", "source_vector"]),
+        (RelatedRequest(productID: "a", productIds: ["b"]), ["product_id", "product_ids"]),
+        (RelatedRequest(productIds: ["a", ""]), ["product_ids[1]"]),
+        (RelatedRequest(sourceVector: [1]), ["source_vector"]),
+        (RelatedRequest(productID: "a", limit: 1001), ["limit"]),
+    ])
+    func everyWrongFieldIsAViolation(_ request: RelatedRequest, _ fields: [String]) throws {
+        let error = try refusal(request, table: table())
+        #expect(error.code == .invalidArgument)
+        let violations = try #require(error.detail(BadRequest.self)).fieldViolations
+        #expect(violations.map(\.field) == fields)
+        #expect(violations.allSatisfy { !$0.description.isEmpty && error.message.hasSuffix($0.description) })
+    }
+}
