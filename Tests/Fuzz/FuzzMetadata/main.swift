@@ -4,9 +4,9 @@
 internal import CLibFuzzer
 internal import Glibc
 internal import HTTP2
-internal import RPC
+public import RPC
 internal import ScriptedPeer
-internal import TestSupport
+public import TestSupport
 
 /// grpc-timeout as the gRPC document defines it, in arithmetic that cannot overflow.
 private func plainTimeout(_ bytes: [UInt8]) -> UInt64? {
@@ -65,9 +65,10 @@ private func checkHeaderFields(_ bytes: UnsafeRawBufferPointer) {
         throw RPCError(.aborted, call.metadata["x"] ?? "")
     }
     let dispatcher = Dispatcher(methods: [method], executor: ManualExecutor(), clock: { 1 })
-    guard let connection = try? ServerConnection(dispatcher: dispatcher) else { return }
+    guard let connection = try? ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:")) else { return }
     defer { connection.close() }
-    let block = fields.flatMap { [0x00] + hpackString($0.0) + hpackString($0.1) }
+    var block: [UInt8] = []
+    for (name, value) in fields { block += [0x00] + hpackString(name) + hpackString(value) }
     guard block.count <= 16_384 else { return }
     let flags = Flag.endHeaders
     let request = handshake() + frame(.headers, flags: flags, stream: 1, block) + dataFrame(stream: 1, framed([]))
