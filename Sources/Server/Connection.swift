@@ -17,6 +17,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
     let id: Int
     private var life: ConnectionLife
     private var isPaused = false
+    private var keepalivesSent: UInt64 = 0
     private var hasOutput = false
     // Touched by every read; unchecked: one thread, no call within an access.
     @exclusivity(unchecked) private var hasReceived = false
@@ -120,7 +121,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
             id: id, localAddress: socket.localAddress, peerAddress: rpc.peer.address, cipherSuite: tls?.cipherSuite,
             callsStarted: rpc.startedCalls,
             callsOpen: rpc.openCallCount, callsUnanswered: rpc.unansweredCalls, lastCallStarted: rpc.lastCallStarted,
-            messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent)
+            messagesReceived: rpc.messagesReceived, messagesSent: rpc.messagesSent, keepalivesSent: keepalivesSent)
     }
 
     func close() {
@@ -169,7 +170,9 @@ final class Connection: StreamConnectionHandler, RosterMember {
     private func perform(_ action: ConnectionLife.Action?) {
         switch action {
         case nil: return
-        case .sendPing: rpc.http2.ping()
+        case .sendPing:
+            keepalivesSent &+= 1
+            rpc.http2.ping()
         case .announceShutdown: rpc.http2.announceShutdown()
         case .refuseNewCalls: rpc.http2.refuseNewStreams()
         case .calmPeer:

@@ -16,4 +16,6 @@ public struct ConnectionReport: Sendable, Hashable {
     public let lastCallStarted: UInt64
     public let messagesReceived: UInt64
     public let messagesSent: UInt64
+    /// PINGs that asked a silent peer whether it is still there.
+    public let keepalivesSent: UInt64
 }

@@ -97,7 +97,7 @@ public final class HealthRegistry: Sendable {
         }
     }
 
-    /// Ends what watches: it would keep a draining server waiting.
+    /// Ends what watches, for good: it would keep a draining server waiting.
     func endWatches() {
         let watchers = state.withLock { state in
             state.watchesAreOver = true

@@ -127,7 +127,6 @@ public final class Server: Sendable {
     /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off.
     public func shutDown() {
         health.beginDrain()
-        health.endWatches()
         logger.info("draining")
         for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
     }

@@ -92,6 +92,7 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
                 streamsFailed: Int64(clamping: report.callsUnanswered),
                 messagesSent: Int64(clamping: report.messagesSent),
                 messagesReceived: Int64(clamping: report.messagesReceived),
+                keepAlivesSent: Int64(clamping: report.keepalivesSent),
                 lastRemoteStreamCreatedTimestamp: timestamp(ofMonotonic: report.lastCallStarted)),
             local: .init(text: report.localAddress), remote: .init(text: report.peerAddress),
             security: report.cipherSuite.map { .init(model: .tls(.init(cipherSuite: .standardName($0)))) })
