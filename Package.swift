@@ -42,6 +42,7 @@ let package = Package(
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
+        .systemLibrary(name: "CMalloc", path: "Sources/System/CMalloc"),
 
         // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
         library("Wire", ["CProtobufC"]),
@@ -64,7 +65,7 @@ let package = Package(
         library(
             "Server",
             [
-                "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
+                "CMalloc", "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("RichErrors", ["RPC", "Schema", "Wire"]),
@@ -85,8 +86,8 @@ let package = Package(
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "StandardServices", "TLS", "Tables", "Wire",
+                "Client", "Graph", "HTTP2", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema",
+                "Services", "StandardServices", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -3,8 +3,6 @@ public struct HTTP2Error: Error, Sendable, Hashable, CustomStringConvertible {
     public enum Kind: Sendable, Hashable {
         /// The first bytes are not the HTTP/2 client preface.
         case notHTTP2
-        /// The peer exceeded a limit whose breach nghttp2 answers by closing at once.
-        case flooded
         /// Memory ran out.
         case outOfMemory
         /// The library refused an operation; the connection is closed.

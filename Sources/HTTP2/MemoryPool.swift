@@ -10,7 +10,7 @@ struct MemoryPool {
     private static let smallestShift = 6
     private static let classCount = 10  // the length of State.free
     /// Free bytes kept before blocks go back to the heap, so that a peak does not stay forever.
-    private static let maxKeptBytes = 64 << 20
+    private static let maxKeptBytes = 16 << 20
     /// Room for class and size in front of each block, keeping 16-byte alignment.
     private static let headerBytes = 16
 

@@ -71,8 +71,11 @@ public final class Session {
         guard start < end, let session = state.pointee.session, !state.pointee.isTerminated else { return }
         let first = (bytes.baseAddress! + start).assumingMemoryBound(to: UInt8.self)
         let consumed = nghttp2_session_mem_recv(session, first, end &- start)
+        guard consumed < 0 else { return }
+        // Too many answers wait for a peer that goes on asking.
+        if consumed == Int(NGHTTP2_ERR_FLOODED.rawValue) { state.pointee.terminate() }
         // A callback that ended the session stops nghttp2 by an error, which is then not the peer's to hear.
-        if consumed < 0, !state.pointee.isTerminated { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
+        if !state.pointee.isTerminated { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
     }
 
     /// Appends what is to be sent to `output` until it is full or nothing is left.
@@ -314,7 +317,6 @@ public final class Session {
         let kind: HTTP2Error.Kind =
             switch code {
             case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: .notHTTP2
-            case NGHTTP2_ERR_FLOODED.rawValue, NGHTTP2_ERR_TOO_MANY_SETTINGS.rawValue: .flooded
             case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
             default: .internal
             }

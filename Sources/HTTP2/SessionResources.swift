@@ -13,7 +13,10 @@ public final class SessionResources {
     let options: OpaquePointer
     private let pool: MemoryPool
     let allocator: UnsafeMutablePointer<nghttp2_mem>
+    /// Streams that wait for their next use, so that a peak does not keep its memory: about 3 kB each.
+    private static let maxFreeStreams = 1024
     private var freeStreams: UnsafeMutablePointer<Stream>?
+    private var freeStreamCount = 0
     private let releaseContext: (UnsafeMutableRawPointer) -> Void
 
     /// Resources under `limits`; `releaseContext` gets every `Stream.context` when the resources end.
@@ -30,10 +33,7 @@ public final class SessionResources {
     deinit {
         while let stream = freeStreams {
             freeStreams = stream.pointee.next
-            if let context = stream.pointee.context { releaseContext(context) }
-            stream.pointee.log.destroy()
-            stream.deinitialize(count: 1)
-            stream.deallocate()
+            destroy(stream)
         }
         nghttp2_session_callbacks_del(callbacks)
         nghttp2_option_del(options)
@@ -42,16 +42,33 @@ public final class SessionResources {
     }
 
     func takeStream(id: Int32) -> UnsafeMutablePointer<Stream> {
-        let stream = freeStreams ?? makeStream()
+        guard let stream = freeStreams else {
+            let stream = makeStream()
+            stream.pointee.prepare(id: id)
+            return stream
+        }
         freeStreams = stream.pointee.next
+        freeStreamCount &-= 1
         stream.pointee.prepare(id: id)
         return stream
     }
 
     func returnStream(_ stream: UnsafeMutablePointer<Stream>) {
+        guard freeStreamCount < Self.maxFreeStreams else {
+            destroy(stream)
+            return
+        }
+        freeStreamCount &+= 1
         stream.pointee.log.trim(above: Self.maxKeptLogCapacity, to: Self.logCapacity)
         stream.pointee.next = freeStreams
         freeStreams = stream
+    }
+
+    private func destroy(_ stream: UnsafeMutablePointer<Stream>) {
+        if let context = stream.pointee.context { releaseContext(context) }
+        stream.pointee.log.destroy()
+        stream.deinitialize(count: 1)
+        stream.deallocate()
     }
 
     @inline(never)

@@ -136,18 +136,14 @@ public final class AsyncCall: @unchecked Sendable {
     }
 
     private func requestBytes() throws(RPCError) -> UnsafeRawBufferPointer {
-        guard let message, let bytes = try? message.message() else {
-            return UnsafeRawBufferPointer(start: nil, count: 0)
-        }
-        return try decompressed(bytes, isCompressed: message.isCompressed)
+        guard let bytes = try? message?.message() else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return try decompressed(bytes)
     }
 
     /// A message as it is to be decoded, valid until another is decompressed.
-    private func decompressed(
-        _ bytes: UnsafeRawBufferPointer, isCompressed: Bool
-    ) throws(RPCError) -> UnsafeRawBufferPointer {
-        requestIsCompressed = isCompressed
-        guard isCompressed, let requestEncoding else { return bytes }
+    private func decompressed(_ bytes: UnsafeRawBufferPointer) throws(RPCError) -> UnsafeRawBufferPointer {
+        requestIsCompressed = MessagePrefix.isCompressed(bytes)
+        guard requestIsCompressed, let requestEncoding else { return bytes }
         do throws(Rejection) {
             return try dispatcher.coding.decompress(bytes, requestEncoding, limit: maxRequestBytes)
         } catch {
@@ -183,8 +179,7 @@ public final class AsyncCall: @unchecked Sendable {
             if requests.hasMessage {
                 connection.messagesReceived &+= 1
                 defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
-                return try decodeValue(
-                    decompressed(requests.first, isCompressed: requests.firstIsCompressed), limits: limits)
+                return try decodeValue(decompressed(requests.first), limits: limits)
             }
             if requestEnded { return nil }
             guard reader == nil else { throw RPCError(.internal, "two tasks read the requests of one call") }
@@ -266,10 +261,10 @@ public final class AsyncCall: @unchecked Sendable {
     /// A response with its prefix; compressed where it is to be, and the caller takes it.
     private func framed(_ message: UnsafeMutableRawBufferPointer, compressed: Bool?) -> UnsafeRawBufferPointer? {
         let coding = dispatcher.coding
-        if !responseBegan, compressed != nil || coding.settings.minResponseBytes != nil {
-            responseEncoding = coding.settings.encoding(for: metadata.fields)
+        if !responseBegan, compressed != nil || coding.compressesUnasked {
+            responseEncoding = coding.encoding(for: metadata.fields)
         }
-        if let responseEncoding, coding.settings.compresses(byteCount: message.count, choice: compressed),
+        if let responseEncoding, coding.compresses(byteCount: message.count, choice: compressed),
             let packed = coding.compress(message, responseEncoding)
         {
             return packed

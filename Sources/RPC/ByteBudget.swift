@@ -10,16 +10,29 @@ struct ByteBudget {
     static let maxKeptBytes = 4 << 20
 
     private(set) var available: Int
+    /// The least that was available since the mark was last set.
+    private var lowest: Int
     /// Bytes of free blocks.
     private(set) var keptBytes = 0
     /// The first free block of each power of two from the smallest; each block holds the address of the next.
     private var free = InlineArray<6, UnsafeMutableRawPointer?>(repeating: nil)
 
-    init(bytes: Int) { available = bytes }
+    init(bytes: Int) {
+        available = bytes
+        lowest = bytes
+    }
+
+    /// Whether `bytes` or more were given back since the peak; the mark is then set anew.
+    mutating func fallFromPeak(atLeast bytes: Int) -> Bool {
+        guard available - lowest >= bytes else { return false }
+        lowest = available
+        return true
+    }
 
     mutating func take(_ bytes: Int) -> Bool {
         guard bytes <= available else { return false }
         available &-= bytes
+        lowest = min(lowest, available)
         return true
     }
 

@@ -1,5 +1,4 @@
 public import Compression
-internal import HTTP2
 
 /// What a server compresses, and what it takes compressed (gRPC: doc/compression.md).
 public struct CompressionSettings: Sendable, Hashable {
@@ -7,7 +6,8 @@ public struct CompressionSettings: Sendable, Hashable {
     /// and saves less than a packet.
     public static let defaultMinResponseBytes = 1024
 
-    /// What requests may be compressed with; others are refused with UNIMPLEMENTED.
+    /// What requests may be compressed with; others are refused with UNIMPLEMENTED. A few kilobytes can make a loop
+    /// unpack as much as a method's limit allows: for peers that are not trusted so far, none.
     public var accepted = CompressionAlgorithms.all
     /// What responses are compressed with: the first of these that the caller lists in `grpc-accept-encoding`.
     public var preferred: [CompressionAlgorithm] = [.zstd, .gzip, .deflate]
@@ -43,16 +43,4 @@ public struct CompressionSettings: Sendable, Hashable {
         guard let bytes = UInt32(parts[1]) else { throw invalid("the size must be a number of bytes") }
         minResponseBytes = Int(bytes)
     }
-
-    /// The algorithm for the responses of a request with these header fields; nil where the caller takes none of ours.
-    func encoding(for request: HeaderFields) -> CompressionAlgorithm? {
-        var accepted: CompressionAlgorithms = []
-        for field in request where field.name.equals("grpc-accept-encoding") {
-            accepted.formUnion(CompressionAlgorithms(acceptEncoding: field.value))
-        }
-        return preferred.first(where: accepted.contains)
-    }
-
-    /// Whether a response of so many bytes is to be compressed; `choice`: what its handler says.
-    func compresses(byteCount: Int, choice: Bool?) -> Bool { choice ?? (byteCount >= minResponseBytes ?? .max) }
 }

@@ -90,6 +90,9 @@ public final class Dispatcher {
         return coding.okHead(encoding)
     }
 
+    /// Whether calls have given back as many bytes since a peak that it is worth telling the system.
+    public func hasFallenFromPeak() -> Bool { shared.pointee.budget.fallFromPeak(atLeast: 4 << 20) }
+
     /// Handlers that run as tasks now, those included whose callers are gone.
     public var runningHandlers: Int { shared.pointee.runningHandlers }
 

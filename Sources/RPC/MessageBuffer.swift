@@ -52,9 +52,6 @@ struct MessageBuffer {
         return UnsafeRawBufferPointer(rebasing: bytes[MessagePrefix.byteCount...])
     }
 
-    /// Whether the message, which is here, is compressed.
-    var isCompressed: Bool { MessagePrefix.isCompressed(bytes) }
-
     /// Replaces what is here by a response, `bytes` with its prefix.
     mutating func replace(with bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
         do {

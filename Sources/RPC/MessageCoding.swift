@@ -2,18 +2,42 @@ internal import Compression
 internal import HTTP2
 
 /// Unpacks the requests of one loop and packs its responses. What that takes is made when it is first needed.
+///
+/// Only one message is unpacked at a time, within its method's limit, so it is not charged to the loop's budget.
 final class MessageCoding {
-    let settings: CompressionSettings
+    private let settings: CompressionSettings
+    // Beside the settings, whose array is counted whenever they are touched: every call looks at these.
+    let accepted: CompressionAlgorithms
+    private let minResponseBytes: Int
     private lazy var decompressor = Decompressor()
     private lazy var compressor = Compressor(levels: settings.levels)
     /// The header fields of an OK answer that has no metadata, for each algorithm.
     private let okHeads = CompressionAlgorithm.allCases.map { answerHead(encoding: $0, []) }
 
-    init(_ settings: CompressionSettings) { self.settings = settings }
+    init(_ settings: CompressionSettings) {
+        self.settings = settings
+        accepted = settings.accepted
+        minResponseBytes = settings.minResponseBytes ?? .max
+    }
 
     deinit { for head in okHeads { head.destroy() } }
 
     func okHead(_ encoding: CompressionAlgorithm) -> FieldBlock { okHeads[Int(encoding.rawValue)] }
+
+    /// Whether responses are compressed where their handlers do not say so.
+    var compressesUnasked: Bool { minResponseBytes < .max }
+
+    /// Whether a response of so many bytes is to be compressed; `choice`: what its handler says.
+    func compresses(byteCount: Int, choice: Bool?) -> Bool { choice ?? (byteCount >= minResponseBytes) }
+
+    /// The algorithm for the responses of a request with these header fields; nil where the caller takes none of ours.
+    func encoding(for request: HeaderFields) -> CompressionAlgorithm? {
+        var accepted: CompressionAlgorithms = []
+        for field in request where field.name.equals("grpc-accept-encoding") {
+            accepted.formUnion(CompressionAlgorithms(acceptEncoding: field.value))
+        }
+        return settings.preferred.first(where: accepted.contains)
+    }
 
     /// The message that `bytes` unpack to, valid until the next one is unpacked.
     func decompress(

@@ -18,8 +18,10 @@ enum MessagePrefix {
         return Int(length)
     }
 
-    /// Whether the message behind a complete prefix is compressed.
-    static func isCompressed(_ prefix: UnsafeRawBufferPointer) -> Bool { prefix.load(as: UInt8.self) == 1 }
+    /// Whether a message is compressed, as the prefix in front of it says.
+    static func isCompressed(_ message: UnsafeRawBufferPointer) -> Bool {
+        (message.baseAddress! - byteCount).load(as: UInt8.self) == 1
+    }
 
     /// Writes the prefix of `message` into the gap in front of it; nil where the message is longer than a prefix says.
     static func write(

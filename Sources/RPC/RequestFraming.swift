@@ -30,9 +30,6 @@ struct RequestFraming {
         return UnsafeRawBufferPointer(rebasing: queue.bytes[start..<start + Int(length)])
     }
 
-    /// Whether the first message is compressed.
-    var firstIsCompressed: Bool { MessagePrefix.isCompressed(queue.bytes) }
-
     /// Forgets the first message.
     ///
     /// - Returns: The bytes that it took, prefix included.

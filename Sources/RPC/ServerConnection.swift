@@ -99,7 +99,7 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         do throws(Rejection) {
             try call.pointee.begin(
-                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.settings.accepted,
+                stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.accepted,
                 requestTimeout: dispatcher.limits.requestTimeout, now: now)
             if case .task(requestStream: true, let handler) = dispatcher.methods[call.pointee.method].pointee.method
                 .handler
@@ -177,8 +177,9 @@ public final class ServerConnection: SessionDelegate {
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
         storage.pointee.response = nil
         storage.pointee.compressesResponse = nil
-        storage.pointee.requestIsCompressed = call.pointee.buffer.isCompressed
-        let request = try decompressed(request, of: call)
+        let isCompressed = MessagePrefix.isCompressed(request)
+        storage.pointee.requestIsCompressed = isCompressed
+        let request = isCompressed ? try decompressed(request, of: call) : request
         defer { dispatcher.arena.reset() }
         do throws(RPCError) {
             try handler(UnaryCall(request: request, arena: dispatcher.arena, storage: storage))
@@ -200,7 +201,7 @@ public final class ServerConnection: SessionDelegate {
     private func decompressed(
         _ message: UnsafeRawBufferPointer, of call: UnsafeMutablePointer<ServerCall>
     ) throws(Rejection) -> UnsafeRawBufferPointer {
-        guard call.pointee.buffer.isCompressed, let encoding = call.pointee.encoding else { return message }
+        guard let encoding = call.pointee.encoding else { return message }
         return try dispatcher.coding.decompress(message, encoding, limit: call.pointee.maxRequestBytes)
     }
 
@@ -243,8 +244,8 @@ public final class ServerConnection: SessionDelegate {
         _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
     ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
         let choice = dispatcher.storage.pointee.compressesResponse
-        guard dispatcher.coding.settings.compresses(byteCount: message.count, choice: choice),
-            let encoding = dispatcher.coding.settings.encoding(for: stream.pointee.fields),
+        guard dispatcher.coding.compresses(byteCount: message.count, choice: choice),
+            let encoding = dispatcher.coding.encoding(for: stream.pointee.fields),
             let bytes = dispatcher.coding.compress(message, encoding)
         else { return nil }
         return (bytes, encoding)

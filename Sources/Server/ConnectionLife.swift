@@ -40,6 +40,7 @@ struct ConnectionActivity {
 struct ConnectionLife {
     struct Settings {
         let handshake, preface, headers, stall, idle, announce, linger: UInt64
+        let stallBytes: UInt64
         let keepaliveTime, keepaliveTimeout: UInt64
         let age, ageGrace: UInt64
         let pings: PingStrikes.Settings
@@ -49,6 +50,7 @@ struct ConnectionLife {
             preface = configuration.prefaceTimeout.nanoseconds
             headers = configuration.headersTimeout.nanoseconds
             stall = configuration.stallTimeout.nanoseconds
+            stallBytes = UInt64(max(1, configuration.stallBytes))
             idle = configuration.idleTimeout.nanoseconds
             announce = configuration.announceTimeout.nanoseconds
             linger = configuration.lingerTimeout.nanoseconds
@@ -196,7 +198,9 @@ struct ConnectionLife {
             startedCalls = activity.startedCalls
         }
         if !activity.isInsideHeaders { headersSince = nil } else if headersSince == nil { headersSince = now }
-        if activity.sendProgress != sendProgress || !activity.hasUnsentBytes {
+        let hasMoved =
+            activity.sendProgress < sendProgress || activity.sendProgress - sendProgress >= settings.stallBytes
+        if hasMoved || !activity.hasUnsentBytes {
             sendProgress = activity.sendProgress
             sendProgressAt = now
         }

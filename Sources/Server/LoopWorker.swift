@@ -1,3 +1,4 @@
+internal import CMalloc
 internal import EventLoop
 internal import HTTP2
 internal import Logging
@@ -211,6 +212,8 @@ final class LoopWorker: @unchecked Sendable {
         nextJudgement = now
         judgementTimer?.start(after: Self.judgementMilliseconds)
         pollBeganAt = now
+        // The allocator keeps what was freed in between; a peak is not to stay with the process.
+        if dispatcher?.hasFallenFromPeak() == true { malloc_trim(0) }
     }
 
     /// Lets every connection do what time asks for.

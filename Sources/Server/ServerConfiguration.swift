@@ -20,7 +20,7 @@ public struct ServerConfiguration: Sendable {
     public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
-    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each.
+    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each, 50 kB with TLS.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
@@ -31,8 +31,10 @@ public struct ServerConfiguration: Sendable {
     public var prefaceTimeout = Duration.seconds(10)
     /// From the first to the last frame of one header list.
     public var headersTimeout = Duration.seconds(10)
-    /// How long a peer may take nothing of what is sent to it.
+    /// How long a peer may take less than `stallBytes` of what waits for it.
     public var stallTimeout = Duration.seconds(20)
+    /// Bytes that count as taking part: a peer that draws an answer byte by byte does not keep its connection.
+    public var stallBytes = 1 << 10
     /// After how long without a call a connection is ended, politely. Clients connect again when they need to; what
     /// they left behind would be kept for nothing.
     public var idleTimeout = Duration.seconds(600)

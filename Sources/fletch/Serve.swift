@@ -75,6 +75,9 @@ struct Serve: ParsableCommand {
         return services
     }
 
+    @OptionGroup(title: "Limits")
+    var limits: LimitArguments
+
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
@@ -85,6 +88,7 @@ struct Serve: ParsableCommand {
         let certificates = try tls.files.map { try TLSContextStore($0, logger: logger) }
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
+        limits.apply(to: &configuration)
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
         life.apply(to: &configuration)
         let serving = try RelatedProductsServing(

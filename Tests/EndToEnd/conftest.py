@@ -41,3 +41,20 @@ def table(store):
 def server(store):
     with harness.Server(store) as running:
         yield running
+
+
+ATTACK_REPORTS = pytest.StashKey[list]()
+
+
+@pytest.fixture(scope="session")
+def attack_reports(request):
+    """What the attacks did to the server, printed when all tests are done."""
+    return request.config.stash.setdefault(ATTACK_REPORTS, [])
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = terminalreporter.config.stash.get(ATTACK_REPORTS, [])
+    if reports:
+        terminalreporter.section("attacks")
+        for line in [reports[0].HEADER, *reports]:
+            terminalreporter.write_line(str(line))

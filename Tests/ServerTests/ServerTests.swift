@@ -8,7 +8,6 @@ import Server
 import Testing
 import Wire
 
-
 let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 
 @Suite struct ServerTests {
