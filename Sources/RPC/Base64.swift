@@ -1,5 +1,5 @@
 /// Base64 (RFC 4648, 4) as gRPC's binary metadata uses it: padded or not when read, not padded when written.
-enum Base64 {
+package enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     private static func value(_ byte: UInt8) -> UInt8? {
@@ -23,9 +23,9 @@ enum Base64 {
         return digits
     }
 
-    static func isValid(_ text: Slice<UnsafeRawBufferPointer>) -> Bool { digits(text) != nil }
+    package static func isValid(_ text: Slice<UnsafeRawBufferPointer>) -> Bool { digits(text) != nil }
 
-    static func decode(_ text: Slice<UnsafeRawBufferPointer>) -> [UInt8]? {
+    package static func decode(_ text: Slice<UnsafeRawBufferPointer>) -> [UInt8]? {
         guard let digits = digits(text) else { return nil }
         var result: [UInt8] = []
         result.reserveCapacity(digits.count * 3 / 4)
@@ -42,7 +42,7 @@ enum Base64 {
         return result
     }
 
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
+    package static func encode(_ bytes: some Collection<UInt8>) -> String {
         var result: [UInt8] = []
         result.reserveCapacity((bytes.count * 4 + 2) / 3)
         var bits: UInt32 = 0

@@ -1,5 +1,5 @@
 /// A status message as grpc-message carries it: printable ASCII, all else as %XX of its UTF-8.
-func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> String {
+package func percentEncoded(_ message: String, limit: Int = maxStatusMessageBytes) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
     let bytes = truncated(message, limit: limit)
     var encoded: [UInt8] = []
@@ -30,7 +30,7 @@ func truncated(_ message: String, limit: Int = maxStatusMessageBytes) -> [UInt8]
 }
 
 /// Stock clients take header lists of 8 KiB; encoded threefold, this stays well below.
-let maxStatusMessageBytes = 1024
+package let maxStatusMessageBytes = 1024
 
 /// grpc-message without its percent encoding; what is no valid escape stays as it is.
 package func percentDecoded(_ text: String) -> String {

@@ -69,7 +69,7 @@ struct RequestHead: Equatable {
 }
 
 /// The nanoseconds of a grpc-timeout value; nil where it is malformed. Values beyond the clock's range saturate.
-func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
+package func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
     guard (2...9).contains(value.count) else { return nil }
     var amount: UInt64 = 0
     for digit in value.dropLast() {

@@ -23,9 +23,6 @@ struct LimitArguments: ParsableArguments {
     @Option(help: "Seconds that a peer may take nothing of what is sent to it.")
     var stallTimeout: Int?
 
-    @Option(help: "Seconds without a call after which a connection is ended.")
-    var idleTimeout: Int?
-
     func validate() throws {
         try check(maxConnections, "--max-connections", 1...1_000_000)
         try check(maxStreams, "--max-streams", 1...1_000_000)
@@ -34,7 +31,6 @@ struct LimitArguments: ParsableArguments {
         try check(headersTimeout, "--headers-timeout", seconds)
         try check(requestTimeout, "--request-timeout", seconds)
         try check(stallTimeout, "--stall-timeout", seconds)
-        try check(idleTimeout, "--idle-timeout", seconds)
     }
 
     private func check(_ value: Int?, _ flag: String, _ range: ClosedRange<Int>) throws {
@@ -49,6 +45,5 @@ struct LimitArguments: ParsableArguments {
         if let headersTimeout { configuration.headersTimeout = .seconds(headersTimeout) }
         if let requestTimeout { configuration.callLimits.requestTimeout = UInt64(requestTimeout) * 1_000_000_000 }
         if let stallTimeout { configuration.stallTimeout = .seconds(stallTimeout) }
-        if let idleTimeout { configuration.idleTimeout = .seconds(idleTimeout) }
     }
 }

@@ -79,7 +79,9 @@ def made_you_reset_by_window(port):
         for first in range(1, 2000, 100):
             peer.send(*(headers(id) + window_update(id, 0x7FFF_FFFF) for id in streams(first, count=50)))
             # Further streams only once those are reset: there are never too many.
-            if not peer.is_alive():
+            last = streams(first, count=50)[-1]
+            peer.read_until(lambda: peer.goaways or last in peer.answers and peer.answers[last].reset is not None)
+            if peer.goaways:
                 break
         return ending(peer)
 

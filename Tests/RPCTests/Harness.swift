@@ -35,7 +35,11 @@ final class Harness {
         send(handshake())
     }
 
-    deinit { connection.close() }
+    deinit {
+        connection.close()
+        // Handlers that still wait hear of it, and let go of the connection.
+        while executor.hasJobs { executor.runAll() }
+    }
 
     func send(_ bytes: [UInt8]) {
         receive(bytes)

@@ -65,6 +65,7 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
 @Suite struct MessageBufferTests {
     @Test func growsOnlyAsBytesArrive() throws {
         var budget = ByteBudget(bytes: 1 << 20)
+        defer { budget.destroy() }
         var buffer = MessageBuffer()
         defer { buffer.destroy() }
         try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes {

@@ -35,7 +35,8 @@ public func headerBlock(_ fields: [(String, String)]) -> [UInt8] {
     fields.flatMap { [0x00] + hpackString(Array($0.0.utf8)) + hpackString(Array($0.1.utf8)) }
 }
 
-private func hpackString(_ bytes: [UInt8]) -> [UInt8] {
+/// A string in HPACK, not Huffman-coded (RFC 7541, 5.2).
+public func hpackString(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.count >= 127 else { return [UInt8(bytes.count)] + bytes }
     var length: [UInt8] = [127]
     var rest = bytes.count - 127

@@ -189,6 +189,17 @@ private enum PhaseName: CaseIterable {
         }
     }
 
+    @Test func closesAPeerThatTakesAByteNowAndThen() {
+        var simulation = Simulation()
+        simulation.activity.hasUnsentBytes = true
+        var action: ConnectionLife.Action?
+        for second in stride(from: 0.0, to: 30, by: 1) where action == nil {
+            simulation.activity.sendProgress += 10
+            action = simulation.judge(second, received: true)
+        }
+        #expect(action == .close(.stalled))
+    }
+
     @Test func forgivesASlowReaderThatGetsOn() {
         var simulation = Simulation()
         simulation.activity.hasUnsentBytes = true
