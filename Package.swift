@@ -86,8 +86,8 @@ let package = Package(
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "HTTP2", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema", "Services",
-                "StandardServices", "TLS", "Tables", "Wire",
+                "Client", "Graph", "HTTP2", "RPC", "Related", "Retrieval", "Schema", "Server", "ServiceSchema",
+                "Services", "StandardServices", "TLS", "Tables", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

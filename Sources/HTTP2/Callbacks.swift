@@ -190,6 +190,8 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     let state = state(user)
     let header = header(frame).pointee
     switch UInt32(header.type) {
+    // Leave to send on: a peer that uploads may ask for our life, too.
+    case NGHTTP2_WINDOW_UPDATE.rawValue: state.pointee.contentFramesSent &+= 1
     case NGHTTP2_HEADERS.rawValue:
         state.pointee.contentFramesSent &+= 1
         guard state.pointee.resetsAfterResponse > 0, UInt32(header.flags) & NGHTTP2_FLAG_END_STREAM.rawValue != 0,

@@ -269,7 +269,7 @@ public final class Session {
     /// PINGs of the peer so far, answers to ours not among them.
     public var pingsReceived: UInt64 { state.pointee.pingsReceived }
 
-    /// HEADERS and DATA frames sent so far.
+    /// HEADERS, DATA and WINDOW_UPDATE frames sent so far, the greeting's WINDOW_UPDATE included.
     public var contentFramesSent: UInt64 { state.pointee.contentFramesSent }
 
     /// Streams that are open now.

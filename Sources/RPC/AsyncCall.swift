@@ -178,13 +178,20 @@ public final class AsyncCall: @unchecked Sendable {
             try checkUnderWay()
             if requests.hasMessage {
                 connection.messagesReceived &+= 1
-                defer { giveWindowBack(requests.dropFirst(budget: &dispatcher.shared.pointee.budget)) }
+                defer { dropRequest() }
                 return try decodeValue(decompressed(requests.first), limits: limits)
             }
             if requestEnded { return nil }
             guard reader == nil else { throw RPCError(.internal, "two tasks read the requests of one call") }
             await wait { reader = $0 }
         }
+    }
+
+    /// Forgets the request that was taken. What is there of the next one counts as taken, too: it could be larger than
+    /// the peer's window.
+    private func dropRequest() {
+        let byteCount = requests.dropFirst(budget: &dispatcher.shared.pointee.budget)
+        giveWindowBack(requests.hasMessage ? byteCount : heldWindow)
     }
 
     /// Lets the peer send as much as was taken.

@@ -255,6 +255,13 @@ def test_what_does_not_end_is_cut_off_and_said(store):
         assert "calls_cut_off=1" in server.log_path.read_text()
 
 
+def test_a_server_that_has_just_begun_to_listen_drains(store):
+    for _ in range(5):
+        with harness.Server(store, name_of_log="brief.log") as server:
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(20) == 0
+
+
 def test_a_second_signal_ends_a_lame_duck_at_once(store):
     with harness.Server(store, "--lame-duck", 3600, name_of_log="twice.log") as server:
         server.process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import time
 
 import google.protobuf.any_pb2
 import google.protobuf.duration_pb2
@@ -18,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import proto_reflection_descriptor_database, reflection_pb2
 
 import harness
+from certificates import Authority
 from fletch.v1 import related_products_pb2 as messages
 from fletch.v1 import related_products_pb2_grpc as stubs
 
@@ -80,6 +82,24 @@ def test_health_is_watched_from_the_start_and_through_changes(embeddings, tmp_pa
                     assert next(call).status in (Status.NOT_SERVING, Status.SERVICE_UNKNOWN)
             assert end.value.code() == grpc.StatusCode.UNAVAILABLE
         channel.close()
+        assert server.process.wait(20) == 0
+
+
+def test_health_is_watched_through_the_lame_duck_delay(store):
+    with harness.Server(store, "--lame-duck", 5, name_of_log="watched.log") as server:
+        with grpc.insecure_channel(server.address) as channel:
+            early = watch(channel, "")
+            assert next(early).status == Status.SERVING
+            server.process.send_signal(signal.SIGTERM)
+            assert next(early).status == Status.NOT_SERVING
+            late = watch(channel, "")
+            assert next(late).status == Status.NOT_SERVING
+            # Both stay, and end when the drain begins.
+            assert early.is_active() and late.is_active()
+            for call in (early, late):
+                with pytest.raises(grpc.RpcError) as end:
+                    next(call)
+                assert end.value.code() == grpc.StatusCode.UNAVAILABLE
         assert server.process.wait(20) == 0
 
 
@@ -257,6 +277,41 @@ def test_channelz_counts_what_a_connection_did(channel):
     assert own.remote.tcpip_address.ip_address == bytes([127, 0, 0, 1]) and own.remote.tcpip_address.port > 0
     (listener,) = after.listen_socket
     assert listener.name.endswith(f":{own.local.tcpip_address.port}")
+
+
+def test_channelz_tells_of_encryption_listeners_and_keepalive(store, tmp_path):
+    authority = Authority(tmp_path)
+    authority.sign("server")
+    listen = (
+        "--listen", f"unix:{tmp_path}/socket", "--listen-tls", "127.0.0.1:0",
+        "--tls-cert", authority.path("server.pem"), "--tls-key", authority.path("server.key"),
+    )  # fmt: skip
+    with harness.Server(store, "--channelz", "--keepalive-time", 1, "--loops", 1, listen=listen) as server:
+        plain = grpc.insecure_channel(server.addresses[0])
+        secure = grpc.secure_channel(server.addresses[1], grpc.ssl_channel_credentials(authority.read("ca.pem")))
+        with plain, secure:
+            channelz = channelz_pb2_grpc.ChannelzStub(plain)
+            (found,) = channelz.GetServers(channelz_pb2.GetServersRequest(), timeout=10).server
+            assert [socket.name for socket in found.listen_socket] == server.addresses
+            listener = channelz_pb2.GetSocketRequest(socket_id=found.listen_socket[0].socket_id)
+            assert channelz.GetSocket(listener, timeout=10).socket.local.uds_address.filename == f"{tmp_path}/socket"
+
+            health_pb2_grpc.HealthStub(secure).Check(health_pb2.HealthCheckRequest(), timeout=10)
+
+            def sockets():
+                page = channelz.GetServerSockets(channelz_pb2.GetServerSocketsRequest(server_id=1), timeout=10)
+                requests = [channelz_pb2.GetSocketRequest(socket_id=entry.socket_id) for entry in page.socket_ref]
+                return [channelz.GetSocket(request, timeout=10).socket for request in requests]
+
+            unix, encrypted = sockets()
+            assert not unix.HasField("security") and unix.remote.HasField("uds_address")
+            assert encrypted.security.tls.standard_name.startswith("TLS_")
+            assert encrypted.remote.tcpip_address.ip_address == bytes([127, 0, 0, 1])
+            # The encrypted one has nothing to say and is asked whether it is there.
+            until = time.monotonic() + 20
+            while sockets()[1].data.keep_alives_sent == 0:
+                assert time.monotonic() < until, "no keepalive PING"
+                time.sleep(0.2)
 
 
 def test_channelz_has_no_channels_and_says_what_it_does_not_find(channel):

@@ -266,6 +266,26 @@ private func methods(_ notes: Notes) -> [Method] {
         #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
     }
 
+    @Test func aMessageLargerThanTheWindowArrivesBehindAnother() throws {
+        begin("Sum")
+        // Unknown bytes make a message of any size.
+        let large = framed([0x7A] + varint(300_000) + [UInt8](repeating: 0, count: 300_000))
+        let bytes = number(7) + large + number(5)
+        var sent = 0
+        while sent < bytes.count {
+            let size = min(16_000, 256 * 1024 + harness.reader.windowGranted - sent, bytes.count - sent)
+            guard size > 0 else { break }
+            harness.send(dataFrame(stream: 1, Array(bytes[sent..<sent + size]), end: sent + size == bytes.count))
+            sent += size
+        }
+        #expect(sent == bytes.count)
+        #expect(try numbers(harness.response().data) == [12])
+    }
+
+    private func varint(_ value: Int) -> [UInt8] {
+        value < 128 ? [UInt8(value)] : [UInt8(value & 0x7F) | 0x80] + varint(value >> 7)
+    }
+
     @Test func requestsThatNobodyTakesHoldThePeerBack() {
         // While the handler waits for room to write, what the peer sends stays in its window.
         harness.send(frame(.settings, [0, 4] + bigEndian(0)))

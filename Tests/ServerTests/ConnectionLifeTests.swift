@@ -170,7 +170,7 @@ private enum PhaseName: CaseIterable {
         var simulation = Simulation()
         for second in 0..<5000 {
             simulation.activity.startedCalls += 1
-            simulation.activity.sendProgress += 1024
+            simulation.activity.sendProgress += 1 << 10
             simulation.activity.hasUnsentBytes = second.isMultiple(of: 2)
             simulation.activity.isInsideHeaders = second.isMultiple(of: 3)
             #expect(simulation.judge(Double(second), received: true) == nil)
@@ -204,7 +204,7 @@ private enum PhaseName: CaseIterable {
         var simulation = Simulation()
         simulation.activity.hasUnsentBytes = true
         for second in stride(from: 0.0, to: 100, by: 10) {
-            simulation.activity.sendProgress += 1024
+            simulation.activity.sendProgress += 1 << 10
             #expect(simulation.judge(second, received: true) == nil)
         }
         #expect(simulation.judge(110, received: true) == nil)
@@ -270,7 +270,7 @@ private enum PhaseName: CaseIterable {
         simulation.activity.isReadingPaused = true
         simulation.activity.hasUnsentBytes = true
         for second in 0..<300 {
-            simulation.activity.sendProgress += 1024
+            simulation.activity.sendProgress += 1 << 10
             #expect(simulation.judge(Double(second)) == nil)
         }
     }
