@@ -80,6 +80,9 @@ public final class AsyncCall: @unchecked Sendable {
     /// The metadata that came with the request; valid as long as the call.
     public var metadata: Metadata { Metadata(fields: HeaderFields(bytes: UnsafeRawBufferPointer(log))) }
 
+    /// Who calls: its address, and its identity where it has shown a certificate.
+    public var peer: Peer { connection.peer }
+
     // MARK: The handler's task
 
     func start(_ handler: @escaping @Sendable (AsyncCall) async throws -> Void) {

@@ -200,6 +200,7 @@ public final class ServerConnection: SessionDelegate {
         let storage = dispatcher.storage
         storage.pointee.deadline = call.pointee.deadline
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
+        storage.pointee.peer = .passUnretained(peer)
         storage.pointee.response = nil
         storage.pointee.compressesResponse = nil
         let isCompressed = MessagePrefix.isCompressed(request)
