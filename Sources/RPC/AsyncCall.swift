@@ -396,12 +396,15 @@ extension AsyncCall {
         if unsentBytes <= dispatcher.limits.maxQueuedResponseBytes / 2 { wakeWriters() }
     }
 
-    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped.
+    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped, but for what a
+    /// frame that has begun takes of them.
     func fail(_ error: RPCError, httpStatus: Int, resetCode: UInt32, extraField: FieldBlock.Field?) {
         guard end == nil, let stream else { return }
         cancelHandler(error)
         if responseBegan {
-            responses.destroy(budget: &dispatcher.shared.pointee.budget)
+            let budget = dispatcher.shared
+            responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
+            responses.keep(stream.pointee.begunBytes, budget: &budget.pointee.budget)
             connection.http2.setBody(of: stream, responses.bytes)
         }
         connection.end(stream, self, error, httpStatus: httpStatus, resetCode: resetCode, extraField: extraField)

@@ -2,6 +2,7 @@ import HTTP2
 import Quirks
 import RPC
 import ScriptedPeer
+import TestSupport
 import Testing
 import Wire
 
@@ -263,6 +264,42 @@ private func methods(_ notes: Notes) -> [Method] {
         harness.connection.expireCalls()
         harness.runTasks()
         #expect(harness.response().resetCode == 8 && !harness.response().ended)
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    /// Fills one buffer and no more, in the middle of a response: the next DATA frame has begun and waits for room.
+    private func harnessWithAFrameUnderWay() throws -> Harness {
+        var limits = CallLimits()
+        limits.maxQueuedResponseBytes = 1 << 20
+        let harness = Harness(limits: limits, methods: methods(notes))
+        harness.send(frame(.settings, [0, 4] + bigEndian(1 << 24)) + frame(.windowUpdate, bigEndian(1 << 24)))
+        harness.receive(
+            headersFrame(stream: 1, requestFields("/test.Stream/Count", replacing: [("grpc-timeout", "10m")]))
+                + dataFrame(stream: 1, number(200_000)))
+        harness.executor.runAll()
+        harness.dispatcher.output.clear()
+        #expect(try !harness.connection.fill(harness.dispatcher.output))
+        harness.reader.read(harness.dispatcher.output.bytes)
+        return harness
+    }
+
+    @Test func aDeadlineWhileAFrameIsUnderWay() throws {
+        let harness = try harnessWithAFrameUnderWay()
+        let sent = harness.response().data.count
+        harness.clock.now += 11_000_000
+        harness.connection.expireCalls()
+        harness.runTasks()
+        #expect(harness.response().status == Int(StatusCode.deadlineExceeded.rawValue) && harness.response().ended)
+        // That frame is sent to its end, of what is behind it nothing.
+        #expect(harness.response().data.count - sent == 16 << 10)
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func aResetWhileAFrameIsUnderWay() throws {
+        let harness = try harnessWithAFrameUnderWay()
+        let sent = harness.response().data.count
+        harness.send(frame(.reset, stream: 1, bigEndian(8)))
+        #expect(harness.response().data.count == sent && harness.error == nil)
         #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
     }
 
