@@ -108,6 +108,13 @@ public final class AsyncCall: @unchecked Sendable {
         }
     }
 
+    /// Takes what an inline handler has set before it left the answer to this call's handler.
+    func takeOver(_ storage: UnsafeMutablePointer<UnaryCallStorage>) {
+        swap(&initialMetadata, &storage.pointee.initialMetadata)
+        swap(&trailingMetadata, &storage.pointee.trailingMetadata)
+        compressesResponse = storage.pointee.compressesResponse
+    }
+
     private func handlerEnded(_ outcome: RPCError?) {
         // Where the loop has ended, the call's stream has, too, and nobody counts any more.
         guard dispatcher.executor.isCurrent else { return }

@@ -111,6 +111,34 @@ private func methods(_ notes: Notes) -> [Method] {
         #expect(harness.response().status == 0)
     }
 
+    @Test func metadataOfAnAnswerThatComesLaterIsThatAnswers() throws {
+        let methods = [
+            Method(path: "/test.Stream/Later") { call throws(RPCError) in
+                try call.addInitialMetadata("x-first", "1")
+                try call.addTrailingMetadata("x-last", "2")
+                call.respondLater { call in
+                    try call.addTrailingMetadata("x-last", "3")
+                    let response = Number.Builder(in: try call.arena())
+                    response.rgb = 1
+                    try call.respond(response)
+                }
+            },
+            Method(path: "/test.Stream/Now") { call throws(RPCError) in
+                let response = Number.Builder(in: call.arena)
+                response.rgb = 2
+                try call.respond(response)
+            },
+        ]
+        let harness = Harness(methods: methods)
+        harness.send(unaryCall(stream: 1, "/test.Stream/Later"))
+        harness.send(unaryCall(stream: 3, "/test.Stream/Now"))
+        let later = harness.response(1)
+        #expect(try numbers(later.data) == [1])
+        #expect(later["x-first"] == "1" && later.fields.filter { $0.name == "x-last" }.map(\.value) == ["2", "3"])
+        #expect(try numbers(harness.response(3).data) == [2])
+        #expect(harness.response(3)["x-first"] == nil && harness.response(3)["x-last"] == nil)
+    }
+
     @Test(arguments: [0, 1, 3, 1000]) func oneRequestManyResponses(_ count: UInt32) throws {
         begin("Count")
         harness.send(dataFrame(stream: 1, number(count)))
