@@ -253,4 +253,16 @@ private let rows: [Row] = [
         #expect(harness.connection.openCallCount == 0)
         #expect(harness.dispatcher.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] == 1)
     }
+
+    @Test func aStreamIsNoCallBeforeItsHeaderFieldsEnd() {
+        let harness = Harness()
+        let block = headerBlock(requestFields("/test.Echo/Echo"))
+        harness.send(frame(.headers, stream: 1, Array(block.prefix(20))))
+        #expect(harness.connection.startedCalls == 0 && harness.connection.openCallCount == 0)
+        harness.send(frame(.continuation, flags: Flag.endHeaders, stream: 1, Array(block.dropFirst(20))))
+        #expect(harness.connection.startedCalls == 1 && harness.connection.openCallCount == 1)
+        harness.send(frame(.headers, flags: Flag.endStream, stream: 3, Array(block.prefix(20))))
+        harness.connection.close()
+        #expect(harness.connection.startedCalls == 1 && harness.connection.openCallCount == 0)
+    }
 }
