@@ -265,4 +265,25 @@ private let rows: [Row] = [
         harness.connection.close()
         #expect(harness.connection.startedCalls == 1 && harness.connection.openCallCount == 0)
     }
+
+    @Test(arguments: ["initial", "trailing"]) func metadataTooLargeToSendEndsTheCall(_ kind: String) {
+        let harness = Harness(
+            methods: [
+                Method(path: "/test.Echo/Large") { call throws(RPCError) in
+                    let value = String(repeating: "x", count: 70_000)
+                    if kind == "initial" {
+                        try call.addInitialMetadata("x-large", value)
+                    } else {
+                        try call.addTrailingMetadata("x-large", value)
+                    }
+                    echo(call)
+                }
+            ])
+        // More often than a peer may make us reset: it is not its fault.
+        for stream in stride(from: UInt32(1), to: 401, by: 2) {
+            harness.send(unaryCall(stream: stream, "/test.Echo/Large", [1]))
+            #expect(harness.response(stream).resetCode == 2)
+        }
+        #expect(harness.connection.openCallCount == 0 && harness.reader.goAways.isEmpty)
+    }
 }
