@@ -11,7 +11,8 @@ public struct CallLimits: Sendable, Hashable {
     /// Bytes that all calls may hold in requests, unsent answers and running handlers; beyond it calls are shed with
     /// RESOURCE_EXHAUSTED. A server gives each of its loops an equal share.
     public var maxBytesInFlight = 512 << 20
-    /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay.
+    /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay. `UInt64.max`:
+    /// as long as it likes.
     public var requestTimeout: UInt64 = 60_000_000_000
     /// Bytes of a streamed response that wait for the peer before its handler waits, too: two frames of 16 KiB are under
     /// way while the handler makes the next messages.

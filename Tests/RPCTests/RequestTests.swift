@@ -216,6 +216,17 @@ private let rows: [Row] = [
         #expect(harness.connection.openCallCount == 0)
     }
 
+    @Test func waitsForEverWhereItIsToldTo() {
+        var limits = CallLimits()
+        limits.requestTimeout = .max
+        let harness = Harness(limits: limits)
+        harness.send(headersFrame(stream: 1, requestFields("/test.Echo/Echo")))
+        harness.clock.now += 1 << 60
+        harness.connection.expireCalls()
+        harness.send(dataFrame(stream: 1, framed([1])))
+        #expect(harness.response().message == [1])
+    }
+
     @Test func givesUpOnARequestWithoutDeadline() {
         var limits = CallLimits()
         limits.requestTimeout = 1_000_000
