@@ -187,7 +187,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
-    fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-http2", ["InteropSchema", "HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-metadata", ["HTTP2", "RPC", "ScriptedPeer", "TestSupport"], path: "Tests/Fuzz/FuzzMetadata")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }
