@@ -108,6 +108,13 @@ public final class AsyncCall: @unchecked Sendable {
         }
     }
 
+    /// Takes what an inline handler has set before it left the answer to this call's handler.
+    func takeOver(_ storage: UnsafeMutablePointer<UnaryCallStorage>) {
+        swap(&initialMetadata, &storage.pointee.initialMetadata)
+        swap(&trailingMetadata, &storage.pointee.trailingMetadata)
+        compressesResponse = storage.pointee.compressesResponse
+    }
+
     private func handlerEnded(_ outcome: RPCError?) {
         // Where the loop has ended, the call's stream has, too, and nobody counts any more.
         guard dispatcher.executor.isCurrent else { return }
@@ -396,12 +403,15 @@ extension AsyncCall {
         if unsentBytes <= dispatcher.limits.maxQueuedResponseBytes / 2 { wakeWriters() }
     }
 
-    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped.
+    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped, but for what a
+    /// frame that has begun takes of them.
     func fail(_ error: RPCError, httpStatus: Int, resetCode: UInt32, extraField: FieldBlock.Field?) {
         guard end == nil, let stream else { return }
         cancelHandler(error)
         if responseBegan {
-            responses.destroy(budget: &dispatcher.shared.pointee.budget)
+            let budget = dispatcher.shared
+            responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
+            responses.keep(stream.pointee.begunBytes, budget: &budget.pointee.budget)
             connection.http2.setBody(of: stream, responses.bytes)
         }
         connection.end(stream, self, error, httpStatus: httpStatus, resetCode: resetCode, extraField: extraField)

@@ -217,6 +217,7 @@ public final class ServerConnection: SessionDelegate {
         if let later = storage.pointee.later {
             storage.pointee.later = nil
             try run(later, call, on: stream, message: call.pointee.takeBuffer())
+            call.pointee.async?.takeOver(storage)
             return
         }
         // The handler may have taken long; a caller that has given up must not read OK in our counters.
