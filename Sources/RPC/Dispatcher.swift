@@ -143,7 +143,7 @@ public final class Dispatcher {
         resources.shrink(toRequests: calls)
         budget.pointee.shrink(toBytes: calls &* ByteBudget.largestKeptBlock)
         let hasFallen = budget.pointee.fallFromPeak(atLeast: 4 << 20)
-        return before - freeBytes >= 1 << 20 || hasFallen
+        return before - freeBytes + coding.shrink() >= 1 << 20 || hasFallen
     }
 
     /// Memory that waits for the next calls.
