@@ -32,13 +32,21 @@ struct MemoryPool {
     }
 
     func destroy() {
-        for index in 0..<Self.classCount {
-            while let block = state.pointee.free[index] {
+        shrink(toBytes: 0)
+        state.deallocate()
+    }
+
+    var keptBytes: Int { state.pointee.keptBytes }
+
+    /// Gives free blocks back to the heap until at most `byteCount` bytes of them are left; the largest first.
+    func shrink(toBytes byteCount: Int) {
+        for index in (0..<Self.classCount).reversed() {
+            while state.pointee.keptBytes > byteCount, let block = state.pointee.free[index] {
                 state.pointee.free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+                state.pointee.keptBytes &-= 1 &<< (index &+ Self.smallestShift)
                 Glibc.free(block)
             }
         }
-        state.deallocate()
     }
 
     /// The pool as nghttp2's allocator.
