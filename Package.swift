@@ -29,7 +29,8 @@ let package = Package(
         .library(
             name: "FletchServer",
             targets: [
-                "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop", "Schema",
+                "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop",
+                "Schema",
                 "Wire",
             ]),
         .library(name: "FletchClient", targets: ["Client", "RichErrors", "RPC", "Schema", "Wire"]),
