@@ -30,8 +30,7 @@ let package = Package(
             name: "FletchServer",
             targets: [
                 "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop",
-                "Schema",
-                "Wire",
+                "Schema", "Wire",
             ]),
         .library(name: "FletchClient", targets: ["Client", "RichErrors", "RPC", "Schema", "Wire"]),
         .executable(name: "fletch", targets: ["fletch"]),
