@@ -25,6 +25,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "fletch",
     products: [
+        // For servers and clients of other services: what generated code needs, and what serves it (codegen/example).
+        .library(
+            name: "FletchServer",
+            targets: [
+                "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop",
+                "Schema", "Wire",
+            ]),
+        .library(name: "FletchClient", targets: ["Client", "RichErrors", "RPC", "Schema", "Wire"]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
     ],
