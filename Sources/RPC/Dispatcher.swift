@@ -34,7 +34,7 @@ public struct CallLimits: Sendable, Hashable {
     public func share(ofLoops count: Int) -> CallLimits {
         var share = self
         share.maxBytesInFlight /= count
-        share.maxRunningHandlers /= count
+        share.maxRunningHandlers = max(1, maxRunningHandlers / count)
         return share
     }
 }
