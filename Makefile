@@ -12,8 +12,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Backtraces of the Swift runtime take minutes under the sanitizers, which print their own.
 export SWIFT_BACKTRACE := enable=no
 FUZZ_SECONDS ?= 60
+CHAOS_SECONDS ?= 60
 
-.PHONY: help setup packages build demo test test-unit test-sanitizers test-fuzz test-end-to-end lint generate check-generated bench format clean
+.PHONY: help setup packages build demo test test-unit test-sanitizers test-chaos test-fuzz test-end-to-end lint generate check-generated bench format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -34,7 +35,7 @@ build: setup ## Build the optimised command: .build/release/fletch.
 demo: build ## Learn from this machine's own package archive, publish, serve, ask.
 	deploy/demo/run.sh
 
-test: lint check-generated test-unit test-sanitizers test-fuzz test-end-to-end ## Pass all tests.
+test: lint check-generated test-unit test-sanitizers test-chaos test-fuzz test-end-to-end ## Pass all tests.
 
 lint: setup ## Check the schemas' and the sources' style.
 	cd proto && buf lint
@@ -46,7 +47,13 @@ test-unit: setup ## The Swift tests.
 test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
 	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
-SANITIZED := WireTests|HTTP2Tests|TLSTests|CompressionTests|RPCTests|ServerTests|ClientTests|ServicesTests|TablesTests|RetrievalTests
+SANITIZED := WireTests|HTTP2Tests|TLSTests|CompressionTests|RPCTests|ServerTests|ClientTests|ServicesTests|StandardServicesTests|InterceptorsTests|TablesTests|RetrievalTests
+
+test-chaos: setup ## Bad clients of every kind for CHAOS_SECONDS, under the address and thread sanitizers.
+	swift build --sanitize=address --scratch-path .build-asan --product fletch-interop-server
+	swift build --sanitize=thread --scratch-path .build-tsan --product fletch-interop-server
+	FLETCH_INTEROP_SERVER=.build-asan/debug/fletch-interop-server $(PYTHON) Tests/EndToEnd/chaos.py --seconds $(CHAOS_SECONDS)
+	FLETCH_INTEROP_SERVER=.build-tsan/debug/fletch-interop-server $(PYTHON) Tests/EndToEnd/chaos.py --seconds $(CHAOS_SECONDS)
 
 test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)

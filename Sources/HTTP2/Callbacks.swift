@@ -234,6 +234,7 @@ func readBody(
     let stream = source!.pointee.ptr!.assumingMemoryBound(to: Stream.self)
     let rest = stream.pointee.bodyCount &- stream.pointee.bodyOffset
     flags!.pointee |= NGHTTP2_DATA_FLAG_NO_COPY.rawValue
+    stream.pointee.begunBytes = min(rest, capacity)
     guard rest <= capacity else { return capacity }
     if stream.pointee.isBodyOpen {
         guard rest == 0 else { return rest }
@@ -258,6 +259,7 @@ private func sendBody(
     return state.pointee.output!._withUnsafeGuaranteedRef { output in
         guard !output.isFull else { return NGHTTP2_ERR_WOULDBLOCK.rawValue }
         output.append(header!, count: frameHeaderBytes)
+        stream.pointee.begunBytes = 0
         guard count > 0 else { return 0 }
         output.append(stream.pointee.body! + stream.pointee.bodyOffset, count: count)
         stream.pointee.bodyOffset &+= count

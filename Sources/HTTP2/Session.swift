@@ -126,8 +126,10 @@ public final class Session {
     /// Says what of the body is left to send. What was set before is no longer referred to, and the count in
     /// `bodyOffset` starts anew.
     ///
-    /// - Parameter bytes: Not copied; must stay until others are set or the stream is reported closed.
+    /// - Parameter bytes: Not copied; must stay until others are set or the stream is reported closed. At least the
+    ///   stream's `begunBytes`, and these as they were.
     public func setBody(of stream: UnsafeMutablePointer<Stream>, _ bytes: UnsafeRawBufferPointer) {
+        precondition(bytes.count >= stream.pointee.begunBytes, "the bytes of a frame that has begun were taken away")
         stream.pointee.body = bytes.baseAddress
         stream.pointee.bodyCount = bytes.count
         stream.pointee.bodyOffset = 0

@@ -32,6 +32,9 @@ public struct Stream {
     var bodyCount = 0
     /// Bytes of the body that were sent since it was last set.
     public internal(set) var bodyOffset = 0
+    /// Bytes of the body, from `bodyOffset` on, that a DATA frame takes whose header is written: it waits for room in
+    /// the output, and cannot be called back.
+    public internal(set) var begunBytes = 0
     /// Whether more of the body may come than is there.
     var isBodyOpen = false
     /// Whether nghttp2 waits to be told that there is more.
@@ -63,6 +66,7 @@ public struct Stream {
         body = nil
         bodyCount = 0
         bodyOffset = 0
+        begunBytes = 0
         isBodyOpen = false
         isBodyDeferred = false
         trailers = nil

@@ -56,13 +56,18 @@ public final class PeerLimits: Interceptor {
     public override func callStarted(_ call: InterceptedCall) throws(RPCError) {
         guard !exempt.contains(call) else { return }
         if clients.count >= maxRemembered { forgetClientsAtRest(now: call.startedAt) }
-        try clients[call.peer.host, default: Client()].admit(
+        // Taken out and put back: changing an entry in place would ask the heap for memory.
+        var client = clients[call.peer.host] ?? Client()
+        try client.admit(
             now: call.startedAt, interval: interval, burst: burst, maxConcurrentCalls: maxConcurrentCalls)
+        clients.updateValue(client, forKey: call.peer.host)
     }
 
     public override func callEnded(_ call: InterceptedCall, _ outcome: CallOutcome) {
         guard !exempt.contains(call) else { return }
-        clients[call.peer.host]?.openCalls -= 1
+        guard var client = clients[call.peer.host] else { return }
+        client.openCalls -= 1
+        clients.updateValue(client, forKey: call.peer.host)
     }
 
     private func forgetClientsAtRest(now: UInt64) {

@@ -80,6 +80,9 @@ public final class AsyncCall: @unchecked Sendable {
     /// The metadata that came with the request; valid as long as the call.
     public var metadata: Metadata { Metadata(fields: HeaderFields(bytes: UnsafeRawBufferPointer(log))) }
 
+    /// Who calls: its address, and its identity where it has shown a certificate.
+    public var peer: Peer { connection.peer }
+
     // MARK: The handler's task
 
     func start(_ handler: @escaping @Sendable (AsyncCall) async throws -> Void) {
@@ -103,6 +106,13 @@ public final class AsyncCall: @unchecked Sendable {
         guard dispatcher.clock() &- readyAt <= dispatcher.limits.maxQueueingDelay else {
             throw Rejection.queuedTooLong.error
         }
+    }
+
+    /// Takes what an inline handler has set before it left the answer to this call's handler.
+    func takeOver(_ storage: UnsafeMutablePointer<UnaryCallStorage>) {
+        swap(&initialMetadata, &storage.pointee.initialMetadata)
+        swap(&trailingMetadata, &storage.pointee.trailingMetadata)
+        compressesResponse = storage.pointee.compressesResponse
     }
 
     private func handlerEnded(_ outcome: RPCError?) {
@@ -392,12 +402,14 @@ extension AsyncCall {
         if unsentBytes <= dispatcher.limits.maxQueuedResponseBytes / 2 { wakeWriters() }
     }
 
-    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped.
+    /// The call ends with `error` whatever its handler does; responses that were not sent are dropped, but for what a
+    /// frame that has begun takes of them.
     func fail(_ error: RPCError, httpStatus: Int, resetCode: UInt32, extraField: FieldBlock.Field?) {
         guard end == nil, let stream else { return }
         cancelHandler(error)
         if responseBegan {
-            responses.destroy(budget: &connection.budget)
+            responses.drop(stream.pointee.bodyOffset, budget: &connection.budget)
+            responses.keep(stream.pointee.begunBytes, budget: &connection.budget)
             connection.http2.setBody(of: stream, responses.bytes)
         }
         connection.end(stream, self, error, httpStatus: httpStatus, resetCode: resetCode, extraField: extraField)

@@ -32,6 +32,13 @@ struct ByteQueue {
         if capacity > Self.keptCapacity { destroy(budget: &budget) }
     }
 
+    /// Forgets all but the first `byteCount` bytes.
+    mutating func keep(_ byteCount: Int, budget: inout ConnectionBudget) {
+        precondition(byteCount <= count, "more was to be kept of a queue than is in it")
+        guard byteCount > 0 else { return destroy(budget: &budget) }
+        tail = head &+ byteCount
+    }
+
     /// Gives the memory back; the queue is empty then.
     mutating func destroy(budget: inout ConnectionBudget) {
         if let block { budget.release(block) }

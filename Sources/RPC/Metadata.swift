@@ -46,6 +46,9 @@ extension UnaryCall {
     /// The metadata that came with the request.
     public var metadata: Metadata { storage.pointee.metadata }
 
+    /// Who calls: its address, and its identity where it has shown a certificate.
+    public var peer: Peer { storage.pointee.peer?.takeUnretainedValue() ?? .unknown }
+
     /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max`: never.
     public var deadline: UInt64 { storage.pointee.deadline }
 

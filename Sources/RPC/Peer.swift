@@ -7,6 +7,9 @@ public final class Peer: Sendable {
     /// Who the peer's client certificate says it is, once verified (mutual TLS); nil where it has shown none.
     public let identity: PeerIdentity?
 
+    /// For calls that come over no connection.
+    static let unknown = Peer(address: "")
+
     public init(address: String, identity: PeerIdentity? = nil) {
         self.address = address
         host = address.lastIndex(of: ":").map { String(address[..<$0]) } ?? address

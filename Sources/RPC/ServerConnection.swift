@@ -216,6 +216,7 @@ public final class ServerConnection: SessionDelegate {
         let storage = dispatcher.storage
         storage.pointee.deadline = call.pointee.deadline
         storage.pointee.metadata = Metadata(fields: stream.pointee.fields)
+        storage.pointee.peer = .passUnretained(peer)
         storage.pointee.response = nil
         storage.pointee.compressesResponse = nil
         let isCompressed = MessagePrefix.isCompressed(request)
@@ -232,6 +233,7 @@ public final class ServerConnection: SessionDelegate {
         if let later = storage.pointee.later {
             storage.pointee.later = nil
             try run(later, call, on: stream, message: call.pointee.takeBuffer())
+            call.pointee.async?.takeOver(storage)
             return
         }
         // The handler may have taken long; a caller that has given up must not read OK in our counters.

@@ -16,7 +16,8 @@ public struct UnaryCall {
     }
 
     /// Lets `handler` answer the call as a task on the loop, after this handler has returned: for work that takes too
-    /// long to hold the loop. The request and the metadata stay readable through its ``AsyncCall``.
+    /// long to hold the loop. The request and the metadata stay readable through its ``AsyncCall``; metadata that was
+    /// added for the answer goes with it.
     public func respondLater(_ handler: @escaping @Sendable (AsyncCall) async throws -> Void) {
         storage.pointee.later = handler
     }

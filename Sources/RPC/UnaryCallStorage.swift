@@ -9,6 +9,8 @@ public struct UnaryCallStorage {
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
 
+    /// Who calls; not retained: the connection outlives its calls.
+    var peer: Unmanaged<Peer>?
     /// Whether the request came compressed.
     var requestIsCompressed = false
     /// Whether the response is to be compressed; nil: the server's settings decide.

@@ -16,6 +16,7 @@ import h2.connection
 import pytest
 
 import harness
+from certificates import Authority
 from test_protocol import RawCall, framed
 
 CLIENT_CASES = [
@@ -609,3 +610,33 @@ def test_a_stopped_reader_holds_no_other_call(observed):
         for call in stuck:
             call.cancel()
         wait_until(channel, lambda seen: seen.cancelled == 8)
+
+
+# Who calls
+
+
+def who_am_i(channel):
+    return probe_grpc.ProbeStub(channel).WhoAmI(probe.WhoAmIRequest(), timeout=SECONDS)
+
+
+def test_handlers_see_the_address_of_the_caller(interop):
+    with grpc.insecure_channel(interop.address) as channel:
+        caller = who_am_i(channel)
+    assert caller.address.startswith("127.0.0.1:") and not caller.subject and not caller.dns_names
+
+
+def test_handlers_see_the_identity_in_the_clients_certificate(tmp_path):
+    authority = Authority(tmp_path)
+    authority.sign("server")
+    authority.sign("client", "/O=Shop/CN=checkout", "DNS:checkout.shop.example,URI:spiffe://shop.example/checkout")
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(authority.read("server.pem") + authority.read("server.key"))
+    options = ["--tls", chain, "--tls-client-ca", authority.path("ca.pem")]
+    credentials = grpc.ssl_channel_credentials(
+        authority.read("ca.pem"), authority.read("client.key"), authority.read("client.pem")
+    )
+    with harness.InteropServer(tmp_path, *options) as server, grpc.secure_channel(server.address, credentials) as channel:
+        caller = who_am_i(channel)
+    assert caller.subject == "CN=checkout,O=Shop"
+    assert list(caller.dns_names) == ["checkout.shop.example"]
+    assert list(caller.uris) == ["spiffe://shop.example/checkout"]

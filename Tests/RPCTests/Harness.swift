@@ -106,7 +106,7 @@ func testMethods(advance: @escaping (UInt64) -> Void) -> [Method] {
     ]
 }
 
-private func echo(_ call: UnaryCall) {
+func echo(_ call: UnaryCall) {
     let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)!
     let body = UnsafeMutableRawBufferPointer(
         start: memory + UnaryCallStorage.prefixByteCount, count: call.request.count)

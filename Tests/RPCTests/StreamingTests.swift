@@ -2,6 +2,7 @@ import HTTP2
 import Quirks
 import RPC
 import ScriptedPeer
+import TestSupport
 import Testing
 import Wire
 
@@ -108,6 +109,34 @@ private func methods(_ notes: Notes) -> [Method] {
         harness.send(dataFrame(stream: 1, number(21)))
         #expect(try numbers(harness.response().data) == [22])
         #expect(harness.response().status == 0)
+    }
+
+    @Test func metadataOfAnAnswerThatComesLaterIsThatAnswers() throws {
+        let methods = [
+            Method(path: "/test.Stream/Later") { call throws(RPCError) in
+                try call.addInitialMetadata("x-first", "1")
+                try call.addTrailingMetadata("x-last", "2")
+                call.respondLater { call in
+                    try call.addTrailingMetadata("x-last", "3")
+                    let response = Number.Builder(in: try call.arena())
+                    response.rgb = 1
+                    try call.respond(response)
+                }
+            },
+            Method(path: "/test.Stream/Now") { call throws(RPCError) in
+                let response = Number.Builder(in: call.arena)
+                response.rgb = 2
+                try call.respond(response)
+            },
+        ]
+        let harness = Harness(methods: methods)
+        harness.send(unaryCall(stream: 1, "/test.Stream/Later"))
+        harness.send(unaryCall(stream: 3, "/test.Stream/Now"))
+        let later = harness.response(1)
+        #expect(try numbers(later.data) == [1])
+        #expect(later["x-first"] == "1" && later.fields.filter { $0.name == "x-last" }.map(\.value) == ["2", "3"])
+        #expect(try numbers(harness.response(3).data) == [2])
+        #expect(harness.response(3)["x-first"] == nil && harness.response(3)["x-last"] == nil)
     }
 
     @Test(arguments: [0, 1, 3, 1000]) func oneRequestManyResponses(_ count: UInt32) throws {
@@ -263,6 +292,42 @@ private func methods(_ notes: Notes) -> [Method] {
         harness.connection.expireCalls()
         harness.runTasks()
         #expect(harness.response().resetCode == 8 && !harness.response().ended)
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    /// Fills one buffer and no more, in the middle of a response: the next DATA frame has begun and waits for room.
+    private func harnessWithAFrameUnderWay() throws -> Harness {
+        var limits = CallLimits()
+        limits.maxQueuedResponseBytes = 1 << 20
+        let harness = Harness(limits: limits, methods: methods(notes))
+        harness.send(frame(.settings, [0, 4] + bigEndian(1 << 24)) + frame(.windowUpdate, bigEndian(1 << 24)))
+        harness.receive(
+            headersFrame(stream: 1, requestFields("/test.Stream/Count", replacing: [("grpc-timeout", "10m")]))
+                + dataFrame(stream: 1, number(200_000)))
+        harness.executor.runAll()
+        harness.dispatcher.output.clear()
+        #expect(try !harness.connection.fill(harness.dispatcher.output))
+        harness.reader.read(harness.dispatcher.output.bytes)
+        return harness
+    }
+
+    @Test func aDeadlineWhileAFrameIsUnderWay() throws {
+        let harness = try harnessWithAFrameUnderWay()
+        let sent = harness.response().data.count
+        harness.clock.now += 11_000_000
+        harness.connection.expireCalls()
+        harness.runTasks()
+        #expect(harness.response().status == Int(StatusCode.deadlineExceeded.rawValue) && harness.response().ended)
+        // That frame is sent to its end, of what is behind it nothing.
+        #expect(harness.response().data.count - sent == 16 << 10)
+        #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
+    }
+
+    @Test func aResetWhileAFrameIsUnderWay() throws {
+        let harness = try harnessWithAFrameUnderWay()
+        let sent = harness.response().data.count
+        harness.send(frame(.reset, stream: 1, bigEndian(8)))
+        #expect(harness.response().data.count == sent && harness.error == nil)
         #expect(harness.dispatcher.bytesInFlight == 0 && harness.dispatcher.runningHandlers == 0)
     }
 

@@ -24,6 +24,8 @@ public enum Probe {
         public static let resume = "/fletch.testing.Probe/Resume"
         /// The path of `Wait`.
         public static let wait = "/fletch.testing.Probe/Wait"
+        /// The path of `WhoAmI`.
+        public static let whoAmI = "/fletch.testing.Probe/WhoAmI"
         /// The path of `Fail`.
         public static let fail = "/fletch.testing.Probe/Fail"
     }
@@ -61,6 +63,12 @@ public enum Probe {
                     try await service.wait(request, responses, call)
                 }
             ),
+            Method(path: Path.whoAmI, service: descriptor) { (call: UnaryCall) throws(RPCError) in
+                let request = try call.decode(WhoAmIRequest.View.self, limits: limits)
+                let response = Caller.Builder(in: call.arena)
+                try service.whoAmI(request, response, call)
+                try call.respond(response)
+            },
             Method(
                 path: Path.fail, service: descriptor, limits: limits,
                 serverStreaming: { (request: FailRequest, responses: ResponseWriter<Block>, call: AsyncCall) in
@@ -109,6 +117,12 @@ public enum Probe {
                 }
             ),
             Method(
+                path: Path.whoAmI, service: descriptor, limits: limits,
+                unary: { (request: WhoAmIRequest, call: AsyncCall) in
+                    try await service.whoAmI(request, call)
+                }
+            ),
+            Method(
                 path: Path.fail, service: descriptor, limits: limits,
                 serverStreaming: { (request: FailRequest, responses: ResponseWriter<Block>, call: AsyncCall) in
                     try await service.fail(request, responses, call)
@@ -137,6 +151,9 @@ public protocol ProbeService: Sendable {
     /// Never answers: ends only by cancellation.
     func wait(_ request: WaitRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
 
+    /// Who the server takes the caller for.
+    func whoAmI(_ request: WhoAmIRequest.View, _ response: Caller.Builder, _ call: UnaryCall) throws(RPCError)
+
     /// Fails in a way that no handler should.
     func fail(_ request: FailRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
 }
@@ -160,6 +177,9 @@ public protocol ProbeValueService: Sendable {
     /// Never answers: ends only by cancellation.
     func wait(_ request: WaitRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
 
+    /// Who the server takes the caller for.
+    func whoAmI(_ request: WhoAmIRequest, _ call: UnaryCall) throws(RPCError) -> Caller
+
     /// Fails in a way that no handler should.
     func fail(_ request: FailRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
 }
@@ -182,6 +202,9 @@ public protocol ProbeAsyncService: Sendable {
 
     /// Never answers: ends only by cancellation.
     func wait(_ request: WaitRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
+
+    /// Who the server takes the caller for.
+    func whoAmI(_ request: WhoAmIRequest, _ call: AsyncCall) async throws -> Caller
 
     /// Fails in a way that no handler should.
     func fail(_ request: FailRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws
@@ -211,6 +234,10 @@ private struct ProbeValueAdapter<Service: ProbeValueService>: ProbeService {
         try await service.wait(request, responses, call)
     }
 
+    func whoAmI(_ request: WhoAmIRequest.View, _ response: Caller.Builder, _ call: UnaryCall) throws(RPCError) {
+        try service.whoAmI(WhoAmIRequest(request), call).copy(into: response)
+    }
+
     func fail(_ request: FailRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws {
         try await service.fail(request, responses, call)
     }
@@ -230,5 +257,10 @@ public struct ProbeClient<Channel: ClientChannel> {
     /// Lets all waiting Consume calls go on.
     public func resume(_ request: ResumeRequest, options: CallOptions = CallOptions()) throws(RPCError) -> ResumeResponse {
         try channel.call(Probe.Path.resume, request, options)
+    }
+
+    /// Who the server takes the caller for.
+    public func whoAmI(_ request: WhoAmIRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Caller {
+        try channel.call(Probe.Path.whoAmI, request, options)
     }
 }

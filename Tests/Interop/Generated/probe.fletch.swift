@@ -6,7 +6,7 @@ public import Wire
 /// What the types of `probe.proto` share.
 public enum ProbeSchema {
     /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "7430ddeb476144d0"
+    public static let fingerprint = "ce25bb200eff7151"
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
@@ -22,12 +22,15 @@ public enum ProbeSchema {
             "fletch.testing.ResumeResponse",
             "fletch.testing.WaitRequest",
             "fletch.testing.FailRequest",
+            "fletch.testing.WhoAmIRequest",
+            "fletch.testing.Caller",
             "fletch.testing.Probe",
             "fletch.testing.Probe.Observe",
             "fletch.testing.Probe.Produce",
             "fletch.testing.Probe.Consume",
             "fletch.testing.Probe.Resume",
             "fletch.testing.Probe.Wait",
+            "fletch.testing.Probe.WhoAmI",
             "fletch.testing.Probe.Fail",
         ],
         serialized: """
@@ -42,13 +45,17 @@ public enum ProbeSchema {
             \u{a}\u{4}body\u{18}\u{2} \u{1}(\u{c}R\u{4}body\"=\u{a}\u{f}ConsumeResponse\u{12}\u{14}\u{a}\u{5}cou\
             nt\u{18}\u{1} \u{1}(\u{4}R\u{5}count\u{12}\u{14}\u{a}\u{5}bytes\u{18}\u{2} \u{1}(\u{4}R\u{5}bytes\"\u{f}\
             \u{a}\u{d}ResumeRequest\"&\u{a}\u{e}ResumeResponse\u{12}\u{14}\u{a}\u{5}count\u{18}\u{1} \u{1}(\u{4}\
-            R\u{5}count\"\u{d}\u{a}\u{b}WaitRequest\"\u{d}\u{a}\u{b}FailRequest2\u{9d}\u{3}\u{a}\u{5}Probe\u{12}\
+            R\u{5}count\"\u{d}\u{a}\u{b}WaitRequest\"\u{d}\u{a}\u{b}FailRequest\"\u{f}\u{a}\u{d}WhoAmIRequest\"m\
+            \u{a}\u{6}Caller\u{12}\u{18}\u{a}\u{7}address\u{18}\u{1} \u{1}(\u{9}R\u{7}address\u{12}\u{18}\u{a}\u{7}\
+            subject\u{18}\u{2} \u{1}(\u{9}R\u{7}subject\u{12}\u{1b}\u{a}\u{9}dns_names\u{18}\u{3} \u{3}(\u{9}R\u{8}\
+            dnsNames\u{12}\u{12}\u{a}\u{4}uris\u{18}\u{4} \u{3}(\u{9}R\u{4}uris2\u{de}\u{3}\u{a}\u{5}Probe\u{12}\
             F\u{a}\u{7}Observe\u{12}\u{1e}.fletch.testing.ObserveRequest\u{1a}\u{1b}.fletch.testing.Observation\u{12}\
             B\u{a}\u{7}Produce\u{12}\u{1e}.fletch.testing.ProduceRequest\u{1a}\u{15}.fletch.testing.Block0\u{1}\u{12}\
             C\u{a}\u{7}Consume\u{12}\u{15}.fletch.testing.Block\u{1a}\u{1f}.fletch.testing.ConsumeResponse(\u{1}\
             \u{12}G\u{a}\u{6}Resume\u{12}\u{1d}.fletch.testing.ResumeRequest\u{1a}\u{1e}.fletch.testing.ResumeRe\
             sponse\u{12}<\u{a}\u{4}Wait\u{12}\u{1b}.fletch.testing.WaitRequest\u{1a}\u{15}.fletch.testing.Block0\
-            \u{1}\u{12}<\u{a}\u{4}Fail\u{12}\u{1b}.fletch.testing.FailRequest\u{1a}\u{15}.fletch.testing.Block0\u{1}\
+            \u{1}\u{12}?\u{a}\u{6}WhoAmI\u{12}\u{1d}.fletch.testing.WhoAmIRequest\u{1a}\u{16}.fletch.testing.Cal\
+            ler\u{12}<\u{a}\u{4}Fail\u{12}\u{1b}.fletch.testing.FailRequest\u{1a}\u{15}.fletch.testing.Block0\u{1}\
             B\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
             """
     )
@@ -82,6 +89,13 @@ public enum ProbeSchema {
         ]),
         MessageDefinition("fletch.testing.WaitRequest", size: 24, fields: []),
         MessageDefinition("fletch.testing.FailRequest", size: 24, fields: []),
+        MessageDefinition("fletch.testing.WhoAmIRequest", size: 24, fields: []),
+        MessageDefinition("fletch.testing.Caller", size: 88, fields: [
+            FieldDefinition(1, "address", .string, .implicit, offset: 24),
+            FieldDefinition(2, "subject", .string, .implicit, offset: 40),
+            FieldDefinition(3, "dns_names", .string, .repeated(packed: false), offset: 56),
+            FieldDefinition(4, "uris", .string, .repeated(packed: false), offset: 72),
+        ]),
     ])
 }
 
@@ -263,6 +277,50 @@ public struct FailRequest: Message {
     public var unknownFields = UnknownFields()
 
     public init() {}
+}
+
+/// The message `fletch.testing.WhoAmIRequest`.
+public struct WhoAmIRequest: Message {
+    public static let descriptor = ProbeSchema.descriptors[9]
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields = UnknownFields()
+
+    public init() {}
+}
+
+/// The message `fletch.testing.Caller`.
+public struct Caller: Message {
+    public static let descriptor = ProbeSchema.descriptors[10]
+
+    /// The field `address`.
+    public var address: String = ""
+
+    /// From a verified client certificate.
+    public var subject: String = ""
+
+    /// The field `dns_names`.
+    public var dnsNames: [String] = []
+
+    /// The field `uris`.
+    public var uris: [String] = []
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields = UnknownFields()
+
+    public init() {}
+
+    public init(
+        address: String = "",
+        subject: String = "",
+        dnsNames: [String] = [],
+        uris: [String] = []
+    ) {
+        self.address = address
+        self.subject = subject
+        self.dnsNames = dnsNames
+        self.uris = uris
+    }
 }
 
 extension ObserveRequest {
@@ -695,6 +753,130 @@ extension FailRequest {
     }
 
     public func copy(into builder: Builder) {
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension WhoAmIRequest {
+    /// ``WhoAmIRequest`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = WhoAmIRequest
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+    }
+
+    /// ``WhoAmIRequest`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = WhoAmIRequest
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+    }
+
+    public func copy(into builder: Builder) {
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension Caller {
+    /// ``Caller`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = Caller
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `address`.
+        @inlinable public var address: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+
+        /// From a verified client certificate.
+        @inlinable public var subject: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+
+        /// The field `dns_names`.
+        @inlinable public var dnsNames: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 56, as: RepeatedView<WireBytes>.self) }
+
+        /// The field `uris`.
+        @inlinable public var uris: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 72, as: RepeatedView<WireBytes>.self) }
+    }
+
+    /// ``Caller`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = Caller
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `address`.
+        @inlinable public var address: WireBytes {
+            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+            }
+        }
+
+        /// From a verified client certificate.
+        @inlinable public var subject: WireBytes {
+            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+            }
+        }
+
+        /// The field `dns_names`.
+        @inlinable public var dnsNames: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 56, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `dns_names`, with room for `capacity` more.
+        @inlinable public func makeDnsNames(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 56, _arena: _arena, capacity: capacity)
+        }
+
+        /// The field `uris`.
+        @inlinable public var uris: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 72, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 72, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `uris`, with room for `capacity` more.
+        @inlinable public func makeUris(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 72, _arena: _arena, capacity: capacity)
+        }
+    }
+
+    public init(_ view: View) {
+        self.address = String(view.address)
+        self.subject = String(view.subject)
+        self.dnsNames = view.dnsNames.map { String($0) }
+        self.uris = view.uris.map { String($0) }
+        self.unknownFields = UnknownFields(view)
+    }
+
+    public func copy(into builder: Builder) {
+        builder.address = builder._arena.copy(self.address)
+        builder.subject = builder._arena.copy(self.subject)
+        if !self.dnsNames.isEmpty {
+            var appender = builder.makeDnsNames(capacity: self.dnsNames.count)
+            for element in self.dnsNames { appender.append(builder._arena.copy(element)) }
+        }
+        if !self.uris.isEmpty {
+            var appender = builder.makeUris(capacity: self.uris.count)
+            for element in self.uris { appender.append(builder._arena.copy(element)) }
+        }
         self.unknownFields.copy(into: builder)
     }
 }

@@ -25,6 +25,9 @@ struct InteropServer: ParsableCommand {
         help: ArgumentHelp("Certificate and its private key, PEM in one file: the port speaks TLS.", valueName: "file"))
     var tls: String?
 
+    @Option(help: ArgumentHelp("Authorities of the certificates that clients must show, PEM.", valueName: "file"))
+    var tlsClientCA: String?
+
     @Flag(help: "Answer GET and POST of / that are no gRPC calls with a short text.")
     var plainEndpoint = false
 
@@ -38,7 +41,9 @@ struct InteropServer: ParsableCommand {
         let logger = Logger(label: "interop", factory: { StreamLogHandler.standardError(label: $0) })
         let address = try ListenAddress("127.0.0.1:\(port)", flag: "--port")
         let certificates = try tls.map {
-            try TLSContextStore(TLSFiles(certificateChain: $0, privateKey: $0), logger: logger)
+            var files = TLSFiles(certificateChain: $0, privateKey: $0)
+            files.clientAuthorities = tlsClientCA
+            return try TLSContextStore(files, logger: logger)
         }
         var configuration = ServerConfiguration(listeners: [Listener(address, tls: certificates)])
         configuration.loopCount = loops

@@ -12,6 +12,13 @@ final class ProbeHandler: ProbeAsyncService {
         self.gate = gate
     }
 
+    func whoAmI(_ request: WhoAmIRequest, _ call: AsyncCall) async throws -> Caller {
+        let identity = call.peer.identity
+        return Caller(
+            address: call.peer.address, subject: identity?.subject ?? "", dnsNames: identity?.dnsNames ?? [],
+            uris: identity?.uris ?? [])
+    }
+
     func observe(_ request: ObserveRequest, _ call: AsyncCall) async throws -> Observation { observer.current() }
 
     func produce(_ request: ProduceRequest, _ responses: ResponseWriter<Block>, _ call: AsyncCall) async throws {
