@@ -20,7 +20,7 @@ public struct ServerConfiguration: Sendable {
     public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
-    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each, 50 kB with TLS.
+    /// Connections that one loop holds at once; further ones are closed at once. About 16 kB each, 45 kB with TLS.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
