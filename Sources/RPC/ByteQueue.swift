@@ -33,7 +33,7 @@ struct ByteQueue {
     }
 
     /// Forgets all but the first `byteCount` bytes.
-    mutating func keep(_ byteCount: Int, budget: inout ByteBudget) {
+    mutating func keep(_ byteCount: Int, budget: inout ConnectionBudget) {
         precondition(byteCount <= count, "more was to be kept of a queue than is in it")
         guard byteCount > 0 else { return destroy(budget: &budget) }
         tail = head &+ byteCount
