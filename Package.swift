@@ -25,6 +25,14 @@ func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
 let package = Package(
     name: "fletch",
     products: [
+        // For servers and clients of other services: what generated code needs, and what serves it (codegen/example).
+        .library(
+            name: "FletchServer",
+            targets: [
+                "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop",
+                "Schema", "Wire",
+            ]),
+        .library(name: "FletchClient", targets: ["Client", "RichErrors", "RPC", "Schema", "Wire"]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
     ],
@@ -187,7 +195,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
     fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
-    fuzzer("fuzz-http2", ["HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer("fuzz-http2", ["InteropSchema", "HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
     fuzzer("fuzz-metadata", ["HTTP2", "RPC", "ScriptedPeer", "TestSupport"], path: "Tests/Fuzz/FuzzMetadata")
     fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
 }

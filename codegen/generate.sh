@@ -29,7 +29,7 @@ generate() {
     options=$3
     shift 3
     mkdir -p "$destination"
-    protoc --plugin=protoc-gen-fletch="$plugin" -I "$proto_root" --fletch_out="$options:$destination" "$@"
+    protoc --plugin=protoc-gen-fletch="$plugin" -I "$proto_root" --fletch_out="${options:+$options:}$destination" "$@"
 }
 
 # record PROTO_ROOT NAME OPTIONS FILES...: what protoc sends a plugin, as the tests' input. It carries protoc's version,
@@ -55,11 +55,12 @@ generate proto Sources/ServiceSchema messages=false,visibility=public,file_namin
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated visibility=public testing.proto probe.proto
+generate codegen/example codegen/example/Sources/greeter "" greeter.proto
 
 # Files that no .proto accounts for any more.
 stale() {
     find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
-        Tests/Interop/Generated -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+        Tests/Interop/Generated codegen/example/Sources -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }

@@ -49,6 +49,11 @@ public final class Compressor {
         return UnsafeMutableRawBufferPointer(rebasing: room[..<count])
     }
 
+    /// Gives back what large messages took.
+    ///
+    /// - Returns: How many bytes that were.
+    public func shrink() -> Int { output.shrink() }
+
     private func encode(
         _ input: UnsafeRawBufferPointer, _ algorithm: CompressionAlgorithm, into room: UnsafeMutableRawBufferPointer
     ) -> Int? {

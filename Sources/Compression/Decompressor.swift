@@ -8,6 +8,9 @@ public final class Decompressor {
     /// encoders not to exceed. Frames could otherwise ask for 2 GiB.
     public static let maxWindowLog: Int32 = 23
 
+    /// What zstd holds beyond it was a frame's window.
+    private static let retainedZstandardBytes = 256 << 10
+
     private(set) var output = OutputMemory()
     private var inflate: InflateDecoder?
     private(set) var zstandard: ZstandardDecoder?
@@ -30,6 +33,18 @@ public final class Decompressor {
         case .zstd: try unpackZstandard(input, limit: limit)
         }
         return UnsafeRawBufferPointer(output.bytes)
+    }
+
+    /// Gives back what large messages took.
+    ///
+    /// - Returns: How many bytes that were.
+    public func shrink() -> Int {
+        var released = output.shrink()
+        if let size = zstandard?.memorySize, size > Self.retainedZstandardBytes {
+            zstandard = nil
+            released += size
+        }
+        return released
     }
 
     private func unpackInflate(

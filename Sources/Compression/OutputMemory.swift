@@ -14,9 +14,14 @@ struct OutputMemory: ~Copyable {
     var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: count) }
 
     /// Forgets what was written.
-    mutating func clear() {
+    mutating func clear() { _ = shrink() }
+
+    /// Forgets what was written, and says how many bytes that gave back.
+    mutating func shrink() -> Int {
         count = 0
-        if capacity > Self.retainedCapacity { move(to: Self.retainedCapacity) }
+        let excess = capacity - Self.retainedCapacity
+        if excess > 0 { move(to: Self.retainedCapacity) }
+        return max(0, excess)
     }
 
     /// Makes room for `byteCount` bytes in all. Memory doubles up to `most`, so that small steps cost no more than one.

@@ -256,8 +256,9 @@ func readBody(
         state(user).pointee.unsentAnswers &-= 1
         return Int(NGHTTP2_ERR_DEFERRED.rawValue)
     }
-    flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue | NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
-    let trailers = stream.pointee.trailers!.fields
+    flags!.pointee |= NGHTTP2_DATA_FLAG_EOF.rawValue
+    guard let trailers = stream.pointee.trailers?.fields else { return rest }
+    flags!.pointee |= NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue
     let code = nghttp2_submit_trailer(session, id, trailers.baseAddress, trailers.count)
     return code == 0 ? rest : Int(NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue)
 }

@@ -99,11 +99,12 @@ public final class Session {
 
     // MARK: Answers
 
-    /// Answers with `head`, the bytes of `body` (at least one), and `trailers`.
+    /// Answers with `head`, the bytes of `body` (at least one), and `trailers`; nil: none.
     ///
     /// - Parameter body: Not copied; must stay until the stream is reported closed.
     public func respond(
-        to stream: UnsafeMutablePointer<Stream>, head: FieldBlock, body: UnsafeRawBufferPointer, trailers: FieldBlock
+        to stream: UnsafeMutablePointer<Stream>, head: FieldBlock, body: UnsafeRawBufferPointer,
+        trailers: FieldBlock?
     ) {
         guard let session = state.pointee.session, !stream.pointee.hasResponse else { return }
         stream.pointee.body = body.baseAddress

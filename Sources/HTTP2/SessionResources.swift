@@ -13,8 +13,12 @@ public final class SessionResources {
     let options: OpaquePointer
     private let pool: MemoryPool
     let allocator: UnsafeMutablePointer<nghttp2_mem>
-    /// Streams that wait for their next use, so that a peak does not keep its memory: about 3 kB each.
+    /// Streams that wait for their next use, so that a peak does not keep its memory.
     private static let maxFreeStreams = 1024
+    /// What a stream takes with its buffers and its context, about.
+    private static let streamBytes = 3 << 10
+    /// About what nghttp2 allocates for a request and its answer.
+    private static let pooledBytesPerRequest = 4 << 10
     private var freeStreams: UnsafeMutablePointer<Stream>?
     private var freeStreamCount = 0
     private let releaseContext: (UnsafeMutableRawPointer) -> Void
@@ -31,10 +35,7 @@ public final class SessionResources {
     }
 
     deinit {
-        while let stream = freeStreams {
-            freeStreams = stream.pointee.next
-            destroy(stream)
-        }
+        dropFreeStreams(to: 0)
         nghttp2_session_callbacks_del(callbacks)
         nghttp2_option_del(options)
         allocator.deallocate()
@@ -62,6 +63,23 @@ public final class SessionResources {
         stream.pointee.log.trim(above: Self.maxKeptLogCapacity, to: Self.logCapacity)
         stream.pointee.next = freeStreams
         freeStreams = stream
+    }
+
+    /// Lets go of free memory beyond what so many requests need.
+    public func shrink(toRequests requests: Int) {
+        dropFreeStreams(to: requests)
+        pool.shrink(toBytes: requests &* Self.pooledBytesPerRequest)
+    }
+
+    /// Bytes of memory that waits for the next requests, about.
+    public var freeBytes: Int { pool.keptBytes + freeStreamCount * Self.streamBytes }
+
+    private func dropFreeStreams(to count: Int) {
+        while freeStreamCount > count, let stream = freeStreams {
+            freeStreams = stream.pointee.next
+            freeStreamCount &-= 1
+            destroy(stream)
+        }
     }
 
     private func destroy(_ stream: UnsafeMutablePointer<Stream>) {

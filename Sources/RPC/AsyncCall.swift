@@ -122,8 +122,8 @@ public final class AsyncCall: @unchecked Sendable {
         dispatcher.handlerEnded()
         connection.runningHandlers &-= 1
         task = nil
-        message?.clear(budget: &dispatcher.shared.pointee.budget)
-        dispatcher.shared.pointee.budget.give(heldBytes)
+        message?.clear(budget: &connection.budget)
+        connection.budget.give(heldBytes)
         if let arena = arenaInUse { dispatcher.arenas.put(arena) }
         arenaInUse = nil
         guard end == nil, let stream else { return }
@@ -143,7 +143,7 @@ public final class AsyncCall: @unchecked Sendable {
     public func arena() throws(RPCError) -> Arena {
         try checkLoop()
         if let arenaInUse { return arenaInUse }
-        guard dispatcher.shared.pointee.budget.take(ArenaPool.capacity) else { throw Rejection.overloaded.error }
+        guard connection.budget.take(ArenaPool.capacity) else { throw Rejection.overloaded.error }
         heldBytes &+= ArenaPool.capacity
         let arena = dispatcher.arenas.take()
         arenaInUse = arena
@@ -223,7 +223,7 @@ public final class AsyncCall: @unchecked Sendable {
     /// Forgets the request that was taken. What is there of the next one counts as taken, too: it could be larger than
     /// the peer's window.
     private func dropRequest() {
-        let byteCount = requests.dropFirst(budget: &dispatcher.shared.pointee.budget)
+        let byteCount = requests.dropFirst(budget: &connection.budget)
         giveWindowBack(requests.hasMessage ? byteCount : heldWindow)
     }
 
@@ -288,9 +288,8 @@ public final class AsyncCall: @unchecked Sendable {
             throw RPCError(.resourceExhausted, "the response takes more memory than a call may have; ask for less")
         }
         guard let stream else { return }
-        let budget = dispatcher.shared
-        responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
-        let isKept = responses.append(framed, budget: &budget.pointee.budget)
+        responses.drop(stream.pointee.bodyOffset, budget: &connection.budget)
+        let isKept = responses.append(framed, budget: &connection.budget)
         connection.messagesSent &+= 1
         try beginResponse()
         connection.http2.setBody(of: stream, responses.bytes)
@@ -381,7 +380,7 @@ extension AsyncCall {
         guard end == nil else { return }
         try requests.append(
             bytes, limit: maxRequestBytes, isEncoded: requestEncoding != nil,
-            budget: &dispatcher.shared.pointee.budget)
+            budget: &connection.budget)
         heldWindow &+= bytes.count
         if requests.hasMessage { wakeReader() } else { giveWindowBack(heldWindow) }
     }
@@ -398,7 +397,7 @@ extension AsyncCall {
     func sentResponses() {
         guard let stream else { return }
         if unsentBytes == 0 {
-            responses.drop(responses.count, budget: &dispatcher.shared.pointee.budget)
+            responses.drop(responses.count, budget: &connection.budget)
             connection.http2.setBody(of: stream, responses.bytes)
         }
         if unsentBytes <= dispatcher.limits.maxQueuedResponseBytes / 2 { wakeWriters() }
@@ -410,9 +409,8 @@ extension AsyncCall {
         guard end == nil, let stream else { return }
         cancelHandler(error)
         if responseBegan {
-            let budget = dispatcher.shared
-            responses.drop(stream.pointee.bodyOffset, budget: &budget.pointee.budget)
-            responses.keep(stream.pointee.begunBytes, budget: &budget.pointee.budget)
+            responses.drop(stream.pointee.bodyOffset, budget: &connection.budget)
+            responses.keep(stream.pointee.begunBytes, budget: &connection.budget)
             connection.http2.setBody(of: stream, responses.bytes)
         }
         connection.end(stream, self, error, httpStatus: httpStatus, resetCode: resetCode, extraField: extraField)
@@ -422,8 +420,8 @@ extension AsyncCall {
     func closed() {
         stream = nil
         if end == nil { cancelHandler(RPCError(.cancelled, "the caller cancelled the call or is gone")) }
-        requests.destroy(budget: &dispatcher.shared.pointee.budget)
-        responses.destroy(budget: &dispatcher.shared.pointee.budget)
+        requests.destroy(budget: &connection.budget)
+        responses.destroy(budget: &connection.budget)
     }
 
     /// Whether the response's header fields were sent.

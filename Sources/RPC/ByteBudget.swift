@@ -9,6 +9,8 @@ struct ByteBudget {
     /// Free bytes kept at most: the answers of more calls than a loop has under way at once, but for floods.
     static let maxKeptBytes = 4 << 20
 
+    private let total: Int
+    private let connectionShare: Int
     private(set) var available: Int
     /// The least that was available since the mark was last set.
     private var lowest: Int
@@ -17,7 +19,10 @@ struct ByteBudget {
     /// The first free block of each power of two from the smallest; each block holds the address of the next.
     private var free = InlineArray<6, UnsafeMutableRawPointer?>(repeating: nil)
 
-    init(bytes: Int) {
+    /// A budget of `bytes`; `connectionShare` as ``CallLimits/connectionShare``.
+    init(bytes: Int, connectionShare: Int = 0) {
+        total = bytes
+        self.connectionShare = connectionShare
         available = bytes
         lowest = bytes
     }
@@ -27,6 +32,15 @@ struct ByteBudget {
         guard available - lowest >= bytes else { return false }
         lowest = available
         return true
+    }
+
+    /// What a connection may hold at most while it is alone.
+    var mostForOneConnection: Int { connectionShare > 0 ? total / 2 : total }
+
+    /// Whether a connection that would hold `held` bytes with `bytes` more leaves enough for others.
+    func isFair(_ bytes: Int, holding held: Int) -> Bool {
+        let left = available &- bytes
+        return left >= total / 2 || held &* connectionShare <= left
     }
 
     mutating func take(_ bytes: Int) -> Bool {
@@ -41,7 +55,7 @@ struct ByteBudget {
     /// A block of at least `byteCount` bytes, uninitialized; nil where the budget does not allow it.
     mutating func allocate(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
         let index = Self.index(of: byteCount)
-        let size = index.map { Self.smallestBlock &<< $0 } ?? byteCount
+        let size = Self.blockSize(byteCount)
         guard take(size) else { return nil }
         if let index, let block = free[index] {
             free[index] = block.load(as: UnsafeMutableRawPointer?.self)
@@ -64,21 +78,63 @@ struct ByteBudget {
         keptBytes &+= block.count
     }
 
-    /// Gives the free blocks back to the heap.
-    mutating func destroy() {
+    /// Gives free blocks back to the heap until at most `byteCount` bytes of them are left.
+    mutating func shrink(toBytes byteCount: Int) {
         for index in free.indices {
-            while let block = free[index] {
+            while keptBytes > byteCount, let block = free[index] {
                 free[index] = block.load(as: UnsafeMutableRawPointer?.self)
+                keptBytes &-= Self.smallestBlock &<< index
                 block.deallocate()
             }
         }
-        keptBytes = 0
     }
+
+    /// Gives all free blocks back to the heap.
+    mutating func destroy() { shrink(toBytes: 0) }
+
+    /// Bytes of the block that holds `byteCount` bytes.
+    static func blockSize(_ byteCount: Int) -> Int { index(of: byteCount).map { smallestBlock &<< $0 } ?? byteCount }
 
     /// The power of two, counted from the smallest block, that holds `byteCount` bytes; nil where such are not kept.
     private static func index(of byteCount: Int) -> Int? {
         guard byteCount <= largestKeptBlock else { return nil }
         guard byteCount > smallestBlock else { return 0 }
         return smallestBlock.leadingZeroBitCount &- (byteCount &- 1).leadingZeroBitCount &+ 1
+    }
+}
+
+/// What the calls of one connection hold of their loop's ``ByteBudget``: its share is judged here.
+struct ConnectionBudget {
+    private let loop: UnsafeMutablePointer<ByteBudget>
+    private(set) var held = 0
+
+    init(of loop: UnsafeMutablePointer<ByteBudget>) { self.loop = loop }
+
+    /// Takes `bytes`; false where the loop has not as many, or the connection holds too many.
+    mutating func take(_ bytes: Int) -> Bool {
+        guard loop.pointee.isFair(bytes, holding: held &+ bytes), loop.pointee.take(bytes) else { return false }
+        held &+= bytes
+        return true
+    }
+
+    mutating func give(_ bytes: Int) {
+        loop.pointee.give(bytes)
+        held &-= bytes
+    }
+
+    /// A block of at least `byteCount` bytes, as ``ByteBudget/allocate(_:)`` gives it.
+    mutating func allocate(_ byteCount: Int) -> UnsafeMutableRawBufferPointer? {
+        let size = ByteBudget.blockSize(byteCount)
+        guard loop.pointee.isFair(size, holding: held &+ size), let block = loop.pointee.allocate(byteCount) else {
+            return nil
+        }
+        held &+= size
+        return block
+    }
+
+    /// Takes back what ``allocate(_:)`` gave.
+    mutating func release(_ block: UnsafeMutableRawBufferPointer) {
+        held &-= block.count
+        loop.pointee.release(block)
     }
 }

@@ -1,4 +1,4 @@
-/// Bytes in the order they came, contiguous, in memory that grows as they arrive and is charged to the loop's budget.
+/// Bytes in the order they came, contiguous, in memory that grows as they arrive and is charged to the connection's budget.
 struct ByteQueue {
     /// Memory that an empty queue keeps.
     private static let keptCapacity = 4 << 10
@@ -14,7 +14,7 @@ struct ByteQueue {
     private var capacity: Int { block?.count ?? 0 }
 
     /// Appends a piece; false, and nothing appended, where the budget does not allow it.
-    mutating func append(_ piece: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
+    mutating func append(_ piece: UnsafeRawBufferPointer, budget: inout ConnectionBudget) -> Bool {
         guard let start = piece.baseAddress, !piece.isEmpty else { return true }
         guard reserve(piece.count, budget: &budget) else { return false }
         (block!.baseAddress! + tail).copyMemory(from: start, byteCount: piece.count)
@@ -23,7 +23,7 @@ struct ByteQueue {
     }
 
     /// Forgets the first `byteCount` bytes.
-    mutating func drop(_ byteCount: Int, budget: inout ByteBudget) {
+    mutating func drop(_ byteCount: Int, budget: inout ConnectionBudget) {
         precondition(byteCount <= count, "more was taken from a queue than is in it")
         head &+= byteCount
         guard head == tail else { return }
@@ -33,19 +33,19 @@ struct ByteQueue {
     }
 
     /// Forgets all but the first `byteCount` bytes.
-    mutating func keep(_ byteCount: Int, budget: inout ByteBudget) {
+    mutating func keep(_ byteCount: Int, budget: inout ConnectionBudget) {
         precondition(byteCount <= count, "more was to be kept of a queue than is in it")
         guard byteCount > 0 else { return destroy(budget: &budget) }
         tail = head &+ byteCount
     }
 
     /// Gives the memory back; the queue is empty then.
-    mutating func destroy(budget: inout ByteBudget) {
+    mutating func destroy(budget: inout ConnectionBudget) {
         if let block { budget.release(block) }
         self = ByteQueue()
     }
 
-    private mutating func reserve(_ more: Int, budget: inout ByteBudget) -> Bool {
+    private mutating func reserve(_ more: Int, budget: inout ConnectionBudget) -> Bool {
         if more <= capacity &- tail { return true }
         if count &+ more <= capacity, head >= count {
             // Moved only when at least as much was dropped as stays: every byte moves at most once on average.

@@ -11,6 +11,10 @@ public struct CallLimits: Sendable, Hashable {
     /// Bytes that all calls may hold in requests, unsent answers and running handlers; beyond it calls are shed with
     /// RESOURCE_EXHAUSTED. A server gives each of its loops an equal share.
     public var maxBytesInFlight = 512 << 20
+    /// Once half of its loop's bytes are taken, a connection gets more of them only while its calls hold at most one
+    /// part in so many of what is free; further calls on it are shed. So connections that only take (requests that never
+    /// end, answers never read) always leave some for the others, however many they are. 0: first come, first served.
+    public var connectionShare = 16
     /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay. `UInt64.max`:
     /// as long as it likes.
     public var requestTimeout: UInt64 = 60_000_000_000
@@ -48,7 +52,6 @@ public final class Dispatcher {
     /// the changes themselves.
     struct Shared {
         var counters = Counters()
-        var budget: ByteBudget
         var runningHandlers = 0
     }
 
@@ -66,10 +69,10 @@ public final class Dispatcher {
     }
 
     /// Bytes that open calls hold beyond their pooled buffers: what `CallLimits.maxBytesInFlight` bounds.
-    public var bytesInFlight: Int { limits.maxBytesInFlight - shared.pointee.budget.available }
+    public var bytesInFlight: Int { limits.maxBytesInFlight - budget.pointee.available }
 
     /// Free memory kept for the next calls.
-    public var keptBytes: Int { shared.pointee.budget.keptBytes }
+    public var keptBytes: Int { budget.pointee.keptBytes }
 
     let methods: MethodTable
     let interceptors: [Interceptor]
@@ -81,9 +84,13 @@ public final class Dispatcher {
     let arenas = ArenaPool()
     let arena = Arena(capacity: Dispatcher.arenaCapacity)
     let shared: UnsafeMutablePointer<Shared>
+    /// What all connections share; they take of it by their ``ConnectionBudget``.
+    let budget: UnsafeMutablePointer<ByteBudget>
     /// Handlers run one after the other, so one storage serves all calls.
     let storage: UnsafeMutablePointer<UnaryCallStorage>
     let coding: MessageCoding
+    /// What requests for `/` that are no calls are answered with; nil: nothing but their rejection.
+    let plainPage: PlainPage?
     private let plainHead = answerHead([])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
@@ -92,12 +99,14 @@ public final class Dispatcher {
     /// - Parameters:
     ///   - executor: Runs the handlers that are tasks, on the thread that uses the dispatcher.
     ///   - interceptors: See every call, in this order.
+    ///   - plainEndpoint: Whether GET and POST of `/` that are no gRPC calls are answered with 200 and a short text.
     ///   - clock: The monotonic clock, in nanoseconds.
     ///   - turnStart: When the loop last learned what has arrived, by the same clock: what is taken up now has waited
     ///     since then. nil: just before it is taken up.
     public init(
         methods: [Method], interceptors: [Interceptor] = [], limits: CallLimits = CallLimits(),
         connectionLimits: Limits = Limits(), compression: CompressionSettings = CompressionSettings(),
+        plainEndpoint: Bool = false,
         executor: any CallExecutor, clock: @escaping () -> UInt64, turnStart: (() -> UInt64)? = nil
     ) {
         self.methods = MethodTable(
@@ -108,10 +117,13 @@ public final class Dispatcher {
         self.limits = limits
         self.executor = executor
         coding = MessageCoding(compression)
+        plainPage = plainEndpoint ? PlainPage() : nil
         self.clock = clock
         resources = SessionResources(limits: connectionLimits, releaseContext: destroyCall)
         shared = .allocate(capacity: 1)
-        shared.initialize(to: Shared(budget: ByteBudget(bytes: limits.maxBytesInFlight)))
+        shared.initialize(to: Shared())
+        budget = .allocate(capacity: 1)
+        budget.initialize(to: ByteBudget(bytes: limits.maxBytesInFlight, connectionShare: limits.connectionShare))
         storage = .allocate(capacity: 1)
         storage.initialize(to: UnaryCallStorage(clock: clock))
     }
@@ -122,30 +134,57 @@ public final class Dispatcher {
         return coding.okHead(encoding)
     }
 
-    /// Whether calls have given back as many bytes since a peak that it is worth telling the system.
-    public func hasFallenFromPeak() -> Bool { shared.pointee.budget.fallFromPeak(atLeast: 4 << 20) }
+    /// Lets go of free memory beyond what the calls of a sixteenth of a second need, longer than most are under way,
+    /// given how many began in the last second.
+    ///
+    /// - Returns: Whether so much was given back by now that it is worth telling the system.
+    public func shrink(callsPerSecond: Int) -> Bool {
+        let before = freeBytes
+        let calls = callsPerSecond / 16
+        resources.shrink(toRequests: calls)
+        budget.pointee.shrink(toBytes: calls &* ByteBudget.largestKeptBlock)
+        let hasFallen = budget.pointee.fallFromPeak(atLeast: 4 << 20)
+        return before - freeBytes + coding.shrink() >= 1 << 20 || hasFallen
+    }
+
+    /// Memory that waits for the next calls.
+    private var freeBytes: Int { resources.freeBytes + keptBytes }
 
     /// Handlers that run as tasks now, those included whose callers are gone.
     public var runningHandlers: Int { shared.pointee.runningHandlers }
 
     /// Why a response of `byteCount` bytes finds no room.
     func shedding(_ byteCount: Int) -> Rejection {
-        byteCount > limits.maxBytesInFlight ? .responseTooLarge : .overloaded
+        byteCount > budget.pointee.mostForOneConnection ? .responseTooLarge : .overloaded
     }
 
     func handlerStarted() { shared.pointee.runningHandlers &+= 1 }
     func handlerEnded() { shared.pointee.runningHandlers &-= 1 }
 
     deinit {
-        shared.pointee.budget.destroy()
+        budget.pointee.destroy()
+        budget.deinitialize(count: 1)
+        budget.deallocate()
         shared.deinitialize(count: 1)
         shared.deallocate()
         storage.deinitialize(count: 1)
         storage.deallocate()
         arena.destroy()
+        plainPage?.head.destroy()
         plainHead.destroy()
         okTrailers.destroy()
     }
+}
+
+/// The answer to a request for `/` that is no call: for testers of HTTP/2 frames, which know no gRPC.
+struct PlainPage {
+    private static let text: StaticString = "This is a gRPC server.\n"
+
+    let head = FieldBlock([
+        .init(":status", "200"), .init("content-type", "text/plain"),
+        .init("content-length", String(text.utf8CodeUnitCount)),
+    ])
+    let body = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
 }
 
 /// The call that belongs to a pooled stream, made when the stream is first used.

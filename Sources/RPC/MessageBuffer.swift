@@ -28,7 +28,7 @@ struct MessageBuffer {
 
     /// Appends what arrived; the prefix is judged as soon as it is complete, before its message takes memory.
     mutating func append(
-        _ chunk: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+        _ chunk: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ConnectionBudget
     ) throws(Rejection) {
         var chunk = chunk
         if count < MessagePrefix.byteCount {
@@ -53,7 +53,7 @@ struct MessageBuffer {
     }
 
     /// Replaces what is here by a response, `bytes` with its prefix.
-    mutating func replace(with bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
+    mutating func replace(with bytes: UnsafeRawBufferPointer, budget: inout ConnectionBudget) -> Bool {
         do {
             try reserve(bytes.count, atMost: bytes.count, keeping: 0, budget: &budget)
         } catch {
@@ -65,7 +65,7 @@ struct MessageBuffer {
     }
 
     /// Empties the buffer for the next call.
-    mutating func clear(budget: inout ByteBudget) {
+    mutating func clear(budget: inout ConnectionBudget) {
         count = 0
         expected = 0
         guard let large else { return }
@@ -77,7 +77,7 @@ struct MessageBuffer {
 
     /// Room for `needed` bytes; memory grows as bytes arrive, never on the word of a prefix alone.
     private mutating func reserve(
-        _ needed: Int, atMost most: Int, keeping kept: Int, budget: inout ByteBudget
+        _ needed: Int, atMost most: Int, keeping kept: Int, budget: inout ConnectionBudget
     ) throws(Rejection) {
         guard needed > capacity else { return }
         let wanted = min(max(capacity &* 2, needed), max(most, needed))

@@ -9,8 +9,8 @@ final class MessageCoding {
     // Beside the settings, whose array is counted whenever they are touched: every call looks at these.
     let accepted: CompressionAlgorithms
     private let minResponseBytes: Int
-    private lazy var decompressor = Decompressor()
-    private lazy var compressor = Compressor(levels: settings.levels)
+    private var decompressor: Decompressor?
+    private var compressor: Compressor?
     /// The header fields of an OK answer that has no metadata, for each algorithm.
     private let okHeads = CompressionAlgorithm.allCases.map { answerHead(encoding: $0, []) }
 
@@ -43,6 +43,8 @@ final class MessageCoding {
     func decompress(
         _ bytes: UnsafeRawBufferPointer, _ encoding: CompressionAlgorithm, limit: Int
     ) throws(Rejection) -> UnsafeRawBufferPointer {
+        let decompressor = self.decompressor ?? Decompressor()
+        self.decompressor = decompressor
         do throws(DecompressionError) {
             return try decompressor.decompress(bytes, encoding, limit: limit)
         } catch {
@@ -50,10 +52,15 @@ final class MessageCoding {
         }
     }
 
+    /// Gives back what large messages took, and says how many bytes that were. Between messages only.
+    func shrink() -> Int { (decompressor?.shrink() ?? 0) + (compressor?.shrink() ?? 0) }
+
     /// `message` compressed and with its prefix, valid until the next one is packed; nil where it would not be smaller.
     func compress(
         _ message: UnsafeMutableRawBufferPointer, _ encoding: CompressionAlgorithm
     ) -> UnsafeRawBufferPointer? {
+        let compressor = self.compressor ?? Compressor(levels: settings.levels)
+        self.compressor = compressor
         let packed = compressor.compress(
             UnsafeRawBufferPointer(message), encoding, headroom: MessagePrefix.byteCount)
         return packed.flatMap { MessagePrefix.write(before: $0, isCompressed: true) }

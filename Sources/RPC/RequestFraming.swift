@@ -11,7 +11,7 @@ struct RequestFraming {
 
     /// Takes what arrived; each prefix is judged as soon as it is complete.
     mutating func append(
-        _ bytes: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ByteBudget
+        _ bytes: UnsafeRawBufferPointer, limit: Int, isEncoded: Bool, budget: inout ConnectionBudget
     ) throws(Rejection) {
         guard queue.append(bytes, budget: &budget) else { throw .overloaded }
         while let message = try messageBytes(at: completeBytes, limit: limit, isEncoded: isEncoded),
@@ -33,7 +33,7 @@ struct RequestFraming {
     /// Forgets the first message.
     ///
     /// - Returns: The bytes that it took, prefix included.
-    mutating func dropFirst(budget: inout ByteBudget) -> Int {
+    mutating func dropFirst(budget: inout ConnectionBudget) -> Int {
         let byteCount = MessagePrefix.byteCount &+ first.count
         queue.drop(byteCount, budget: &budget)
         completeBytes &-= byteCount
@@ -41,7 +41,7 @@ struct RequestFraming {
         return byteCount
     }
 
-    mutating func destroy(budget: inout ByteBudget) {
+    mutating func destroy(budget: inout ConnectionBudget) {
         queue.destroy(budget: &budget)
         self = RequestFraming()
     }

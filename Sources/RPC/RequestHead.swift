@@ -34,6 +34,14 @@ struct RequestHead: Equatable {
         }
     }
 
+    /// Whether `fields` ask for the page that `ServerConfiguration.plainEndpoint` is about.
+    static func asksForPlainPage(_ fields: HeaderFields) -> Bool {
+        var seen = Seen()
+        for field in fields { seen.note(field) }
+        guard let verb = seen.verb, let path = seen.path else { return false }
+        return path.equals("/") && (verb.equals("GET") || verb.equals("POST"))
+    }
+
     private static func checkContentType(_ value: UnsafeRawBufferPointer?) throws(Rejection) {
         guard let value else { throw .notGRPC }
         if value.equals("application/grpc") || value.equals("application/grpc+proto") { return }

@@ -5,13 +5,14 @@ internal import HTTP2
 ///
 ///     idle --begin--> receiving --message--> answered --clear--> idle
 ///                         |  \---(rejected)---^  ^
-///                         \--run--> running -----/
+///                         |\--run--> running -----/
+///                         \--bePlain--> plain ----/
 ///
 /// `begin` reads the header fields, `receive` gathers the message, `message` ends the request. Each throws the
 /// rejection that answers the call at once; the owner then marks it answered. Pooled with its stream.
 struct ServerCall: ~Copyable {
     enum Phase: UInt8 {
-        case idle, receiving, running, answered
+        case idle, receiving, running, plain, answered
     }
 
     private(set) var phase = Phase.idle
@@ -51,7 +52,13 @@ struct ServerCall: ~Copyable {
         maxRequestBytes = methods[head.method].pointee.maxRequestBytes
     }
 
-    mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ByteBudget) throws(Rejection) {
+    /// Waits for the end of a request that is no call, as long as for that of a call.
+    mutating func bePlain(requestTimeout: UInt64) {
+        phase = .plain
+        expiry = startedAt &+ requestTimeout
+    }
+
+    mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ConnectionBudget) throws(Rejection) {
         try buffer.append(bytes, limit: maxRequestBytes, isEncoded: encoding != nil, budget: &budget)
     }
 
@@ -73,7 +80,7 @@ struct ServerCall: ~Copyable {
     }
 
     /// Whether the call can be late: its request or its handler is not done.
-    var isWaiting: Bool { phase == .receiving || phase == .running }
+    var isWaiting: Bool { phase != .idle && phase != .answered }
 
     /// Goes on as a task; its request may take as long as the caller lets it.
     mutating func run(_ async: AsyncCall) {
@@ -91,14 +98,14 @@ struct ServerCall: ~Copyable {
     mutating func markAnswered() { phase = .answered }
 
     /// Takes a response with its prefix; false where the budget does not allow it.
-    mutating func keep(_ response: UnsafeRawBufferPointer, budget: inout ByteBudget) -> Bool {
+    mutating func keep(_ response: UnsafeRawBufferPointer, budget: inout ConnectionBudget) -> Bool {
         guard buffer.replace(with: response, budget: &budget) else { return false }
         unaryTraffic.addResponse(response.count &- MessagePrefix.byteCount)
         return true
     }
 
     /// Makes the call ready for the stream's next use.
-    mutating func clear(budget: inout ByteBudget) {
+    mutating func clear(budget: inout ConnectionBudget) {
         phase = .idle
         method = nil
         unaryTraffic = CallTraffic()

@@ -30,6 +30,8 @@ public final class ServerConnection: SessionDelegate {
     /// Handlers that run as tasks for this connection's calls, those included whose calls are over: a peer that resets
     /// its calls gets no more work out of the server than one that waits for them (CVE-2023-44487).
     var runningHandlers = 0
+    /// What the connection's calls hold. Unchecked, as above.
+    @exclusivity(unchecked) var budget: ConnectionBudget
     /// Told when there is something to send, outside of ``receive(_:)`` and ``expireCalls()``.
     public var onOutput: () -> Void = {}
     private var isWorking = false
@@ -37,6 +39,7 @@ public final class ServerConnection: SessionDelegate {
     public init(dispatcher: Dispatcher, peer: Peer) throws(HTTP2Error) {
         self.dispatcher = dispatcher
         self.peer = peer
+        budget = ConnectionBudget(of: dispatcher.budget)
         http2 = try Session(resources: dispatcher.resources)
         super.init()
         http2.setDelegate(self)
@@ -110,7 +113,19 @@ public final class ServerConnection: SessionDelegate {
                 try run(handler, call, on: stream, message: nil)
             }
         } catch {
-            reject(stream, error)
+            if dispatcher.plainPage != nil, isPlain(stream, error) {
+                call.pointee.bePlain(requestTimeout: dispatcher.limits.requestTimeout)
+            } else {
+                reject(stream, error)
+            }
+        }
+    }
+
+    /// Whether a request that was rejected is one for the page beside all calls.
+    private func isPlain(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) -> Bool {
+        switch rejection {
+        case .notGRPC, .methodNotAllowed: RequestHead.asksForPlainPage(stream.pointee.fields)
+        default: false
         }
     }
 
@@ -142,9 +157,9 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         do throws(Rejection) {
             switch call.pointee.phase {
-            case .receiving: try call.pointee.receive(bytes, budget: &dispatcher.shared.pointee.budget)
+            case .receiving: try call.pointee.receive(bytes, budget: &budget)
             case .running: try call.pointee.async?.received(bytes)
-            case .idle, .answered: break
+            case .idle, .plain, .answered: break
             }
         } catch {
             reject(stream, error)
@@ -157,6 +172,7 @@ public final class ServerConnection: SessionDelegate {
             switch call.pointee.phase {
             case .receiving: try invoke(call, on: stream)
             case .running: try call.pointee.async?.receivedEnd()
+            case .plain: answerPlainly(stream)
             case .idle, .answered: break
             }
         } catch {
@@ -176,7 +192,7 @@ public final class ServerConnection: SessionDelegate {
         }
         if call.pointee.phase != .idle { openCallCount &-= 1 }
         call.pointee.async?.closed()
-        call.pointee.clear(budget: &dispatcher.shared.pointee.budget)
+        call.pointee.clear(budget: &budget)
     }
 
     // MARK: Handlers
@@ -243,7 +259,7 @@ public final class ServerConnection: SessionDelegate {
         do throws(Rejection) {
             try admitHandler(holding: heldBytes)
         } catch {
-            message?.clear(budget: &dispatcher.shared.pointee.budget)
+            message?.clear(budget: &budget)
             message?.destroy()
             throw error
         }
@@ -258,7 +274,7 @@ public final class ServerConnection: SessionDelegate {
         guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams,
             dispatcher.runningHandlers < dispatcher.limits.maxRunningHandlers
         else { throw .tooManyHandlers }
-        guard dispatcher.shared.pointee.budget.take(heldBytes) else { throw .overloaded }
+        guard budget.take(heldBytes) else { throw .overloaded }
     }
 
     // MARK: Answers
@@ -269,7 +285,7 @@ public final class ServerConnection: SessionDelegate {
         guard let message = dispatcher.storage.pointee.response else { throw .responseMissing }
         let packed = compressed(message, on: stream)
         guard let framed = packed?.bytes ?? MessagePrefix.write(before: message) else { throw .responseMissing }
-        guard call.pointee.keep(framed, budget: &dispatcher.shared.pointee.budget) else {
+        guard call.pointee.keep(framed, budget: &budget) else {
             throw dispatcher.shedding(framed.count)
         }
         attachMetadata(to: call, encoding: packed?.encoding)
@@ -290,6 +306,12 @@ public final class ServerConnection: SessionDelegate {
             let bytes = dispatcher.coding.compress(message, encoding)
         else { return nil }
         return (bytes, encoding)
+    }
+
+    private func answerPlainly(_ stream: UnsafeMutablePointer<HTTP2.Stream>) {
+        guard let page = dispatcher.plainPage else { return }
+        finish(stream, .ok)
+        http2.respond(to: stream, head: page.head, body: page.body, trailers: nil)
     }
 
     /// Moves the handler's metadata, if it set any, into blocks that live with the call.

@@ -46,6 +46,8 @@ final class LoopWorker: @unchecked Sendable {
     private var nextExpiry = UInt64.max
     private var nextJudgement = UInt64.max
     private var sweptAt = EventLoop.now()
+    /// Calls begun until the last sweep.
+    private var sweptCalls: UInt64 = 0
     /// When the loop last went from timers to reading: what had arrived by then has been read at the next timer.
     private var pollBeganAt = EventLoop.now()
     private var signals: [LoopSignal] = []
@@ -101,7 +103,8 @@ final class LoopWorker: @unchecked Sendable {
             methods: methods, interceptors: interceptors,
             limits: configuration.callLimits.share(ofLoops: max(1, configuration.loopCount)),
             connectionLimits: configuration.connectionLimits, compression: configuration.compression,
-            executor: loop.executor, clock: EventLoop.now, turnStart: { [unowned(unsafe) loop] in loop.turnStart })
+            plainEndpoint: configuration.plainEndpoint, executor: loop.executor, clock: EventLoop.now,
+            turnStart: { [unowned(unsafe) loop] in loop.turnStart })
         loop.executor.afterTurn = { [unowned self] in finishTurn() }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
@@ -214,8 +217,15 @@ final class LoopWorker: @unchecked Sendable {
         nextJudgement = now
         judgementTimer?.start(after: Self.judgementMilliseconds)
         pollBeganAt = now
-        // The allocator keeps what was freed in between; a peak is not to stay with the process.
-        if dispatcher?.hasFallenFromPeak() == true { malloc_trim(0) }
+        if let dispatcher { shrink(dispatcher) }
+    }
+
+    /// A peak is not to stay with the process.
+    private func shrink(_ dispatcher: Dispatcher) {
+        let calls = dispatcher.counters.callsStarted
+        // The allocator keeps what was freed in between.
+        if dispatcher.shrink(callsPerSecond: Int(calls - sweptCalls)) { malloc_trim(0) }
+        sweptCalls = calls
     }
 
     /// Lets every connection do what time asks for.

@@ -20,11 +20,14 @@ public struct ServerConfiguration: Sendable {
     public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
-    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each, 50 kB with TLS.
+    /// Connections that one loop holds at once; further ones are closed at once. About 16 kB each, 45 kB with TLS.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
     public var compression = CompressionSettings()
+    /// Whether GET and POST of `/` that are no gRPC calls are answered with 200 and a short text, as testers of HTTP/2
+    /// (h2spec) need it; they get 405 and 415 else.
+    public var plainEndpoint = false
     /// From accepting a connection to the end of its TLS handshake: a few round trips, however bad the network.
     public var handshakeTimeout = Duration.seconds(10)
     /// From accepting a connection, or the end of its TLS handshake, to its HTTP/2 preface and SETTINGS.

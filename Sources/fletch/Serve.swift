@@ -68,6 +68,9 @@ struct Serve: ParsableCommand {
             discussion: "Every caller then sees the addresses of all others: for servers that only operators reach."))
     var channelz = false
 
+    @Flag(help: "Answer GET and POST of / that are no gRPC calls with a short text, for testers of HTTP/2.")
+    var plainEndpoint = false
+
     private var standardServices: StandardServices {
         var services: StandardServices = .health
         if reflection { services.insert(.reflection) }
@@ -92,6 +95,7 @@ struct Serve: ParsableCommand {
         var configuration = ServerConfiguration(listeners: try listeners(certificates))
         configuration.loopCount = loops ?? ProcessInfo.processInfo.activeProcessorCount
         configuration.callLimits = try calls.limits(loops: configuration.loopCount)
+        configuration.plainEndpoint = plainEndpoint
         limits.apply(to: &configuration)
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
         life.apply(to: &configuration)

@@ -389,12 +389,15 @@ class HonestClient:
         self.right, self.wrong, self.stop = 0, [], threading.Event()
 
     def __enter__(self):
-        self.channel = grpc.insecure_channel(self.address)
-        self.stub = stubs.RelatedProductsStub(self.channel)
+        self.connect()
         self.ask()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
         return self
+
+    def connect(self):
+        self.channel = grpc.insecure_channel(self.address)
+        self.stub = stubs.RelatedProductsStub(self.channel)
 
     def ask(self):
         answer = self.stub.Related(messages.RelatedRequest(product_id="gimp", limit=3), timeout=10)
@@ -455,10 +458,10 @@ class Report:
     HEADER = f"{'attack':38} {'how it ended':44} {'s':>6} {'MB':>8} {'peak':>8} {'after':>8} {'honest':>7}"
 
 
-def carry_out(attack: Attack, server, expected, bound: typing.Callable[[int], int]) -> Report:
+def carry_out(attack: Attack, server, honest: typing.Callable, bound: typing.Callable[[int], int]) -> Report:
     """Attacks while an honest client asks; waits until memory is within its bound again, as long as that may take."""
     memory = Memory(server.process.pid)
-    with HonestClient(server.address, expected) as client:
+    with honest() as client:
         before = memory.now
         memory.forget_peak()
         started = time.monotonic()
@@ -484,7 +487,7 @@ def main():
     print(Report.HEADER)
     with harness.Server(store, *SERVER_ARGUMENTS) as server:
         for attack in ATTACKS:
-            print(carry_out(attack, server, expected, memory_bound), flush=True)
+            print(carry_out(attack, server, lambda: HonestClient(server.address, expected), memory_bound), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,11 +24,17 @@ for fuzzer in $fuzzers; do
     swift build --scratch-path .build-fuzz -c release --product "$fuzzer" --sanitize=address \
         -Xswiftc -sanitize-coverage="$coverage" -Xlinker "$library" -Xlinker -lstdc++
 done
-for fuzzer in $fuzzers; do
-    findings=.build-fuzz/findings/$fuzzer
-    discovered=.build-fuzz/corpus/$fuzzer
+
+# One fuzzer for each core at a time; what a run said is shown once it is over.
+export seconds
+printf '%s\n' $fuzzers | xargs -P "$(nproc)" -I NAME sh -c '
+    findings=.build-fuzz/findings/NAME
+    discovered=.build-fuzz/corpus/NAME
+    log=.build-fuzz/NAME.log
     mkdir -p "$findings" "$discovered"
     # New inputs go to the first folder; the committed corpus is only read.
-    .build-fuzz/release/"$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -artifact_prefix="$findings/" -print_final_stats=1 "$discovered" "Tests/Fuzz/Corpus/$fuzzer"
-done
+    if .build-fuzz/release/NAME -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        -artifact_prefix="$findings/" -print_final_stats=1 "$discovered" Tests/Fuzz/Corpus/NAME >"$log" 2>&1
+    then echo "NAME: $(grep ^Done "$log"), no finding"
+    else tail -n 60 "$log"; echo "NAME: found something, see $findings"; exit 1
+    fi'

@@ -24,13 +24,22 @@ final class Harness {
     init(
         limits: CallLimits = CallLimits(), connectionLimits: Limits = Limits(),
         compression: CompressionSettings = CompressionSettings(), interceptors: [Interceptor] = [],
-        clock: Clock = Clock(), methods: [Method]? = nil
+        plainEndpoint: Bool = false, clock: Clock = Clock(), methods: [Method]? = nil
     ) {
         self.clock = clock
         dispatcher = Dispatcher(
             methods: methods ?? testMethods { clock.now += $0 }, interceptors: interceptors, limits: limits,
-            connectionLimits: connectionLimits, compression: compression, executor: executor, clock: { clock.now },
+            connectionLimits: connectionLimits, compression: compression, plainEndpoint: plainEndpoint,
+            executor: executor, clock: { clock.now },
             turnStart: { clock.now - clock.turnLag })
+        connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
+        send(handshake())
+    }
+
+    /// A second connection of the same loop.
+    init(sharing other: Harness) {
+        clock = other.clock
+        dispatcher = other.dispatcher
         connection = try! ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:"))
         send(handshake())
     }

@@ -64,24 +64,24 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
 
 @Suite struct MessageBufferTests {
     @Test func growsOnlyAsBytesArrive() throws {
-        var budget = ByteBudget(bytes: 1 << 20)
-        defer { budget.destroy() }
+        let loop = LoopBudget(bytes: 1 << 20)
+        var budget = ConnectionBudget(of: loop.budget)
         var buffer = MessageBuffer()
         defer { buffer.destroy() }
         try [UInt8]([0, 0, 0x10, 0, 0]).withUnsafeBytes {
             try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
         }
-        #expect(budget.available == 1 << 20)
+        #expect(loop.budget.pointee.available == 1 << 20)
         try [UInt8](repeating: 1, count: 2000).withUnsafeBytes {
             try buffer.append($0, limit: 4 << 20, isEncoded: false, budget: &budget)
         }
-        #expect(budget.available > 1 << 19)
+        #expect(loop.budget.pointee.available > 1 << 19)
         buffer.clear(budget: &budget)
-        #expect(budget.available == 1 << 20)
+        #expect(loop.budget.pointee.available == 1 << 20)
     }
     @Test func aWarmBufferTakesTheSameMemoryAgain() throws {
-        var budget = ByteBudget(bytes: 1 << 20)
-        defer { budget.destroy() }
+        let loop = LoopBudget(bytes: 1 << 20)
+        var budget = ConnectionBudget(of: loop.budget)
         var buffer = MessageBuffer()
         defer { buffer.destroy() }
         var addresses: [UnsafeMutableRawPointer] = []
@@ -90,9 +90,9 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
             #expect(answer.withUnsafeBytes { buffer.replace(with: $0, budget: &budget) })
             #expect(Array(buffer.bytes) == answer)
             addresses.append(buffer.base)
-            #expect(budget.available == 1 << 20 - 8 << 10 && budget.keptBytes == 0)
+            #expect(loop.budget.pointee.available == 1 << 20 - 8 << 10 && loop.budget.pointee.keptBytes == 0)
             buffer.clear(budget: &budget)
-            #expect(budget.available == 1 << 20 && budget.keptBytes == 8 << 10)
+            #expect(loop.budget.pointee.available == 1 << 20 && loop.budget.pointee.keptBytes == 8 << 10)
         }
         #expect(addresses == Array(repeating: addresses[0], count: 3))
     }
@@ -119,5 +119,49 @@ private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> R
         for block in blocks { budget.release(block) }
         #expect(budget.available == 64 << 20)
         #expect(budget.keptBytes <= ByteBudget.maxKeptBytes && budget.keptBytes > ByteBudget.maxKeptBytes / 2)
+    }
+
+    @Test func aConnectionLeavesSomeForTheOthers() {
+        let loop = LoopBudget(bytes: 1 << 20, connectionShare: 4)
+        var greedy = ConnectionBudget(of: loop.budget)
+        let half = greedy.take(1 << 19)
+        let more = greedy.take(1)
+        #expect(half && !more)
+        for _ in 0..<100 {
+            var connection = ConnectionBudget(of: loop.budget)
+            let free = loop.budget.pointee.available
+            while connection.take(1) {}
+            #expect(connection.held >= free / 5 && connection.held <= free / 4 || free < 5)
+            if free < 5 { break }
+        }
+        greedy.give(1 << 19)
+        let again = greedy.take(1000)
+        #expect(again && greedy.held == 1000)
+    }
+
+    @Test func aConnectionHoldsItsBlocks() throws {
+        let loop = LoopBudget(bytes: 1 << 20, connectionShare: 4)
+        var connection = ConnectionBudget(of: loop.budget)
+        let allocated = connection.allocate(5000)
+        let block = try #require(allocated)
+        #expect(connection.held == block.count && loop.budget.pointee.available == 1 << 20 - block.count)
+        let beyond = connection.allocate(600_000)
+        #expect(beyond == nil && connection.held == block.count)
+        connection.release(block)
+        #expect(connection.held == 0 && loop.budget.pointee.available == 1 << 20)
+    }
+}
+
+/// A loop's budget at a fixed place.
+private final class LoopBudget {
+    let budget = UnsafeMutablePointer<ByteBudget>.allocate(capacity: 1)
+
+    init(bytes: Int, connectionShare: Int = 0) {
+        budget.initialize(to: ByteBudget(bytes: bytes, connectionShare: connectionShare))
+    }
+
+    deinit {
+        budget.pointee.destroy()
+        budget.deallocate()
     }
 }

@@ -123,6 +123,7 @@ private let rows: [Row] = [
     @Test func echoesALargeMessageAndReleasesItsBudget() {
         var limits = CallLimits()
         limits.maxBytesInFlight = 3 << 20
+        limits.connectionShare = 0
         let harness = Harness(limits: limits)
         let chunk = [UInt8](repeating: 5, count: 16_000)
         harness.send(
@@ -155,6 +156,7 @@ private let rows: [Row] = [
     @Test func shedsCallsBeyondTheBytesInFlight() {
         var limits = CallLimits()
         limits.maxBytesInFlight = 64 << 10
+        limits.connectionShare = 0
         let harness = Harness(limits: limits)
         harness.send(
             headersFrame(stream: 1, requestFields("/test.Echo/Echo"))

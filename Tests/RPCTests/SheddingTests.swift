@@ -30,6 +30,7 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
 @Suite struct SheddingTests {
     private func harness(_ change: (inout CallLimits) -> Void) -> Harness {
         var limits = CallLimits()
+        limits.connectionShare = 0
         change(&limits)
         return Harness(limits: limits, methods: methods())
     }
@@ -127,5 +128,30 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
         harness.connection.close()
         #expect(harness.dispatcher.bytesInFlight == 0)
         #expect(harness.dispatcher.keptBytes > 0 && harness.dispatcher.keptBytes <= 4 << 20)
+    }
+
+    @Test func oneConnectionLeavesSomeForAnother() {
+        let greedy = harness {
+            $0.maxBytesInFlight = 1 << 20
+            $0.connectionShare = 4
+        }
+        greedy.send(frame(.settings, [0, 4] + bigEndian(0)))
+        for call in 0..<20 { greedy.send(unaryCall(stream: UInt32(2 * call + 1), "/test.Shed/Large")) }
+        #expect(isShed(greedy.response(39)))
+        #expect(greedy.dispatcher.bytesInFlight <= 1 << 19)
+        let honest = Harness(sharing: greedy)
+        honest.send(unaryCall(stream: 1, "/test.Shed/Large"))
+        #expect(honest.response().status == 0)
+    }
+
+    @Test func memoryNobodyNeedsGoesBack() {
+        let harness = harness { _ in }
+        harness.send(frame(.settings, [0, 4] + bigEndian(0)))
+        for call in 0..<100 { harness.send(unaryCall(stream: UInt32(2 * call + 1), "/test.Shed/Large")) }
+        harness.connection.close()
+        _ = harness.dispatcher.shrink(callsPerSecond: 16_000)
+        #expect(harness.dispatcher.keptBytes > 0 && harness.dispatcher.resources.freeBytes > 100 << 10)
+        #expect(harness.dispatcher.shrink(callsPerSecond: 16))
+        #expect(harness.dispatcher.keptBytes <= 64 << 10 && harness.dispatcher.resources.freeBytes <= 8 << 10)
     }
 }

@@ -1,9 +1,10 @@
-// Feeds arbitrary bytes to a whole gRPC connection: HTTP/2 session, call state machine, an echoing method. Nothing may
-// crash, and when the connection is closed nothing may be left open or charged.
+// Feeds arbitrary bytes to a whole gRPC connection: HTTP/2 session, call state machine, methods of every kind. Nothing may
+// crash, and when the connection is closed nothing may be left open, running or charged.
 
 internal import CLibFuzzer
 internal import Glibc
 internal import HTTP2
+internal import InteropSchema
 public import RPC
 public import TestSupport
 internal import Wire
@@ -18,12 +19,15 @@ private struct Play {
     let isRead: Bool
     /// Whether time passes between reads, so that requests expire.
     let expires: Bool
+    /// Whether handlers that are tasks go on after each read, or only when all was read.
+    let runsTasks: Bool
 
     init(_ byte: UInt8) {
         hasHandshake = byte & 1 == 0
         isRead = byte & 2 == 0
         expires = byte & 4 != 0
         chunk = [0, 1, 7, 64][Int(byte >> 3) & 3]
+        runsTasks = byte & 32 == 0
     }
 }
 
@@ -44,7 +48,8 @@ private func connectionLimits() -> Limits {
 private func callLimits() -> CallLimits {
     var limits = CallLimits()
     limits.maxRequestBytes = 4096
-    limits.maxBytesInFlight = 16 << 10
+    limits.maxBytesInFlight = 64 << 10
+    limits.maxQueuedResponseBytes = 256
     limits.requestTimeout = 1000
     return limits
 }
@@ -73,8 +78,52 @@ private func methods() -> [Method] {
             body.copyMemory(from: call.request)
             call.respond(encoded: body)
         },
+        Method(path: path("EmptyCall"), unary: { (request: Empty, _) in request }),
+        Method(
+            path: path("StreamingOutputCall"),
+            serverStreaming: { (request: StreamingOutputCallRequest, responses, _) in
+                try await answer(request, responses)
+            }),
+        Method(
+            path: path("StreamingInputCall"),
+            clientStreaming: { (requests: RequestStream<StreamingInputCallRequest>, call) in
+                var sum = 0
+                for try await request in requests { sum += request.payload?.body.count ?? 0 }
+                try call.addTrailingMetadata("x-sum-bin", bytes: [UInt8(truncatingIfNeeded: sum)])
+                return StreamingInputCallResponse(aggregatedPayloadSize: Int32(clamping: sum))
+            }),
+        Method(
+            path: path("FullDuplexCall"),
+            bidirectional: { (requests: RequestStream<StreamingOutputCallRequest>, responses, _) in
+                for try await request in requests { try await answer(request, responses) }
+            }),
+        Method(path: "/later") { call throws(RPCError) in
+            call.respondLater { call in
+                await Task.yield()
+                let request = try call.decode(SimpleRequest.View.self, limits: DecodeLimits())
+                let response = SimpleResponse.Builder(in: try call.arena())
+                response.makePayload().type = request.responseType
+                try call.respond(response)
+            }
+        },
         Method(path: "/a", maxRequestBytes: 4) { _ throws(RPCError) in throw RPCError(.aborted, "\u{1F600}%") },
     ]
+}
+
+private func path(_ method: String) -> String { "/grpc.testing.TestService/\(method)" }
+
+/// Answers as often as asked, with what the fuzzer has patience for.
+private func answer(
+    _ request: StreamingOutputCallRequest, _ responses: ResponseWriter<StreamingOutputCallResponse>
+) async throws {
+    if let status = request.responseStatus, let code = StatusCode(rawValue: UInt8(truncatingIfNeeded: status.code)) {
+        throw RPCError(code, status.message)
+    }
+    for parameters in request.responseParameters.prefix(64) {
+        let body = [UInt8](repeating: 0, count: Int(parameters.size & 0x3FF))
+        try await responses.write(
+            StreamingOutputCallResponse(payload: Payload(body: body)), compressed: parameters.compressed?.value)
+    }
 }
 
 private func drain(_ connection: ServerConnection, _ output: OutputBuffer) {
@@ -100,14 +149,18 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
         let size = play.chunk == 0 ? rest.count : min(play.chunk, rest.count)
         guard (try? connection.receive(UnsafeRawBufferPointer(rebasing: rest[..<size]))) != nil else { break }
         rest = UnsafeRawBufferPointer(rebasing: rest[size...])
+        if play.runsTasks { executor.runAll() }
         if play.isRead { drain(connection, dispatcher.output) }
         if play.expires, connection.nextExpiry != nil {
             clock.now += 500
             connection.expireCalls()
         }
     }
+    executor.runAll()
     drain(connection, dispatcher.output)
     connection.close()
+    executor.runAll()
+    precondition(dispatcher.runningHandlers == 0, "a handler outlives its connection")
     precondition(dispatcher.bytesInFlight == 0, "a closed connection still holds bytes of the budget")
     precondition(connection.nextExpiry == nil, "a closed connection still waits for a request")
     return 0

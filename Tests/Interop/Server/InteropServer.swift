@@ -6,6 +6,7 @@ internal import EventLoop
 internal import Glibc
 internal import InteropSchema
 internal import Logging
+internal import RPC
 internal import Server
 internal import TLS
 
@@ -27,6 +28,15 @@ struct InteropServer: ParsableCommand {
     @Option(help: ArgumentHelp("Authorities of the certificates that clients must show, PEM.", valueName: "file"))
     var tlsClientCA: String?
 
+    @Flag(help: "Answer GET and POST of / that are no gRPC calls with a short text.")
+    var plainEndpoint = false
+
+    @Option(help: "Seconds that the server waits for slow peers, where not as long as it does by itself.")
+    var patience: Int?
+
+    @Option(help: "Bytes that all calls may hold, where not as many as by itself.")
+    var maxBytesInFlight: Int?
+
     func run() throws {
         let logger = Logger(label: "interop", factory: { StreamLogHandler.standardError(label: $0) })
         let address = try ListenAddress("127.0.0.1:\(port)", flag: "--port")
@@ -37,6 +47,9 @@ struct InteropServer: ParsableCommand {
         }
         var configuration = ServerConfiguration(listeners: [Listener(address, tls: certificates)])
         configuration.loopCount = loops
+        configuration.plainEndpoint = plainEndpoint
+        if let maxBytesInFlight { configuration.callLimits.maxBytesInFlight = maxBytesInFlight }
+        if let patience { configuration.limitPatience(to: patience) }
         let observer = Observer()
         let gate = Gate()
         let server = Server(configuration, logger: logger) { _ in
@@ -46,5 +59,16 @@ struct InteropServer: ParsableCommand {
         print("listening on \(try server.start()[0])")
         fflush(nil)
         guard server.wait() == 0 else { throw ExitCode(1) }
+    }
+}
+
+extension ServerConfiguration {
+    fileprivate mutating func limitPatience(to seconds: Int) {
+        let patience = Duration.seconds(seconds)
+        handshakeTimeout = patience
+        prefaceTimeout = patience
+        headersTimeout = patience
+        stallTimeout = patience
+        callLimits.requestTimeout = UInt64(seconds) * 1_000_000_000
     }
 }
