@@ -1,3 +1,4 @@
+import Dispatch
 import EventLoop
 import Glibc
 import Logging
@@ -54,7 +55,7 @@ final class Running {
     /// The numbers of the connections that are open.
     func connectionIDs() -> [Int] {
         let ids = SharedList()
-        Task { [server] in
+        Task(executorPreference: QueueExecutor()) { [server] in
             for id in await server.connectionIDs() { ids.append(id) }
             ids.finish()
         }
@@ -65,6 +66,16 @@ final class Running {
         let peer = SocketPeer(address, receiveBuffer: receiveBuffer, tls: isEncrypted ? client() : nil)
         peer.send(handshake())
         return peer
+    }
+}
+
+/// Runs tasks on a thread of its own: those of the language's pool are held by tests that wait.
+private final class QueueExecutor: TaskExecutor {
+    private let queue = DispatchQueue(label: "test")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { [self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }
 
