@@ -74,11 +74,3 @@ extension Duration {
 
     var milliseconds: UInt64 { nanoseconds / 1_000_000 }
 }
-
-extension UInt64 {
-    /// The sum, or `max` where it is larger.
-    func addingClamped(_ other: UInt64) -> UInt64 {
-        let (sum, overflows) = addingReportingOverflow(other)
-        return overflows ? .max : sum
-    }
-}

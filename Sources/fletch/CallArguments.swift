@@ -73,7 +73,7 @@ struct CallArguments: ParsableArguments {
         limits.maxBytesInFlight = maxBytesInFlight ?? limits.maxBytesInFlight
         let least = loops * limits.maxRequestBytes
         guard maxBytesInFlight ?? least >= least else {
-            throw ValidationError(
+            throw CommandError(
                 "--max-bytes-in-flight must be at least \(least): \(loops) loops with a request of \(limits.maxRequestBytes) each"
             )
         }
@@ -87,7 +87,7 @@ struct CallArguments: ParsableArguments {
             do {
                 return try BearerTokenStore(path: path, logger: logger)
             } catch {
-                throw ValidationError("--auth-token-file \(error)")
+                throw CommandError("--auth-token-file \(error)")
             }
         }
         tokens?.follow()

@@ -27,15 +27,15 @@ struct LimitArguments: ParsableArguments {
         try check(maxConnections, "--max-connections", 1...1_000_000)
         try check(maxStreams, "--max-streams", 1...1_000_000)
         let seconds = 1...31_536_000
-        try check(prefaceTimeout, "--preface-timeout", seconds)
-        try check(headersTimeout, "--headers-timeout", seconds)
-        try check(requestTimeout, "--request-timeout", seconds)
-        try check(stallTimeout, "--stall-timeout", seconds)
+        try check(prefaceTimeout, "--preface-timeout", seconds, unit: " seconds")
+        try check(headersTimeout, "--headers-timeout", seconds, unit: " seconds")
+        try check(requestTimeout, "--request-timeout", seconds, unit: " seconds")
+        try check(stallTimeout, "--stall-timeout", seconds, unit: " seconds")
     }
 
-    private func check(_ value: Int?, _ flag: String, _ range: ClosedRange<Int>) throws {
+    private func check(_ value: Int?, _ flag: String, _ range: ClosedRange<Int>, unit: String = "") throws {
         guard let value, !range.contains(value) else { return }
-        throw ValidationError("\(flag) must be between \(range.lowerBound) and \(range.upperBound)")
+        throw ValidationError("\(flag) must be between \(range.lowerBound) and \(range.upperBound)\(unit)")
     }
 
     func apply(to configuration: inout ServerConfiguration) {

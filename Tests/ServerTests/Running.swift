@@ -1,3 +1,4 @@
+import Dispatch
 import EventLoop
 import Glibc
 import Logging
@@ -51,10 +52,30 @@ final class Running {
         server.wait()
     }
 
+    /// The numbers of the connections that are open.
+    func connectionIDs() -> [Int] {
+        let ids = SharedList()
+        Task(executorPreference: QueueExecutor()) { [server] in
+            for id in await server.connectionIDs() { ids.append(id) }
+            ids.finish()
+        }
+        return ids.waitForAll()
+    }
+
     func connect(receiveBuffer: Int32? = nil) -> SocketPeer {
         let peer = SocketPeer(address, receiveBuffer: receiveBuffer, tls: isEncrypted ? client() : nil)
         peer.send(handshake())
         return peer
+    }
+}
+
+/// Runs tasks on a thread of its own: those of the language's pool are held by tests that wait.
+private final class QueueExecutor: TaskExecutor {
+    private let queue = DispatchQueue(label: "test")
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        queue.async { [self] in job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }
 

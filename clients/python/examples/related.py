@@ -1,5 +1,7 @@
-"""Prints what products lead to: related.py SERVER PRODUCT [PRODUCT ...] (several are taken as a cart)."""
+"""Prints what products lead to; several are taken as a cart."""
 
+import argparse
+import pathlib
 import sys
 
 import grpc
@@ -7,13 +9,22 @@ import grpc
 import fletch
 
 
-def main(server: str, *product_ids: str) -> int:
-    with fletch.Client(server) as client:
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server", help="host:port or unix:/path")
+    parser.add_argument("product", nargs="+")
+    parser.add_argument("--ca", type=pathlib.Path, help="authorities to trust, PEM: talk TLS")
+    parser.add_argument("--token-file", type=pathlib.Path, help="file with the bearer token to show")
+    parser.add_argument("--timeout", type=float, default=1.0, help="seconds that an answer may take")
+    arguments = parser.parse_args()
+    credentials = grpc.ssl_channel_credentials(arguments.ca.read_bytes()) if arguments.ca else None
+    token = arguments.token_file.read_text().strip() if arguments.token_file else None
+    with fletch.Client(arguments.server, credentials=credentials, token=token, timeout=arguments.timeout) as client:
         try:
-            if len(product_ids) == 1:
-                answer = client.related(product_ids[0])
+            if len(arguments.product) == 1:
+                answer = client.related(arguments.product[0])
             else:
-                answer = client.related_to_cart(product_ids)
+                answer = client.related_to_cart(arguments.product)
         except grpc.RpcError as error:
             print(f"{error.code().name}: {error.details()}", file=sys.stderr)
             return 1
@@ -23,6 +34,4 @@ def main(server: str, *product_ids: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit(__doc__)
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main())

@@ -9,6 +9,7 @@ import pytest
 
 import fletch
 import harness
+from certificates import Authority
 from fletch.v1 import related_products_pb2 as messages
 
 
@@ -59,9 +60,40 @@ def test_errors_are_the_servers(client):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND and "tablet1" in caught.value.details()
 
 
-def test_the_example_runs(server):
+def run_example(*arguments):
     script = pathlib.Path(fletch.__file__).parents[1] / "examples" / "related.py"
-    result = subprocess.run(
-        [sys.executable, script, server.address, "phone3"], capture_output=True, text=True, env={"PYTHONPATH": str(script.parents[1])}
-    )
+    command = [sys.executable, script, "--timeout", "10", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(script.parents[1])})
+
+
+def test_the_example_runs(server):
+    result = run_example(server.address, "phone3")
     assert result.returncode == 0 and "case" in result.stdout
+
+
+def test_tls_and_tokens(server, tmp_path):
+    authority = Authority(tmp_path)
+    authority.sign("server")
+    token = "a-token-of-a-caller-0123456789"
+    tokens = tmp_path / "tokens"
+    tokens.write_text(token + "\n")
+    store = server.command[server.command.index("--store") + 1]
+    listen = ("--listen-tls", "127.0.0.1:0", "--tls-cert", tmp_path / "server.pem", "--tls-key", tmp_path / "server.key")
+    with harness.Server(store, "--auth-token-file", tokens, listen=listen, name_of_log="tls.log") as secure:
+        credentials = grpc.ssl_channel_credentials(authority.read("ca.pem"))
+        with fletch.Client(secure.address, credentials=credentials, token=token, timeout=10) as client:
+            assert client.related("phone3", limit=5).items
+            assert client.related_batch([messages.RelatedRequest(product_id="phone1")])[0].status.code == 0
+        with fletch.Client(secure.address, credentials=credentials, timeout=10) as client:
+            with pytest.raises(grpc.RpcError) as caught:
+                client.related("phone3")
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        result = run_example("--ca", tmp_path / "ca.pem", "--token-file", tokens, secure.address, "phone3", "phone4")
+        assert result.returncode == 0 and "case" in result.stdout, result.stderr
+
+
+def test_unix_domain_sockets(server, tmp_path):
+    store = server.command[server.command.index("--store") + 1]
+    with harness.Server(store, listen=("--listen", f"unix:{tmp_path}/f.sock"), name_of_log="unix.log") as local:
+        with fletch.Client(local.address, timeout=10) as client:
+            assert client.related("phone3").items
