@@ -29,6 +29,7 @@ func makeCallbacks() -> OpaquePointer {
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, onInvalidFrame)
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, onStreamClose)
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, onFrameSent)
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, onFrameNotSent)
     nghttp2_session_callbacks_set_send_data_callback(callbacks, sendBody)
     return callbacks
 }
@@ -214,10 +215,23 @@ private func onFrameSent(session: OpaquePointer?, frame: UnsafePointer<nghttp2_f
     return 0
 }
 
+/// An answer whose header fields nghttp2 does not send for their size would leave its stream open for ever.
+private func onFrameNotSent(
+    session: OpaquePointer?, frame: UnsafePointer<nghttp2_frame>?, code: Int32, user: UnsafeMutableRawPointer?
+) -> Int32 {
+    let header = header(frame).pointee
+    guard code == NGHTTP2_ERR_FRAME_SIZE_ERROR.rawValue, let stream = state(user).pointee.stream(header.stream_id)
+    else { return 0 }
+    stream.pointee.isUnsendable = true
+    return nghttp2_submit_rst_stream(
+        session, UInt8(NGHTTP2_FLAG_NONE.rawValue), header.stream_id, NGHTTP2_INTERNAL_ERROR.rawValue)
+}
+
 private func sentReset(_ state: State, id: Int32, code: UInt32) {
     switch nghttp2_error_code(rawValue: code) {
     // Ends of our own making, and streams that were never opened.
     case NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM: break
+    case NGHTTP2_INTERNAL_ERROR where state.pointee.stream(id)?.pointee.isUnsendable == true: break
     // Windows that overflow by SETTINGS end the connection (RFC 9113, 6.9.2); nghttp2 resets every stream.
     case NGHTTP2_FLOW_CONTROL_ERROR where state.pointee.stream(id)?.pointee.windowOverflowed != true:
         state.pointee.terminate(NGHTTP2_FLOW_CONTROL_ERROR)

@@ -6,7 +6,8 @@ internal import Glibc
 ///
 /// A handle (one pointer, no reference counting), ended by ``destroy()`` after every session that uses it.
 struct MemoryPool {
-    /// Blocks are powers of two from 64 bytes; larger ones than 32 KiB come from the heap.
+    /// Blocks hold powers of two from 64 bytes; larger ones than 32 KiB come from the heap. Headers come on top: nghttp2
+    /// asks for powers of two itself, and idle connections would hold twice as much.
     private static let smallestShift = 6
     private static let classCount = 10  // the length of State.free
     /// Free bytes kept before blocks go back to the heap, so that a peak does not stay forever.
@@ -58,11 +59,10 @@ struct MemoryPool {
 
     @inline(__always)
     fileprivate func allocate(_ size: Int) -> UnsafeMutableRawPointer? {
-        let (total, overflow) = size.addingReportingOverflow(Self.headerBytes)
-        guard size >= 0, !overflow else { return nil }
+        guard size >= 0, size <= Int.max - Self.headerBytes else { return nil }
         let index =
-            total <= 1 << Self.smallestShift
-            ? 0 : Int.bitWidth &- (total &- 1).leadingZeroBitCount &- Self.smallestShift
+            size <= 1 << Self.smallestShift
+            ? 0 : Int.bitWidth &- (size &- 1).leadingZeroBitCount &- Self.smallestShift
         if index < Self.classCount, let block = state.pointee.free[unchecked: index] {
             state.pointee.free[unchecked: index] = block.load(as: UnsafeMutableRawPointer?.self)
             state.pointee.keptBytes &-= 1 &<< (index &+ Self.smallestShift)
@@ -70,13 +70,13 @@ struct MemoryPool {
             block.storeBytes(of: size, toByteOffset: 8, as: Int.self)
             return block + Self.headerBytes
         }
-        return allocateFromHeap(index: index, size: size, total: total)
+        return allocateFromHeap(index: index, size: size)
     }
 
     @inline(never)
-    private func allocateFromHeap(index: Int, size: Int, total: Int) -> UnsafeMutableRawPointer? {
-        let bytes = index < Self.classCount ? 1 << (index + Self.smallestShift) : total
-        guard let block = malloc(bytes) else { return nil }
+    private func allocateFromHeap(index: Int, size: Int) -> UnsafeMutableRawPointer? {
+        let bytes = index < Self.classCount ? 1 << (index + Self.smallestShift) : size
+        guard let block = malloc(Self.headerBytes + bytes) else { return nil }
         block.storeBytes(of: index, as: Int.self)
         block.storeBytes(of: size, toByteOffset: 8, as: Int.self)
         return block + Self.headerBytes

@@ -263,8 +263,8 @@ public final class Session {
     /// Whether the client's preface and SETTINGS have arrived.
     public var isEstablished: Bool { state.pointee.isEstablished }
 
-    /// Whether a header list, or any frame but DATA, has begun and not ended.
-    public var isInsideHeaders: Bool { state.pointee.isInsideHeaders }
+    /// The number of the header list, or of any frame but DATA, that has begun and not ended; nil where none has.
+    public var unfinishedHeaders: UInt64? { state.pointee.unfinishedHeaders }
 
     /// Whether the PING of ``announceShutdown()`` was answered.
     public var shutdownWasRead: Bool { state.pointee.shutdownWasRead }

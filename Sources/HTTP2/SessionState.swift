@@ -33,6 +33,8 @@ struct SessionState {
     /// The stream that the peer opened last, where its request may still have a body; 0 where not.
     private var openRequest: Int32 = 0
     private var frameType: UInt8 = 0
+    /// Frames that have begun, continuations not among them.
+    private var framesBegun: UInt64 = 0
     private var headersContinue = false
     private var continuations = 0
 
@@ -118,6 +120,7 @@ extension SessionState {
     @inline(__always)
     mutating func admits(_ frame: FrameScanner.Header) -> Bool {
         frameType = frame.type
+        if frame.type != UInt8(NGHTTP2_CONTINUATION.rawValue) { framesBegun &+= 1 }
         switch UInt32(frame.type) {
         case NGHTTP2_DATA.rawValue:
             guard frame.stream == openRequest else { return admitsData(frame) }
@@ -195,9 +198,10 @@ extension SessionState {
         if openRequest == id { openRequest = 0 }
     }
 
-    /// Whether a header list, or any frame but DATA, has begun and not ended.
-    var isInsideHeaders: Bool {
-        headersContinue || (!scanner.isBetweenFrames && isEstablished && frameType != UInt8(NGHTTP2_DATA.rawValue))
+    /// The number of the header list, or of any frame but DATA, that has begun and not ended; nil where none has.
+    var unfinishedHeaders: UInt64? {
+        let isInsideFrame = !scanner.isBetweenFrames && isEstablished && frameType != UInt8(NGHTTP2_DATA.rawValue)
+        return headersContinue || isInsideFrame ? framesBegun : nil
     }
 }
 

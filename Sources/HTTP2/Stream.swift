@@ -27,6 +27,8 @@ public struct Stream {
     /// With which code the stream is reset after its answer, where the request has not ended by then.
     var resetCode: UInt32 = 0
     var resetsAfterResponse = false
+    /// Whether the answer's header fields are larger than can be sent.
+    var isUnsendable = false
 
     var body: UnsafeRawPointer?
     var bodyCount = 0
@@ -63,6 +65,7 @@ public struct Stream {
         headerListBytes = 0
         hasResponse = false
         resetsAfterResponse = false
+        isUnsendable = false
         body = nil
         bodyCount = 0
         bodyOffset = 0

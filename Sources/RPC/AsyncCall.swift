@@ -5,7 +5,8 @@ public import Wire
 /// One call as an asynchronous handler sees it.
 ///
 /// Handlers run on the call's loop, where everything here is touched; from a task that runs elsewhere (a detached one,
-/// an actor) reading and writing messages goes through the loop, and the rest throws.
+/// an actor) reading and writing messages goes through the loop, and the rest throws. `compressesResponse` and
+/// `requestIsCompressed` cannot: they are for the handler's own task alone.
 ///
 /// What a handler waits for ends with an error as soon as the call is over for its caller: cancelled, late, or cut off.
 /// Its task is cancelled then, too.

@@ -15,7 +15,8 @@ public struct CallLimits: Sendable, Hashable {
     /// part in so many of what is free; further calls on it are shed. So connections that only take (requests that never
     /// end, answers never read) always leave some for the others, however many they are. 0: first come, first served.
     public var connectionShare = 16
-    /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay.
+    /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay. `UInt64.max`:
+    /// as long as it likes.
     public var requestTimeout: UInt64 = 60_000_000_000
     /// Bytes of a streamed response that wait for the peer before its handler waits, too: two frames of 16 KiB are under
     /// way while the handler makes the next messages.
@@ -34,7 +35,7 @@ public struct CallLimits: Sendable, Hashable {
     public func share(ofLoops count: Int) -> CallLimits {
         var share = self
         share.maxBytesInFlight /= count
-        share.maxRunningHandlers /= count
+        share.maxRunningHandlers = max(1, maxRunningHandlers / count)
         return share
     }
 }

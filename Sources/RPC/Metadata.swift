@@ -52,8 +52,9 @@ extension UnaryCall {
     /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max`: never.
     public var deadline: UInt64 { storage.pointee.deadline }
 
-    /// Answers with an encoded message: bytes in memory that stays until the handler returns, with
-    /// `UnaryCallStorage.prefixByteCount` writable bytes in front of them.
+    /// Answers with an encoded message: bytes in memory of the call's arena, or in other memory that outlives the
+    /// handler's return, since they are sent after it, with `UnaryCallStorage.prefixByteCount` writable bytes in front
+    /// of them.
     public func respond(encoded message: UnsafeMutableRawBufferPointer) { storage.pointee.response = message }
 
     /// Sends `value` as metadata before the response.

@@ -23,8 +23,7 @@ struct RequestHead: Equatable {
         if let value = seen.timeout {
             guard let timeout = parseTimeout(value) else { throw .malformedTimeout }
             guard timeout > 0 else { throw .deadlineExceeded }
-            let (sum, overflow) = now.addingReportingOverflow(timeout)
-            deadline = overflow ? .max : sum
+            deadline = now.addingClamped(timeout)
         }
         guard seen.binaryMetadataIsValid else { throw .malformedBinaryMetadata }
         guard let path = seen.path, let method = methods.lookUp(path) else { throw .unknownMethod }
@@ -96,6 +95,15 @@ package func parseTimeout(_ value: UnsafeRawBufferPointer) -> UInt64? {
     }
     let (nanoseconds, overflow) = amount.multipliedReportingOverflow(by: unit)
     return overflow ? .max : nanoseconds
+}
+
+extension UInt64 {
+    /// The sum, or `max` where it is larger: as a time, never.
+    @inline(__always)
+    package func addingClamped(_ other: UInt64) -> UInt64 {
+        let (sum, overflows) = addingReportingOverflow(other)
+        return overflows ? .max : sum
+    }
 }
 
 extension UnsafeRawBufferPointer {

@@ -48,7 +48,7 @@ struct ServerCall: ~Copyable {
         method = head.method
         deadline = head.deadline
         encoding = head.encoding
-        expiry = min(deadline, now &+ requestTimeout)
+        expiry = min(deadline, now.addingClamped(requestTimeout))
         maxRequestBytes = methods[head.method].pointee.maxRequestBytes
     }
 

@@ -72,8 +72,8 @@ public final class ServerConnection: SessionDelegate {
     /// Ends the connection: calls that are not answered are forgotten, their handlers cancelled.
     public func close() { http2.close() }
 
-    /// Calls that the connection still owes something: open streams.
-    public var openCallCount: Int { http2.openStreamCount }
+    /// Calls that have begun and whose streams are not over. A stream is no call before its header fields are complete.
+    @exclusivity(unchecked) public private(set) var openCallCount = 0
 
     /// When the first call must be answered for being late, in nanoseconds; nil where none waits.
     public var nextExpiry: UInt64? {
@@ -101,6 +101,7 @@ public final class ServerConnection: SessionDelegate {
     public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
+        openCallCount &+= 1
         lastCallStarted = now
         dispatcher.shared.pointee.counters.lastCallStarted = now
         waitingCount &+= 1
@@ -189,6 +190,7 @@ public final class ServerConnection: SessionDelegate {
             unansweredCalls &+= 1
             finish(stream, .cancelled)
         }
+        if call.pointee.phase != .idle { openCallCount &-= 1 }
         call.pointee.async?.closed()
         call.pointee.clear(budget: &budget)
     }

@@ -151,7 +151,7 @@ final class Connection: StreamConnectionHandler, RosterMember {
         let session = rpc.http2
         return ConnectionActivity(
             hasReceived: hasReceived, isReadingPaused: isPaused, isEstablished: session.isEstablished,
-            isInsideHeaders: session.isInsideHeaders, openCalls: session.openStreamCount,
+            unfinishedHeaders: session.unfinishedHeaders, openCalls: session.openStreamCount,
             startedCalls: rpc.startedCalls, hasUnsentBytes: socket.queuedBytes > 0 || session.unsentAnswers > 0,
             sendProgress: UInt64(session.bodyBytesSent) &+ (socket.queuedBytes > 0 ? socket.sentBytes : 0))
     }

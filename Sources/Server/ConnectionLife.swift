@@ -1,3 +1,5 @@
+internal import RPC
+
 /// When a judgement takes place. Peers' bytes may lie unread while handlers hold the loop, so there are two times, both
 /// monotonic nanoseconds: what happened is marked with the later, and waits are measured to the earlier. A peer is
 /// never judged early for bytes that lay unread.
@@ -17,7 +19,8 @@ struct ConnectionActivity {
     /// Whether the peer's bytes are left unread until it takes what waits for it.
     var isReadingPaused = false
     var isEstablished = false
-    var isInsideHeaders = false
+    /// The number of the header list that has begun and not ended.
+    var unfinishedHeaders: UInt64?
     var openCalls = 0
     /// Calls begun so far.
     var startedCalls: UInt64 = 0
@@ -99,6 +102,7 @@ struct ConnectionLife {
     private var pings = PingStrikes()
 
     private var headersSince: UInt64?
+    private var unfinishedHeaders: UInt64?
     private var lastCallAt: UInt64
     private var startedCalls: UInt64 = 0
     private var sendProgress: UInt64 = 0
@@ -197,7 +201,11 @@ struct ConnectionLife {
             lastCallAt = now
             startedCalls = activity.startedCalls
         }
-        if !activity.isInsideHeaders { headersSince = nil } else if headersSince == nil { headersSince = now }
+        // A busy peer may be inside of headers at every judgement, of others each time.
+        if activity.unfinishedHeaders != unfinishedHeaders {
+            unfinishedHeaders = activity.unfinishedHeaders
+            headersSince = unfinishedHeaders.map { _ in now }
+        }
         let hasMoved =
             activity.sendProgress < sendProgress || activity.sendProgress - sendProgress >= settings.stallBytes
         if hasMoved || !activity.hasUnsentBytes {

@@ -300,10 +300,12 @@ final class LoopWorker: @unchecked Sendable {
     }
 
     /// Ends the loop once nothing is left to do on it. Handlers whose callers are gone were cancelled and have until
-    /// the drain's end to notice.
-    private func finishIfDone() {
+    /// the drain's end to notice. The loop that hears the signals stays for the others, too: without it, the next signal
+    /// would end the process.
+    func finishIfDone() {
         guard phase == .draining, !isFinished, connections.isEmpty, handshakes.isEmpty else { return }
-        if isCutOff || dispatcher?.runningHandlers ?? 0 == 0 { finish() }
+        guard isCutOff || dispatcher?.runningHandlers ?? 0 == 0 else { return }
+        if index > 0 || server.isLast(self) { finish() }
     }
 
     private func finish() {

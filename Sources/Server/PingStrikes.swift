@@ -1,3 +1,5 @@
+internal import RPC
+
 /// Judges how often a client sends PINGs: see ``ClientPingPolicy``.
 struct PingStrikes {
     struct Settings {

@@ -149,7 +149,12 @@ public final class Server: Sendable {
             state.cutOffCalls += cutOff
             state.workers.removeAll { $0 === worker }
         }
+        guard let first = state.withLock({ $0.workers.first }) else { return }
+        first.proxy.post { first.finishIfDone() }
     }
+
+    /// Whether no other loop than that of `worker` runs.
+    func isLast(_ worker: LoopWorker) -> Bool { state.withLock { $0.workers.allSatisfy { $0 === worker } } }
 
     /// Names limits that cannot be meant as they are.
     private func checkLimits(_ methods: [Method]) {

@@ -20,7 +20,7 @@ public struct ServerConfiguration: Sendable {
     public var listeners: [Listener]
     /// Event loops, each a thread with its own connections; more than the machine's cores gain nothing.
     public var loopCount = 1
-    /// Connections that one loop holds at once; further ones are closed at once. About 20 kB each, 50 kB with TLS.
+    /// Connections that one loop holds at once; further ones are closed at once. About 16 kB each, 45 kB with TLS.
     public var maxConnectionsPerLoop = 10_000
     public var connectionLimits = Limits()
     public var callLimits = CallLimits()
@@ -73,12 +73,4 @@ extension Duration {
     }
 
     var milliseconds: UInt64 { nanoseconds / 1_000_000 }
-}
-
-extension UInt64 {
-    /// The sum, or `max` where it is larger.
-    func addingClamped(_ other: UInt64) -> UInt64 {
-        let (sum, overflows) = addingReportingOverflow(other)
-        return overflows ? .max : sum
-    }
 }

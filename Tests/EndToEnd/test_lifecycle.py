@@ -1,9 +1,11 @@
 """Versions, broken tables, killed processes, draining."""
 
 import os
+import pathlib
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -188,3 +190,33 @@ def test_rollback_by_activating_an_earlier_version(own_store, embeddings):
         assert version_served(server.address) == "2"
         harness.fletch("tables", "activate", "--store", own_store, "--name", "related", "--version", "1")
         await_version(server.address, "1")
+
+
+def test_a_server_without_descriptors_refuses_connections_and_recovers(tmp_path):
+    limited = harness.InteropServer(tmp_path)
+    limited.command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *limited.command]
+    with limited as server:
+        sockets = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in range(100)]
+        # The last ones are closed: the queue does not stay full of connections that nobody takes.
+        sockets[-1].settimeout(10)
+        assert sockets[-1].recv(1) == b""
+        used = cpu_seconds(server.process.pid)
+        time.sleep(1)
+        assert cpu_seconds(server.process.pid) - used < 0.5, "the server spins"
+        for each in sockets:
+            each.close()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            try:
+                with grpc.insecure_channel(server.address) as channel:
+                    call = channel.unary_unary("/grpc.testing.TestService/EmptyCall")
+                    assert call(b"", timeout=5) == b""
+                    return
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+        raise AssertionError("the server does not take connections again")
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -106,6 +106,7 @@ func testMethods(advance: @escaping (UInt64) -> Void) -> [Method] {
     ]
 }
 
+/// Answers with the request.
 func echo(_ call: UnaryCall) {
     let memory = call.arena.allocate(byteCount: call.request.count + UnaryCallStorage.prefixByteCount)!
     let body = UnsafeMutableRawBufferPointer(

@@ -218,6 +218,17 @@ private let rows: [Row] = [
         #expect(harness.connection.openCallCount == 0)
     }
 
+    @Test func waitsForEverWhereItIsToldTo() {
+        var limits = CallLimits()
+        limits.requestTimeout = .max
+        let harness = Harness(limits: limits)
+        harness.send(headersFrame(stream: 1, requestFields("/test.Echo/Echo")))
+        harness.clock.now += 1 << 60
+        harness.connection.expireCalls()
+        harness.send(dataFrame(stream: 1, framed([1])))
+        #expect(harness.response().message == [1])
+    }
+
     @Test func givesUpOnARequestWithoutDeadline() {
         var limits = CallLimits()
         limits.requestTimeout = 1_000_000
@@ -254,5 +265,38 @@ private let rows: [Row] = [
         #expect(harness.connection.nextExpiry == nil)
         #expect(harness.connection.openCallCount == 0)
         #expect(harness.dispatcher.counters.callsByStatus[Int(StatusCode.cancelled.rawValue)] == 1)
+    }
+
+    @Test func aStreamIsNoCallBeforeItsHeaderFieldsEnd() {
+        let harness = Harness()
+        let block = headerBlock(requestFields("/test.Echo/Echo"))
+        harness.send(frame(.headers, stream: 1, Array(block.prefix(20))))
+        #expect(harness.connection.startedCalls == 0 && harness.connection.openCallCount == 0)
+        harness.send(frame(.continuation, flags: Flag.endHeaders, stream: 1, Array(block.dropFirst(20))))
+        #expect(harness.connection.startedCalls == 1 && harness.connection.openCallCount == 1)
+        harness.send(frame(.headers, flags: Flag.endStream, stream: 3, Array(block.prefix(20))))
+        harness.connection.close()
+        #expect(harness.connection.startedCalls == 1 && harness.connection.openCallCount == 0)
+    }
+
+    @Test(arguments: ["initial", "trailing"]) func metadataTooLargeToSendEndsTheCall(_ kind: String) {
+        let harness = Harness(
+            methods: [
+                Method(path: "/test.Echo/Large") { call throws(RPCError) in
+                    let value = String(repeating: "x", count: 70_000)
+                    if kind == "initial" {
+                        try call.addInitialMetadata("x-large", value)
+                    } else {
+                        try call.addTrailingMetadata("x-large", value)
+                    }
+                    echo(call)
+                }
+            ])
+        // More often than a peer may make us reset: it is not its fault.
+        for stream in stride(from: UInt32(1), to: 401, by: 2) {
+            harness.send(unaryCall(stream: stream, "/test.Echo/Large", [1]))
+            #expect(harness.response(stream).resetCode == 2)
+        }
+        #expect(harness.connection.openCallCount == 0 && harness.reader.goAways.isEmpty)
     }
 }

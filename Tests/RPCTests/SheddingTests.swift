@@ -115,6 +115,9 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
         #expect(limits.share(ofLoops: 4).maxBytesInFlight == limits.maxBytesInFlight / 4)
         #expect(limits.share(ofLoops: 4).maxRunningHandlers == limits.maxRunningHandlers / 4)
         #expect(limits.share(ofLoops: 1) == limits)
+        var few = limits
+        few.maxRunningHandlers = 3
+        #expect(few.share(ofLoops: 4).maxRunningHandlers == 1)
     }
 
     @Test func memoryKeptForTheNextCallsIsBounded() {

@@ -135,7 +135,7 @@ private enum PhaseName: CaseIterable {
         }
         expectClose(.noPreface, ConnectionActivity(), notYet: 10, late: 10.1)
         expectClose(
-            .headersNeverEnd, ConnectionActivity(isEstablished: true, isInsideHeaders: true), notYet: 5, late: 5.1)
+            .headersNeverEnd, ConnectionActivity(isEstablished: true, unfinishedHeaders: 7), notYet: 5, late: 5.1)
         expectClose(.stalled, ConnectionActivity(isEstablished: true, hasUnsentBytes: true), notYet: 20, late: 20.1)
         expectClose(.keepalive, ConnectionActivity(isEstablished: true), notYet: 101, late: 121.1)
     }
@@ -172,7 +172,7 @@ private enum PhaseName: CaseIterable {
             simulation.activity.startedCalls += 1
             simulation.activity.sendProgress += 1 << 10
             simulation.activity.hasUnsentBytes = second.isMultiple(of: 2)
-            simulation.activity.isInsideHeaders = second.isMultiple(of: 3)
+            simulation.activity.unfinishedHeaders = UInt64(second)
             #expect(simulation.judge(Double(second), received: true) == nil)
         }
         #expect(simulation.life.deadline == nil)
@@ -181,10 +181,10 @@ private enum PhaseName: CaseIterable {
     @Test func measuresHeadersFromTheirBeginning() {
         var simulation = Simulation()
         for second in stride(from: 0.0, to: 40, by: 4) {
-            simulation.activity.isInsideHeaders = true
+            simulation.activity.unfinishedHeaders = 7
             #expect(simulation.judge(second) == nil)
             #expect(simulation.judge(second + 2) == nil)
-            simulation.activity.isInsideHeaders = false
+            simulation.activity.unfinishedHeaders = nil
             #expect(simulation.judge(second + 3) == nil)
         }
     }
@@ -221,10 +221,10 @@ private enum PhaseName: CaseIterable {
         simulation.activity.isEstablished = true
         #expect(simulation.judge(62, readUntil: 61, received: true) == nil)
 
-        simulation.activity.isInsideHeaders = true
+        simulation.activity.unfinishedHeaders = 7
         #expect(simulation.judge(63) == nil)
         #expect(simulation.judge(123, readUntil: 63) == nil)
-        simulation.activity.isInsideHeaders = false
+        simulation.activity.unfinishedHeaders = nil
         #expect(simulation.judge(124) == nil)
 
         #expect(simulation.drain(130) == .announceShutdown)

@@ -277,6 +277,37 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(running.server.wait() == 0)
     }
 
+    @Test func theLoopThatHearsSignalsEndsLast() throws {
+        let running = try Running {
+            $0.loopCount = 2
+            $0.drainTimeout = .seconds(60)
+        }
+        // Connections of the second loop have odd numbers.
+        var peers: [Int: SocketPeer] = [:]
+        eventually {
+            let peer = running.connect()
+            guard peer.call(1, "/test.Echo/Echo", [1])?.status == 0 else { return false }
+            let ids = running.connectionIDs()
+            if let id = ids.first(where: { peers[$0] == nil }) { peers[id] = peer }
+            return ids.contains { !$0.isMultiple(of: 2) }
+        }
+        let kept = try #require(peers.first { !$0.key.isMultiple(of: 2) })
+        kept.value.send(headersFrame(stream: 3, requestFields("/test.Echo/Echo")))
+        peers = [kept.key: kept.value]
+        eventually { running.connectionIDs() == [kept.key] }
+
+        running.server.shutDown()
+        try #require(kept.value.read { !$0.goAways.isEmpty })
+        // Were the first loop to end, it would have done so by now.
+        usleep(300_000)
+        let loops = SharedList()
+        running.server.onEachLoop({ loops.append($0) }, completion: { loops.finish() })
+        #expect(loops.waitForAll().sorted() == [0, 1])
+        kept.value.send(dataFrame(stream: 3, framed([1])))
+        #expect(kept.value.waitForClose())
+        #expect(running.server.wait() == 0)
+    }
+
     @Test func cutsOffACallThatDoesNotEnd() throws {
         let running = try Running { $0.drainTimeout = .milliseconds(300) }
         let peer = running.connect()
