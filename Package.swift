@@ -77,7 +77,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("RichErrors", ["RPC", "Schema", "Wire"]),
-        library("Client", ["CNghttp2", "RPC", "Wire"]),
+        library("Client", ["CNghttp2", "RPC", "Schema", "Wire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -159,7 +159,7 @@ let package = Package(
                 "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "TLS", "TLSPeer", "TestSupport", "Wire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Client", ["RPC", "ScriptedPeer"]),
+        tests("Client", ["RPC", "RichErrors", "Schema", "ScriptedPeer"]),
         tests(
             "Services",
             [

@@ -1,5 +1,7 @@
 internal import CNghttp2
 internal import RPC
+internal import Schema
+internal import Wire
 
 /// One HTTP/2 connection of a channel: an nghttp2 client session over a socket, one exchange at a time.
 final class Connection {
@@ -160,6 +162,8 @@ final class Exchange {
     private var contentType = ""
     private var grpcStatus: String?
     private var grpcMessage = ""
+    private var details: [ErrorDetail] = []
+    private var retryDelayMilliseconds: UInt32?
     private var resetCode: UInt32 = 0
     private var isTooLarge = false
 
@@ -182,8 +186,18 @@ final class Exchange {
         case "content-type": contentType = value
         case "grpc-status": grpcStatus = value
         case "grpc-message": grpcMessage = percentDecoded(value)
+        case "grpc-status-details-bin": details = Self.details(value)
+        case "grpc-retry-pushback-ms": retryDelayMilliseconds = UInt32(value)
         default: break
         }
+    }
+
+    /// The details of a `google.rpc.Status` in Base64; none where it cannot be read: the status says enough.
+    private static func details(_ text: String) -> [ErrorDetail] {
+        var text = text
+        let bytes = text.withUTF8 { Base64.decode(Slice(base: UnsafeRawBufferPointer($0), bounds: 0..<$0.count)) }
+        guard let bytes, let status = try? Google_Rpc_Status(decoding: bytes) else { return [] }
+        return status.details.map { ErrorDetail(typeURL: $0.typeURL, value: $0.value) }
     }
 
     /// False where the response is larger than the channel accepts.
@@ -208,7 +222,9 @@ final class Exchange {
         }
         if let grpcStatus {
             let code = UInt8(grpcStatus).flatMap(StatusCode.init(rawValue:)) ?? .unknown
-            guard code == .ok else { throw RPCError(code, grpcMessage) }
+            guard code == .ok else {
+                throw RPCError(code, grpcMessage, details: details, retryDelayMilliseconds: retryDelayMilliseconds)
+            }
         } else {
             throw failureWithoutStatus()
         }

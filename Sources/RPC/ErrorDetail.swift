@@ -10,10 +10,13 @@ public struct ErrorDetail: Sendable, Hashable {
     /// The encoded message.
     public let value: [UInt8]
 
-    init(type: String, value: [UInt8]) {
-        typeURL = Self.authority + type
+    /// A detail as it came from a server.
+    package init(typeURL: String, value: [UInt8]) {
+        self.typeURL = typeURL
         self.value = value
     }
+
+    init(type: String, value: [UInt8]) { self.init(typeURL: Self.authority + type, value: value) }
 
     /// A detail that holds `message`.
     public init<Detail: Message>(_ message: Detail) {

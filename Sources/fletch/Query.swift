@@ -38,6 +38,12 @@ struct QueryRelated: ParsableCommand {
     @Option(help: ArgumentHelp("An id that must not be in the answer; may be repeated.", valueName: "id"))
     var exclude: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Show the server the first bearer token of a file, one a line; without TLS it can be read on its way.",
+            valueName: "file"))
+    var authTokenFile: String?
+
     @Option(help: "Seconds to wait for the answer.")
     var timeout = 10.0
 
@@ -52,12 +58,26 @@ struct QueryRelated: ParsableCommand {
 
     func run() throws {
         let client = RelatedProductsClient(try Channel(target: server))
-        let response = try client.related(request(), options: CallOptions(timeout: .seconds(timeout)))
+        let metadata = try authTokenFile.map { [(name: "authorization", value: "Bearer \(try Self.token(in: $0))")] }
+        let options = CallOptions(timeout: .seconds(timeout), metadata: metadata ?? [])
+        let response = try client.related(request(), options: options)
         if json {
             try printJSON(response)
         } else {
             try printTable(response)
         }
+    }
+
+    /// The first token of a file as `fletch serve` reads it.
+    private static func token(in path: String) throws -> String {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw CommandError("--auth-token-file '\(path)' cannot be read; name a file with a token")
+        }
+        let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+        guard let token = lines.first(where: { !$0.isEmpty && !$0.hasPrefix("#") }),
+            token.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else { throw CommandError("--auth-token-file '\(path)' does not begin with a token; write one a line") }
+        return token
     }
 
     private func request() throws -> RelatedRequest {

@@ -1,4 +1,6 @@
 import RPC
+import RichErrors
+import Schema
 import Testing
 
 @testable import Client
@@ -63,6 +65,25 @@ import Testing
     @Test func aStatusIsTheServers() {
         let answer = exchange(head + [("grpc-status", "5"), ("grpc-message", "no%20such")])
         #expect(answer == .failure(RPCError(.notFound, "no such")))
+    }
+
+    @Test func aStatusHasItsDetails() throws {
+        // google.rpc.Status with code 3 and an ErrorInfo with the reason EMPTY.
+        let status = "CAMaNwoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLkVycm9ySW5mbxILCgVFTVBUWRICZC4"
+        let answer = exchange(
+            head + [("grpc-status", "3"), ("grpc-status-details-bin", status), ("grpc-retry-pushback-ms", "250")])
+        guard case .failure(let error) = answer else {
+            Issue.record("a status with details is no success")
+            return
+        }
+        #expect(error.detail(ErrorInfo.self) == ErrorInfo(reason: "EMPTY", domain: "d."))
+        #expect(error.retryDelayMilliseconds == 250)
+    }
+
+    @Test(arguments: ["", "!", "CAM", "AAAA"])
+    func detailsThatCannotBeReadAreNone(details: String) {
+        let answer = exchange(head + [("grpc-status", "3"), ("grpc-status-details-bin", details)])
+        #expect(answer == .failure(RPCError(.invalidArgument, "")))
     }
 
     @Test func anUnknownStatusCodeIsUnknown() {

@@ -35,13 +35,15 @@ SERVER_ARGUMENTS = [
 # How an attack ended, as the attacker sees it.
 CALMED = "GOAWAY ENHANCE_YOUR_CALM"
 CLOSED = "closed"
+# So many streams in one read that more were open than may be before the first was reset.
+TOO_MANY_AT_ONCE = "GOAWAY PROTOCOL_ERROR"
 
 
 def ending(peer: RawPeer) -> str:
     """How the server ends the connection, read to its end."""
     peer.read_until(lambda: peer.closed)
     code = peer.goaways[-1][0] if peer.goaways else None
-    return {None: CLOSED, ENHANCE_YOUR_CALM: CALMED}.get(code, f"GOAWAY {code}")
+    return {None: CLOSED, ENHANCE_YOUR_CALM: CALMED, PROTOCOL_ERROR: TOO_MANY_AT_ONCE}.get(code, f"GOAWAY {code}")
 
 
 def flood(peer: RawPeer, pieces: typing.Iterable[bytes], batch: int = 64) -> str:
@@ -339,9 +341,9 @@ class Attack:
 
 ATTACKS = [
     Attack("rapid reset", rapid_reset),
-    Attack("MadeYouReset: window overflow", made_you_reset_by_window),
-    Attack("MadeYouReset: malformed requests", made_you_reset_by_malformed_requests),
-    Attack("MadeYouReset: wrong content-length", made_you_reset_by_content_length),
+    Attack("MadeYouReset: window overflow", made_you_reset_by_window, [CALMED, TOO_MANY_AT_ONCE]),
+    Attack("MadeYouReset: malformed requests", made_you_reset_by_malformed_requests, [CALMED, TOO_MANY_AT_ONCE]),
+    Attack("MadeYouReset: wrong content-length", made_you_reset_by_content_length, [CALMED, TOO_MANY_AT_ONCE]),
     Attack("HPACK bomb", hpack_bomb),
     Attack("header lists over the limit", large_header_lists, ["every list answered with 431"]),
     Attack("trailers over the limit", large_trailers),

@@ -49,6 +49,11 @@ def test_tokens_are_asked_for_and_replaced_at_sighup(store, tmp_path):
         assert refusal(server.address, TOKEN + "x").code() == grpc.StatusCode.UNAUTHENTICATED
         assert health(server.address) == health_pb2.HealthCheckResponse.SERVING
 
+        query = ("query", "related", "--server", server.address, "--product", "gimp")
+        assert "gimp" in harness.fletch(*query, "--auth-token-file", tokens).stdout
+        assert "UNAUTHENTICATED" in harness.refusal(*query)
+        assert "--auth-token-file" in harness.refusal(*query, "--auth-token-file", tmp_path / "none")
+
         tokens.write_text("short\n")
         server.process.send_signal(signal.SIGHUP)
         server.wait_for_log("refused new bearer tokens")
