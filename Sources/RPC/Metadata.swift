@@ -60,7 +60,8 @@ extension UnaryCall {
     /// Sends `value` as metadata before the response.
     ///
     /// - Parameters:
-    ///   - name: Lower case letters, digits, `-`, `_`, `.`; not `grpc-...`; not `...-bin`.
+    ///   - name: Lower case letters, digits, `-`, `_`, `.`; not `grpc-...`, `te`, `content-type`; none that speaks of the
+    ///     connection; not `...-bin`.
     ///   - value: Printable ASCII.
     /// - Throws: `internal` where name or value break these rules.
     public func addInitialMetadata(_ name: String, _ value: String) throws(RPCError) {
@@ -102,7 +103,13 @@ struct MetadataField {
     var field: FieldBlock.Field { .init(name, value, isRepeated: false) }
 }
 
+/// Names that make an answer malformed (RFC 9113, 8.2.2), or speak of its body, which is the server's.
+private let speaksOfTheConnection: Set<String> = [
+    "connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
+]
+
 private func isValidName(_ name: String) -> Bool {
+    guard !speaksOfTheConnection.contains(name) else { return false }
     var name = name
     return name.withUTF8 { bytes in
         let allowed = bytes.allSatisfy { byte in

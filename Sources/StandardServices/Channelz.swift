@@ -15,7 +15,9 @@ struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {
     /// The most entries of a list in one answer: a page for a person; a connection takes 30 bytes of it.
     private static let pageSize = 100
 
-    unowned let server: Server
+    /// Held: a handler that was cut off may run on when the server has ended. The methods go with their loop, so that no
+    /// cycle stays.
+    let server: Server
 
     private var listeners: [Grpc_Channelz_V1_SocketRef] {
         server.addresses.enumerated().map { .init(socketID: ID.firstListener + Int64($0), name: "\($1)") }

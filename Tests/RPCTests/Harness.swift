@@ -103,6 +103,10 @@ func testMethods(advance: @escaping (UInt64) -> Void) -> [Method] {
         Method(path: "/test.Echo/BadMetadata") { call throws(RPCError) in
             try call.addTrailingMetadata("grpc-status", "0")
         },
+        Method(path: "/test.Echo/ConnectionMetadata") { call throws(RPCError) in
+            try call.addInitialMetadata("transfer-encoding", "chunked")
+            echo(call)
+        },
     ]
 }
 

@@ -66,6 +66,7 @@ private let rows: [Row] = [
     Row(name: "handler throws OK", path: "/test.Echo/FailWithOK", status: .unknown),
     Row(name: "handler without response", path: "/test.Echo/Silent", status: .internal),
     Row(name: "handler with reserved metadata", path: "/test.Echo/BadMetadata", status: .internal),
+    Row(name: "handler with metadata of HTTP/1", path: "/test.Echo/ConnectionMetadata", status: .internal),
 ]
 
 @Suite struct RequestTests {

@@ -88,6 +88,17 @@ private func failure(_ body: () throws -> Void) -> StatusCode? {
         #expect(remote.ipAddress == [127, 0, 0, 1] && remote.port > 0 && remote.port != local.port)
     }
 
+    @Test func doesNotKeepAServerThatHasEnded() throws {
+        weak var server: Server?
+        do {
+            let running = try Running([.channelz])
+            server = running.server
+            let client = Grpc_Channelz_V1_ChannelzClient(running.channel)
+            #expect(try client.getServers(.init()).server.count == 1)
+        }
+        #expect(server == nil)
+    }
+
     @Test func listsConnectionsInPages() throws {
         let others = try (0..<6).map { _ in try Channel(target: "\(running.server.addresses[0])") }
         for other in others { _ = try HealthClient(other).check(HealthCheckRequest()) }
