@@ -8,6 +8,8 @@ struct ByteBudget {
     static let largestKeptBlock = 64 << 10
     /// Free bytes kept at most: the answers of more calls than a loop has under way at once, but for floods.
     static let maxKeptBytes = 4 << 20
+    /// What calls that need blocks hold in them, most of the time: answers of a hundred items.
+    private static let bytesPerCall = 8 << 10
 
     private let total: Int
     private let connectionShare: Int
@@ -78,9 +80,10 @@ struct ByteBudget {
         keptBytes &+= block.count
     }
 
-    /// Gives free blocks back to the heap until at most `byteCount` bytes of them are left.
-    mutating func shrink(toBytes byteCount: Int) {
-        for index in free.indices {
+    /// Gives free blocks back to the heap, the largest first, beyond what so many calls need.
+    mutating func shrink(toCalls calls: Int) {
+        let byteCount = calls &* Self.bytesPerCall
+        for index in free.indices.reversed() {
             while keptBytes > byteCount, let block = free[index] {
                 free[index] = block.load(as: UnsafeMutableRawPointer?.self)
                 keptBytes &-= Self.smallestBlock &<< index
@@ -90,7 +93,7 @@ struct ByteBudget {
     }
 
     /// Gives all free blocks back to the heap.
-    mutating func destroy() { shrink(toBytes: 0) }
+    mutating func destroy() { shrink(toCalls: 0) }
 
     /// Bytes of the block that holds `byteCount` bytes.
     static func blockSize(_ byteCount: Int) -> Int { index(of: byteCount).map { smallestBlock &<< $0 } ?? byteCount }

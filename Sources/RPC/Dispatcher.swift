@@ -142,10 +142,15 @@ public final class Dispatcher {
         let before = freeBytes
         let calls = callsPerSecond / 16
         resources.shrink(toRequests: calls)
-        budget.pointee.shrink(toBytes: calls &* ByteBudget.largestKeptBlock)
-        let hasFallen = budget.pointee.fallFromPeak(atLeast: 4 << 20)
-        return before - freeBytes + coding.shrink() >= 1 << 20 || hasFallen
+        budget.pointee.shrink(toCalls: calls)
+        givenBack += before - freeBytes + coding.shrink()
+        guard budget.pointee.fallFromPeak(atLeast: 4 << 20) || givenBack >= 1 << 20 else { return false }
+        givenBack = 0
+        return true
     }
+
+    /// Free memory let go of that the system was not told of.
+    private var givenBack = 0
 
     /// Memory that waits for the next calls.
     private var freeBytes: Int { resources.freeBytes + keptBytes }

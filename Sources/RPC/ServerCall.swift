@@ -55,7 +55,7 @@ struct ServerCall: ~Copyable {
     /// Waits for the end of a request that is no call, as long as for that of a call.
     mutating func bePlain(requestTimeout: UInt64) {
         phase = .plain
-        expiry = startedAt &+ requestTimeout
+        expiry = startedAt.addingClamped(requestTimeout)
     }
 
     mutating func receive(_ bytes: UnsafeRawBufferPointer, budget: inout ConnectionBudget) throws(Rejection) {

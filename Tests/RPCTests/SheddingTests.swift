@@ -152,6 +152,6 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
         _ = harness.dispatcher.shrink(callsPerSecond: 16_000)
         #expect(harness.dispatcher.keptBytes > 0 && harness.dispatcher.resources.freeBytes > 100 << 10)
         #expect(harness.dispatcher.shrink(callsPerSecond: 16))
-        #expect(harness.dispatcher.keptBytes <= 64 << 10 && harness.dispatcher.resources.freeBytes <= 8 << 10)
+        #expect(harness.dispatcher.keptBytes <= 8 << 10 && harness.dispatcher.resources.freeBytes <= 8 << 10)
     }
 }

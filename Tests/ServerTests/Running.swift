@@ -51,16 +51,6 @@ final class Running {
         server.wait()
     }
 
-    /// The numbers of the connections that are open.
-    func connectionIDs() -> [Int] {
-        let ids = SharedList()
-        Task { [server] in
-            for id in await server.connectionIDs() { ids.append(id) }
-            ids.finish()
-        }
-        return ids.waitForAll()
-    }
-
     func connect(receiveBuffer: Int32? = nil) -> SocketPeer {
         let peer = SocketPeer(address, receiveBuffer: receiveBuffer, tls: isEncrypted ? client() : nil)
         peer.send(handshake())
