@@ -21,6 +21,7 @@ public final class AsyncCall: @unchecked Sendable {
     /// A copy of the request's header fields: a handler may outlive its stream.
     private let log: UnsafeMutableRawBufferPointer
     private let maxRequestBytes: Int
+    private let method: Int?
     /// Bytes of the budget that the handler takes by running, whatever it does.
     private var heldBytes: Int
     private(set) var traffic: CallTraffic
@@ -63,6 +64,7 @@ public final class AsyncCall: @unchecked Sendable {
         self.message = message
         deadline = call.deadline
         maxRequestBytes = call.maxRequestBytes
+        method = call.method
         self.heldBytes = heldBytes
         traffic = call.traffic
         requestEncoding = call.encoding
@@ -91,14 +93,14 @@ public final class AsyncCall: @unchecked Sendable {
         connection.runningHandlers &+= 1
         let readyAt = dispatcher.clock()
         task = Task(executorPreference: dispatcher.executor) { [self] in
-            var outcome: RPCError?
+            var failure: (any Error)?
             do {
                 try checkDelay(since: readyAt)
                 try await handler(self)
             } catch {
-                outcome = RPCError(thrown: error)
+                failure = error
             }
-            handlerEnded(outcome)
+            handlerEnded(failure)
         }
     }
 
@@ -116,9 +118,10 @@ public final class AsyncCall: @unchecked Sendable {
         compressesResponse = storage.pointee.compressesResponse
     }
 
-    private func handlerEnded(_ outcome: RPCError?) {
+    private func handlerEnded(_ failure: (any Error)?) {
         // Where the loop has ended, the call's stream has, too, and nobody counts any more.
         guard dispatcher.executor.isCurrent else { return }
+        let outcome = failure.map { dispatcher.outcome(of: $0, method: method) }
         dispatcher.handlerEnded()
         connection.runningHandlers &-= 1
         task = nil

@@ -41,8 +41,7 @@ struct ByteBudget {
 
     /// Whether a connection that would hold `held` bytes with `bytes` more leaves enough for others.
     func isFair(_ bytes: Int, holding held: Int) -> Bool {
-        let left = available &- bytes
-        return left >= total / 2 || held &* connectionShare <= left
+        isFairShare(held, left: available &- bytes, of: total, connectionShare)
     }
 
     mutating func take(_ bytes: Int) -> Bool {
@@ -104,6 +103,12 @@ struct ByteBudget {
         guard byteCount > smallestBlock else { return 0 }
         return smallestBlock.leadingZeroBitCount &- (byteCount &- 1).leadingZeroBitCount &+ 1
     }
+}
+
+/// Whether a connection that holds `held` leaves enough for others, where `left` of `total` are free: the rule of
+/// ``CallLimits/connectionShare``.
+func isFairShare(_ held: Int, left: Int, of total: Int, _ connectionShare: Int) -> Bool {
+    left >= total / 2 || held &* connectionShare <= left
 }
 
 /// What the calls of one connection hold of their loop's ``ByteBudget``: its share is judged here.

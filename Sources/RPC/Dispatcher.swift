@@ -11,8 +11,8 @@ public struct CallLimits: Sendable, Hashable {
     /// Bytes that all calls may hold in requests, unsent answers and running handlers; beyond it calls are shed with
     /// RESOURCE_EXHAUSTED. A server gives each of its loops an equal share.
     public var maxBytesInFlight = 512 << 20
-    /// Once half of its loop's bytes are taken, a connection gets more of them only while its calls hold at most one
-    /// part in so many of what is free; further calls on it are shed. So connections that only take (requests that never
+    /// Once half of its loop's bytes (or running handlers) are taken, a connection gets more of them only while its calls
+    /// hold at most one part in so many of what is free; further calls on it are shed. So connections that only take (requests that never
     /// end, answers never read) always leave some for the others, however many they are. 0: first come, first served.
     public var connectionShare = 16
     /// How long a request may take to arrive, in nanoseconds: a call that never completes must not stay. `UInt64.max`:
@@ -126,6 +126,17 @@ public final class Dispatcher {
         budget.initialize(to: ByteBudget(bytes: limits.maxBytesInFlight, connectionShare: limits.connectionShare))
         storage = .allocate(capacity: 1)
         storage.initialize(to: UnaryCallStorage(clock: clock))
+    }
+
+    /// Hears of errors that handlers throw and callers are not told: with the method's path, on the loop's thread.
+    public var onFailure: (_ path: String, any Error) -> Void = { _, _ in }
+
+    /// The status of what a handler threw; what callers are not told is reported.
+    func outcome(of error: any Error, method: Int?) -> RPCError {
+        if !(error is RPCError), !(error is CancellationError), let method {
+            onFailure(methods[method].pointee.method.path, error)
+        }
+        return RPCError(thrown: error)
     }
 
     /// The header fields of an OK answer that has no metadata.

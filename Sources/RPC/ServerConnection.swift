@@ -271,8 +271,10 @@ public final class ServerConnection: SessionDelegate {
 
     /// Sheds a call where too much is under way to start its handler.
     private func admitHandler(holding heldBytes: Int) throws(Rejection) {
-        guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams,
-            dispatcher.runningHandlers < dispatcher.limits.maxRunningHandlers
+        let limits = dispatcher.limits
+        let left = limits.maxRunningHandlers &- dispatcher.runningHandlers
+        guard runningHandlers < dispatcher.resources.limits.maxConcurrentStreams, left > 0,
+            isFairShare(runningHandlers, left: left, of: limits.maxRunningHandlers, limits.connectionShare)
         else { throw .tooManyHandlers }
         guard budget.take(heldBytes) else { throw .overloaded }
     }

@@ -21,6 +21,8 @@ final class LoopWorker: @unchecked Sendable {
     /// Judgements between sweeps are this far apart at least, so that many connections share them.
     private static let judgementMilliseconds: UInt64 = 10
     private static let sweepMilliseconds: UInt64 = 1000
+    /// Failures of handlers that are logged between two sweeps: enough to see what is wrong.
+    private static let maxFailuresLogged = 10
 
     let index: Int
     let logger: Logger
@@ -52,6 +54,7 @@ final class LoopWorker: @unchecked Sendable {
     private var pollBeganAt = EventLoop.now()
     private var signals: [LoopSignal] = []
     private var cutOffCalls = 0
+    private var failuresLogged = 0
     private var isCutOff = false
     private var isFinished = false
 
@@ -106,6 +109,7 @@ final class LoopWorker: @unchecked Sendable {
             plainEndpoint: configuration.plainEndpoint, executor: loop.executor, clock: EventLoop.now,
             turnStart: { [unowned(unsafe) loop] in loop.turnStart })
         loop.executor.afterTurn = { [unowned self] in finishTurn() }
+        dispatcher?.onFailure = { [unowned self] in logFailure(ofMethod: $0, $1) }
         sweepTimer = LoopTimer(on: loop) { [unowned self] in sweep() }
         sweepTimer?.start(after: Self.sweepMilliseconds, every: Self.sweepMilliseconds)
         expiryTimer = LoopTimer(on: loop) { [unowned self] in expireCalls() }
@@ -206,10 +210,18 @@ final class LoopWorker: @unchecked Sendable {
         finishIfDone()
     }
 
+    /// Logs what callers are not told. Callers can make handlers fail, so only so many a second.
+    private func logFailure(ofMethod path: String, _ error: any Error) {
+        failuresLogged += 1
+        guard failuresLogged <= Self.maxFailuresLogged else { return }
+        logger.error("the handler of \(path) failed: \(error)")
+    }
+
     // MARK: Time
 
     private func sweep() {
         let now = EventLoop.now()
+        failuresLogged = 0
         let seconds = Int((now - sweptAt + 500_000_000) / 1_000_000_000)
         sweptAt = now
         forEachConnection { $0.earnAllowance(seconds: seconds) }

@@ -130,6 +130,19 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
         #expect(harness.dispatcher.keptBytes > 0 && harness.dispatcher.keptBytes <= 4 << 20)
     }
 
+    @Test func oneConnectionLeavesHandlersForAnother() {
+        let greedy = harness {
+            $0.maxRunningHandlers = 32
+            $0.connectionShare = 16
+        }
+        for call in 0..<32 { greedy.send(headersFrame(stream: UInt32(2 * call + 1), requestFields("/test.Shed/Wait"))) }
+        #expect(greedy.dispatcher.runningHandlers == 17)
+        #expect(isShed(greedy.response(63)))
+        let honest = Harness(sharing: greedy)
+        honest.send(unaryCall(stream: 1, "/test.Shed/Task", []))
+        #expect(honest.response().status == 0)
+    }
+
     @Test func oneConnectionLeavesSomeForAnother() {
         let greedy = harness {
             $0.maxBytesInFlight = 1 << 20

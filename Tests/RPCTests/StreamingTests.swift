@@ -184,6 +184,17 @@ private func methods(_ notes: Notes) -> [Method] {
         #expect(harness.response().resetCode == 0)
     }
 
+    @Test func theServerHearsOfErrorsThatCallersAreNotTold() {
+        var failures: [String] = []
+        harness.dispatcher.onFailure = { failures.append("\($0): \($1)") }
+        for (stream, method) in [(UInt32(1), "Unknown"), (3, "First"), (5, "Double")] {
+            begin(method, stream: stream)
+            harness.send(dataFrame(stream: stream, number(1)))
+        }
+        #expect(
+            failures.count == 1 && failures[0].hasPrefix("/test.Stream/Unknown: ") && failures[0].contains("secret"))
+    }
+
     @Test func unknownErrorsKeepTheirText() {
         begin("Unknown")
         harness.send(dataFrame(stream: 1, number(1)))

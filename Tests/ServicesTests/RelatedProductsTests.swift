@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import RPC
 import Retrieval
+import RichErrors
 import Schema
 import Server
 import ServiceSchema
@@ -116,10 +117,9 @@ private final class Shop {
 
     @Test func anUnknownProductIsNamedAndCutWhereItIsLong() throws {
         let shop = try Shop()
-        #expect(
-            shop.refusal(RelatedRequest(productID: "d"))
-                == RPCError(
-                    .notFound, "product 'd' is not in table related, version 1"))
+        let unknown = try #require(shop.refusal(RelatedRequest(productID: "d")))
+        #expect(unknown.code == .notFound && unknown.message == "product 'd' is not in table related, version 1")
+        #expect(unknown.detail(ErrorInfo.self)?.reason == "PRODUCT_NOT_FOUND")
         let long = try #require(
             shop.refusal(RelatedRequest(productIds: ["a", String(repeating: "é", count: 100_000)])))
         #expect(long.code == .notFound)

@@ -21,6 +21,8 @@ private struct Play {
     let expires: Bool
     /// Whether handlers that are tasks go on after each read, or only when all was read.
     let runsTasks: Bool
+    /// Whether the peer takes one small buffer at a time, so that frames that have begun wait for room.
+    let readsLittle: Bool
 
     init(_ byte: UInt8) {
         hasHandshake = byte & 1 == 0
@@ -28,6 +30,7 @@ private struct Play {
         expires = byte & 4 != 0
         chunk = [0, 1, 7, 64][Int(byte >> 3) & 3]
         runsTasks = byte & 32 == 0
+        readsLittle = byte & 64 != 0
     }
 }
 
@@ -144,13 +147,18 @@ private func fuzzHTTP2(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     guard let connection = try? ServerConnection(dispatcher: dispatcher, peer: Peer(address: "unix:")) else { return 0 }
     defer { connection.close() }
     if play.hasHandshake { _ = handshake.withUnsafeBytes { try? connection.receive($0) } }
+    let little = OutputBuffer(capacity: 34 << 10)
     var rest = UnsafeRawBufferPointer(start: start + 1, count: count - 1)
     while !rest.isEmpty, !connection.http2.isFinished {
         let size = play.chunk == 0 ? rest.count : min(play.chunk, rest.count)
         guard (try? connection.receive(UnsafeRawBufferPointer(rebasing: rest[..<size]))) != nil else { break }
         rest = UnsafeRawBufferPointer(rebasing: rest[size...])
         if play.runsTasks { executor.runAll() }
-        if play.isRead { drain(connection, dispatcher.output) }
+        if play.isRead, !play.readsLittle { drain(connection, dispatcher.output) }
+        if play.readsLittle {
+            little.clear()
+            _ = try? connection.fill(little)
+        }
         if play.expires, connection.nextExpiry != nil {
             clock.now += 500
             connection.expireCalls()
