@@ -140,6 +140,8 @@ private func memory(_ call: UnaryCall, _ byteCount: Int) throws(RPCError) -> Uns
         #expect(isShed(greedy.response(63)))
         let honest = Harness(sharing: greedy)
         honest.send(unaryCall(stream: 1, "/test.Shed/Task", []))
+        greedy.runTasks()
+        honest.runTasks()
         #expect(honest.response().status == 0)
     }
 
