@@ -5,7 +5,7 @@ internal import Wire
 /// gRPC on one connection without sockets: bytes in by ``receive(_:)``, calls to the dispatcher's methods, bytes out
 /// by ``fill(_:)``.
 public final class ServerConnection: SessionDelegate {
-    private let dispatcher: Dispatcher
+    let dispatcher: Dispatcher
     /// Who is at the other end.
     public let peer: Peer
     /// What a handler that runs as a task takes at least: its task, its call, a small message buffer.
@@ -320,15 +320,15 @@ public final class ServerConnection: SessionDelegate {
     private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>, encoding: CompressionAlgorithm?) {
         let storage = dispatcher.storage
         if !storage.pointee.initialMetadata.isEmpty {
-            call.pointee.head = answerHead(encoding: encoding, take(&storage.pointee.initialMetadata))
+            call.pointee.head = answerHead(encoding: encoding, takeFields(&storage.pointee.initialMetadata))
         }
         if !storage.pointee.trailingMetadata.isEmpty {
-            call.pointee.trailers = statusTrailers(nil, take(&storage.pointee.trailingMetadata))
+            call.pointee.trailers = statusTrailers(nil, takeFields(&storage.pointee.trailingMetadata))
         }
     }
 
     private func takeMetadata() -> [FieldBlock.Field] {
-        take(&dispatcher.storage.pointee.initialMetadata) + take(&dispatcher.storage.pointee.trailingMetadata)
+        takeFields(&dispatcher.storage.pointee.initialMetadata) + takeFields(&dispatcher.storage.pointee.trailingMetadata)
     }
 
     /// Begins the response of a task.
@@ -404,69 +404,4 @@ public final class ServerConnection: SessionDelegate {
         dispatcher.shared.pointee.counters.callsByStatus[Int(code.rawValue)] &+= 1
         if call.pointee.interceptors > 0 { announceEnd(call, on: stream, code) }
     }
-
-    // MARK: Interceptors
-
-    private func intercepted(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
-    ) -> InterceptedCall {
-        InterceptedCall(call.pointee, Metadata(fields: stream.pointee.fields), peer, dispatcher.methods)
-    }
-
-    /// Shows a call to the interceptors.
-    ///
-    /// - Returns: What the first that refuses it says.
-    @inline(never)
-    private func announce(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
-    ) -> RPCError? {
-        let intercepted = intercepted(call, on: stream)
-        for interceptor in dispatcher.interceptors {
-            do throws(RPCError) {
-                try interceptor.callStarted(intercepted)
-            } catch {
-                return RPCError(thrown: error)
-            }
-            call.pointee.interceptors &+= 1
-        }
-        return nil
-    }
-
-    /// Tells the interceptors that have seen a call how it ended.
-    @inline(never)
-    private func announceEnd(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>, _ code: StatusCode
-    ) {
-        let intercepted = intercepted(call, on: stream)
-        let outcome = CallOutcome(
-            code: code, duration: dispatcher.clock() &- call.pointee.startedAt, traffic: call.pointee.traffic)
-        while call.pointee.interceptors > 0 {
-            call.pointee.interceptors &-= 1
-            dispatcher.interceptors[call.pointee.interceptors].callEnded(intercepted, outcome)
-        }
-    }
-}
-
-private func statusTrailers(_ error: RPCError?, _ metadata: [FieldBlock.Field]) -> FieldBlock {
-    FieldBlock(statusFields(error) + metadata)
-}
-
-private func statusFields(_ error: RPCError?) -> [FieldBlock.Field] {
-    guard let error else { return [.init("grpc-status", "0")] }
-    var fields: [FieldBlock.Field] = [
-        .init("grpc-status", String(error.code.rawValue)),
-        .init("grpc-message", percentEncoded(error.message), isRepeated: false),
-    ]
-    if let delay = error.retryDelayMilliseconds { fields.append(.init("grpc-retry-pushback-ms", String(delay))) }
-    if let details = statusDetails(error) {
-        fields.append(.init("grpc-status-details-bin", Base64.encode(details), isRepeated: false))
-    }
-    return fields
-}
-
-/// Empties `metadata` into fields of an answer.
-private func take(_ metadata: inout [MetadataField]) -> [FieldBlock.Field] {
-    guard !metadata.isEmpty else { return [] }
-    defer { metadata = [] }
-    return metadata.map(\.field)
 }
