@@ -4,7 +4,7 @@ internal import RichErrors
 /// Holds each client to a rate of calls and to a number of calls at once; further ones are answered with
 /// RESOURCE_EXHAUSTED and when to come back.
 ///
-/// A client is an address without its port, and the limits hold on each loop: a connection stays on one loop, and loops
+/// A client is an address without its port (of IPv6 a network, ``Peer/network``), and the limits hold on each loop: a connection stays on one loop, and loops
 /// share nothing. Methods of health and reflection are free.
 public final class PeerLimits: Interceptor {
     private struct Client {
@@ -57,17 +57,17 @@ public final class PeerLimits: Interceptor {
         guard !exempt.contains(call) else { return }
         if clients.count >= maxRemembered { forgetClientsAtRest(now: call.startedAt) }
         // Taken out and put back: changing an entry in place would ask the heap for memory.
-        var client = clients[call.peer.host] ?? Client()
+        var client = clients[call.peer.network] ?? Client()
         try client.admit(
             now: call.startedAt, interval: interval, burst: burst, maxConcurrentCalls: maxConcurrentCalls)
-        clients.updateValue(client, forKey: call.peer.host)
+        clients.updateValue(client, forKey: call.peer.network)
     }
 
     public override func callEnded(_ call: InterceptedCall, _ outcome: CallOutcome) {
         guard !exempt.contains(call) else { return }
-        guard var client = clients[call.peer.host] else { return }
+        guard var client = clients[call.peer.network] else { return }
         client.openCalls -= 1
-        clients.updateValue(client, forKey: call.peer.host)
+        clients.updateValue(client, forKey: call.peer.network)
     }
 
     private func forgetClientsAtRest(now: UInt64) {

@@ -34,9 +34,12 @@ def test_nghttp_is_answered(plain):
     assert result.stdout == TEXT
 
 
-@pytest.mark.parametrize("arguments", [(), ("--data", "x=1")])
-def test_by_default_nothing_is_there(server, arguments):
-    assert curl(server, *arguments) in ("405", "415")
+def test_by_default_nothing_is_there(server):
+    assert curl(server) == "405"
+    # Not by curl: it may take the reset behind an answer that came before its body for an error.
+    with RawPeer(server.port) as peer:
+        peer.send(headers(1, PLAIN), data(1, b"x=1"))
+        assert peer.answer(1)[":status"] == "415"
 
 
 def test_calls_go_on_beside_it(plain):

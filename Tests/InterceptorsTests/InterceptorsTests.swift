@@ -116,6 +116,13 @@ private final class Harness {
         #expect(harness.response(open[1])?.status == 0)
     }
 
+    @Test func aNetworkOfIPv6IsOneClient() {
+        let harness = Harness([PeerLimits(maxCallsPerSecond: 1)])
+        #expect(harness.call(on: harness.connect(from: "[2001:db8::1]:1000")).status == 0)
+        #expect(harness.call(on: harness.connect(from: "[2001:db8::ffff:2]:1000")).status == 8)
+        #expect(harness.call(on: harness.connect(from: "[2001:db8:0:1::1]:1000")).status == 0)
+    }
+
     @Test func forgetsClientsAtRest() {
         let limits = PeerLimits(maxCallsPerSecond: 10, maxConcurrentCalls: 10)
         let harness = Harness([limits])
