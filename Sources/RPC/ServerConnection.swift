@@ -328,7 +328,8 @@ public final class ServerConnection: SessionDelegate {
     }
 
     private func takeMetadata() -> [FieldBlock.Field] {
-        takeFields(&dispatcher.storage.pointee.initialMetadata) + takeFields(&dispatcher.storage.pointee.trailingMetadata)
+        takeFields(&dispatcher.storage.pointee.initialMetadata)
+            + takeFields(&dispatcher.storage.pointee.trailingMetadata)
     }
 
     /// Begins the response of a task.
