@@ -182,7 +182,7 @@ public final class AsyncCall: @unchecked Sendable {
         do throws(Rejection) {
             return try dispatcher.coding.decompress(bytes, requestEncoding, limit: maxRequestBytes)
         } catch {
-            throw RPCError(error.code, error.message)
+            throw error.error
         }
     }
 

@@ -125,7 +125,7 @@ public final class Dispatcher {
         budget = .allocate(capacity: 1)
         budget.initialize(to: ByteBudget(bytes: limits.maxBytesInFlight, connectionShare: limits.connectionShare))
         storage = .allocate(capacity: 1)
-        storage.initialize(to: UnaryCallStorage(clock: clock))
+        storage.initialize(to: UnaryCallStorage())
     }
 
     /// Hears of errors that handlers throw and callers are not told: with the method's path, on the loop's thread.

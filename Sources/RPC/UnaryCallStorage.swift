@@ -4,8 +4,6 @@ internal import HTTP2
 public struct UnaryCallStorage {
     /// When the caller stops waiting, in nanoseconds of the monotonic clock; `UInt64.max` where it set no deadline.
     public var deadline: UInt64 = .max
-    /// The monotonic clock that deadlines are judged by, in nanoseconds.
-    let clock: () -> UInt64
     /// The encoded response, set by the handler: message bytes that follow a five-byte gap for the length prefix.
     public var response: UnsafeMutableRawBufferPointer?
 
@@ -22,5 +20,5 @@ public struct UnaryCallStorage {
     /// What answers the call instead, as a task, where the handler said so.
     var later: (@Sendable (AsyncCall) async throws -> Void)?
 
-    public init(clock: @escaping () -> UInt64) { self.clock = clock }
+    public init() {}
 }

@@ -132,7 +132,7 @@ private struct LocalChannel: ClientChannel {
         let arena = Arena()
         defer { arena.destroy() }
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
-        storage.initialize(to: UnaryCallStorage(clock: { 0 }))
+        storage.initialize(to: UnaryCallStorage())
         defer {
             storage.deinitialize(count: 1)
             storage.deallocate()

@@ -1,4 +1,3 @@
-import EventLoop
 import RPC
 import Retrieval
 import RichErrors
@@ -26,7 +25,7 @@ import Wire
         let handler = RelatedProductsHandler(table: table)
         let arena = Arena()
         let storage = UnsafeMutablePointer<UnaryCallStorage>.allocate(capacity: 1)
-        storage.initialize(to: UnaryCallStorage(clock: EventLoop.now))
+        storage.initialize(to: UnaryCallStorage())
         defer {
             storage.deinitialize(count: 1)
             storage.deallocate()
