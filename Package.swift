@@ -10,8 +10,13 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// A module that others' programs link is named Fletch and its folder: names of modules must be unique among all
+/// packages of a program, and `Server` or `Client` is what a user calls their own.
+func folder(of module: String) -> String { module.hasPrefix("Fletch") ? String(module.dropFirst(6)) : module }
+
 func library(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
-    .target(name: name, dependencies: dependencies, path: path, swiftSettings: strict)
+    .target(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(folder(of: name))", swiftSettings: strict)
 }
 
 func system(_ name: String, pkgConfig: String, apt package: String) -> Target {
@@ -19,7 +24,8 @@ func system(_ name: String, pkgConfig: String, apt package: String) -> Target {
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .testTarget(name: name + "Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
+    .testTarget(
+        name: "\(folder(of: name))Tests", dependencies: [.byName(name: name)] + dependencies, swiftSettings: strict)
 }
 
 let package = Package(
@@ -29,10 +35,13 @@ let package = Package(
         .library(
             name: "FletchServer",
             targets: [
-                "Server", "StandardServices", "Interceptors", "RichErrors", "TLS", "RPC", "HTTP2", "EventLoop",
-                "Schema", "Wire",
+                "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
+                "FletchRPC", "FletchHTTP2", "FletchEventLoop",
+                "FletchSchema", "FletchWire",
             ]),
-        .library(name: "FletchClient", targets: ["Client", "RichErrors", "RPC", "Schema", "Wire"]),
+        .library(
+            name: "FletchClient",
+            targets: ["FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWire"]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
     ],
@@ -53,31 +62,31 @@ let package = Package(
         .systemLibrary(name: "CMalloc", path: "Sources/System/CMalloc"),
 
         // Layer 1: the wire, the protocol, the loop, vector kernels, linear algebra, compression; none knows another.
-        library("Wire", ["CProtobufC"]),
-        library("HTTP2", ["CNghttp2"]),
-        library("EventLoop", ["CUV"]),
-        library("TLS", ["COpenSSL"]),
+        library("FletchWire", ["CProtobufC"]),
+        library("FletchHTTP2", ["CNghttp2"]),
+        library("FletchEventLoop", ["CUV"]),
+        library("FletchTLS", ["COpenSSL"]),
         .target(name: "CKernels"),
         library("LinearAlgebra", ["CBLAS"]),
-        library("Compression", ["CZlib", "CZstd"]),
+        library("FletchCompression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
-        library("Schema", ["Wire"]),
-        library("RPC", ["Compression", "HTTP2", "Wire"]),
-        library("ServiceSchema", ["RPC", "Schema", "Wire"]),
-        library("Tables", ["Schema", "Wire", "CXXHash"]),
-        library("Graph", ["Compression", "LinearAlgebra"]),
+        library("FletchSchema", ["FletchWire"]),
+        library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
+        library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
+        library("Tables", ["FletchSchema", "FletchWire", "CXXHash"]),
+        library("Graph", ["FletchCompression", "LinearAlgebra"]),
         library("Learning", ["LinearAlgebra"]),
 
         // Layer 3: typed errors, the server, the client, retrieval from tables, the learners.
         library(
-            "Server",
+            "FletchServer",
             [
-                "CMalloc", "EventLoop", "HTTP2", "RPC", "TLS", "Wire",
+                "CMalloc", "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchTLS", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        library("RichErrors", ["RPC", "Schema", "Wire"]),
-        library("Client", ["CNghttp2", "RPC", "Schema", "Wire"]),
+        library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
+        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -85,22 +94,29 @@ let package = Package(
         library(
             "Services",
             [
-                "Retrieval", "RichErrors", "RPC", "Schema", "Server", "ServiceSchema", "Tables", "Wire",
+                "Retrieval", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema",
+                "Tables", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        library("StandardServices", ["RPC", "Schema", "Server", "ServiceSchema", "Wire"]),
+        library(
+            "FletchStandardServices",
+            ["FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWire"]),
 
         // What sees every call: log, metrics, authentication, limits.
         library(
-            "Interceptors",
-            ["EventLoop", "RPC", "RichErrors", "Server", .product(name: "Logging", package: "swift-log")]),
+            "FletchInterceptors",
+            [
+                "FletchEventLoop", "FletchRPC", "FletchRichErrors", "FletchServer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
 
         // Layer 5: the one command.
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "Client", "Graph", "HTTP2", "Interceptors", "RPC", "Related", "Retrieval", "Schema", "Server",
-                "ServiceSchema", "Services", "StandardServices", "TLS", "Tables", "Wire",
+                "FletchClient", "Graph", "FletchHTTP2", "FletchInterceptors", "FletchRPC", "Related", "Retrieval",
+                "FletchSchema", "FletchServer",
+                "FletchServiceSchema", "Services", "FletchStandardServices", "FletchTLS", "Tables", "FletchWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -110,7 +126,7 @@ let package = Package(
         .executableTarget(
             name: "canned-server",
             dependencies: [
-                "EventLoop", "RPC", "Schema", "Server", "ServiceSchema", "Wire",
+                "FletchEventLoop", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
@@ -119,7 +135,7 @@ let package = Package(
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
             swiftSettings: strict),
-        library("CodeGenerator", ["Wire"], path: "codegen/CodeGenerator"),
+        library("CodeGenerator", ["FletchWire"], path: "codegen/CodeGenerator"),
 
         // Tests, in the order of the layers, and what they share.
         library("TestSupport", path: "Tests/Support"),
@@ -128,59 +144,65 @@ let package = Package(
         // Certificates, and a client's side of TLS that may misbehave.
         library("TLSPeer", ["COpenSSL", "TestSupport"], path: "Tests/TLSPeer"),
         // Generated from Tests/Quirks/Protos: messages with everything that the generator must get right.
-        library("Quirks", ["RPC", "Wire"], path: "Tests/Quirks/Generated"),
+        library("Quirks", ["FletchRPC", "FletchWire"], path: "Tests/Quirks/Generated"),
         // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
-        library("InteropSchema", ["RPC", "Wire"], path: "Tests/Interop/Generated"),
+        library("InteropSchema", ["FletchRPC", "FletchWire"], path: "Tests/Interop/Generated"),
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
-                "EventLoop", "InteropSchema", "RPC", "Server", "TLS", "Wire",
+                "FletchEventLoop", "InteropSchema", "FletchRPC", "FletchServer", "FletchTLS", "FletchWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop/Server", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
-        tests("Wire", ["CProtobufC", "Quirks", "Schema"]),
-        tests("HTTP2", ["ScriptedPeer"]),
-        tests("TLS", ["TLSPeer", "TestSupport"]),
+        tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
+        tests("FletchHTTP2", ["ScriptedPeer"]),
+        tests("FletchTLS", ["TLSPeer", "TestSupport"]),
         tests("LinearAlgebra"),
-        tests("Compression", ["LinearAlgebra"]),
+        tests("FletchCompression", ["LinearAlgebra"]),
         tests(
-            "RPC",
-            ["Compression", "HTTP2", "Quirks", "RichErrors", "Schema", "ScriptedPeer", "TestSupport", "Wire"]),
-        tests("Tables", ["LinearAlgebra", "Schema", "TestSupport", "publisher"]),
+            "FletchRPC",
+            [
+                "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
+                "TestSupport", "FletchWire",
+            ]),
+        tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
-        tests("Retrieval", ["CKernels", "LinearAlgebra", "Schema", "Tables", "TestSupport"]),
+        tests("Retrieval", ["CKernels", "LinearAlgebra", "FletchSchema", "Tables", "TestSupport"]),
         tests(
-            "Server",
+            "FletchServer",
             [
-                "EventLoop", "HTTP2", "RPC", "ScriptedPeer", "TLS", "TLSPeer", "TestSupport", "Wire",
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "ScriptedPeer", "FletchTLS", "TLSPeer", "TestSupport",
+                "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Client", ["RPC", "RichErrors", "Schema", "ScriptedPeer"]),
+        tests("FletchClient", ["FletchRPC", "FletchRichErrors", "FletchSchema", "ScriptedPeer"]),
         tests(
             "Services",
             [
-                "Client", "EventLoop", "RPC", "Retrieval", "RichErrors", "Schema", "Server", "ServiceSchema", "Tables",
-                "TestSupport", "Wire",
+                "FletchClient", "FletchEventLoop", "FletchRPC", "Retrieval", "FletchRichErrors", "FletchSchema",
+                "FletchServer", "FletchServiceSchema", "Tables",
+                "TestSupport", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests(
-            "StandardServices",
+            "FletchStandardServices",
             [
-                "Client", "EventLoop", "RPC", "Schema", "Server", "ServiceSchema",
+                "FletchClient", "FletchEventLoop", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
         tests(
-            "Interceptors",
+            "FletchInterceptors",
             [
-                "EventLoop", "HTTP2", "RPC", "RichErrors", "ScriptedPeer", "TestSupport", "Wire",
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "ScriptedPeer", "TestSupport",
+                "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("CodeGenerator", ["Quirks", "RPC", "Wire"]),
+        tests("CodeGenerator", ["Quirks", "FletchRPC", "FletchWire"]),
     ]
 )
 
@@ -193,9 +215,13 @@ if Context.environment["FLETCH_FUZZ"] != nil {
         package.products.append(.executable(name: name, targets: [name]))
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
-    fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "Schema", "Wire"], path: "Tests/Fuzz/FuzzWire")
-    fuzzer("fuzz-compression", ["Compression"], path: "Tests/Fuzz/FuzzCompression")
-    fuzzer("fuzz-http2", ["InteropSchema", "HTTP2", "RPC", "TestSupport", "Wire"], path: "Tests/Fuzz/FuzzHTTP2")
-    fuzzer("fuzz-metadata", ["HTTP2", "RPC", "ScriptedPeer", "TestSupport"], path: "Tests/Fuzz/FuzzMetadata")
-    fuzzer("fuzz-tables", ["CXXHash", "Retrieval", "Schema", "Tables", "Wire"], path: "Tests/Fuzz/FuzzTables")
+    fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "FletchSchema", "FletchWire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-compression", ["FletchCompression"], path: "Tests/Fuzz/FuzzCompression")
+    fuzzer(
+        "fuzz-http2", ["InteropSchema", "FletchHTTP2", "FletchRPC", "TestSupport", "FletchWire"],
+        path: "Tests/Fuzz/FuzzHTTP2")
+    fuzzer(
+        "fuzz-metadata", ["FletchHTTP2", "FletchRPC", "ScriptedPeer", "TestSupport"], path: "Tests/Fuzz/FuzzMetadata")
+    fuzzer(
+        "fuzz-tables", ["CXXHash", "Retrieval", "FletchSchema", "Tables", "FletchWire"], path: "Tests/Fuzz/FuzzTables")
 }

@@ -51,7 +51,7 @@ protos=$(cd proto && find . -name '*.proto' | sed 's|^\./||' | LC_ALL=C sort)
 # shellcheck disable=SC2086 # one word for each file
 generate proto Sources/Schema services=false,visibility=public,file_naming=path_to_dots $protos
 # shellcheck disable=SC2086
-generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=Schema $protos
+generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=FletchSchema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated visibility=public testing.proto probe.proto

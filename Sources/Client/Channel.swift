@@ -1,4 +1,4 @@
-public import RPC
+public import FletchRPC
 
 /// A blocking gRPC channel over one HTTP/2 connection without TLS, for command-line tools and tests.
 ///

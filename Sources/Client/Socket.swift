@@ -1,5 +1,5 @@
 internal import Glibc
-internal import RPC
+internal import FletchRPC
 
 /// A connected, non-blocking TCP socket with waits that end at a deadline.
 final class Socket {

@@ -1,4 +1,4 @@
-internal import Compression
+internal import FletchCompression
 internal import Glibc
 
 /// The bytes of a file from front to back, decompressed when the file begins with the magic bytes of gzip or Zstandard.

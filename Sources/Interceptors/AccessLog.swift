@@ -1,5 +1,5 @@
 public import Logging
-public import RPC
+public import FletchRPC
 
 /// Logs a line for each call at its end, as long as they do not come too fast: a log that is written for every call of
 /// a flood would be the attack.

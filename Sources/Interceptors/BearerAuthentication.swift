@@ -1,5 +1,5 @@
-public import RPC
-internal import RichErrors
+public import FletchRPC
+internal import FletchRichErrors
 
 /// Answers calls without a known bearer token (RFC 6750: `authorization: Bearer TOKEN`) with UNAUTHENTICATED. Methods
 /// of health and reflection need none.

@@ -1,7 +1,7 @@
 internal import Dispatch
-internal import EventLoop
+internal import FletchEventLoop
 public import Logging
-internal import Server
+internal import FletchServer
 internal import Synchronization
 
 /// The tokens of a file, read again at SIGHUP. A file that cannot be used is refused and logged, and changes nothing.

@@ -1,4 +1,4 @@
-internal import RPC
+internal import FletchRPC
 
 /// The rule which methods are neither limited nor authenticated: those of health and reflection. Load balancers and
 /// operators ask them when the server is at its limits, and they tell nothing but what the server is.

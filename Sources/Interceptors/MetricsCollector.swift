@@ -1,4 +1,4 @@
-public import RPC
+public import FletchRPC
 
 /// Counts and measures the calls of each method of a loop: ``RPC/CallMetrics``, handed out with the loop's counters.
 public final class MetricsCollector: Interceptor {

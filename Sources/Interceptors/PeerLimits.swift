@@ -1,5 +1,5 @@
-public import RPC
-internal import RichErrors
+public import FletchRPC
+internal import FletchRichErrors
 
 /// Holds each client to a rate of calls and to a number of calls at once; further ones are answered with
 /// RESOURCE_EXHAUSTED and when to come back.

@@ -1,4 +1,4 @@
-internal import Wire
+internal import FletchWire
 
 /// Arenas for handlers that run side by side: taken when a handler first needs one, put back when it returns.
 final class ArenaPool {

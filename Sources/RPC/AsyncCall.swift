@@ -1,6 +1,6 @@
-internal import Compression
-internal import HTTP2
-public import Wire
+internal import FletchCompression
+internal import FletchHTTP2
+public import FletchWire
 
 /// One call as an asynchronous handler sees it.
 ///
@@ -17,7 +17,7 @@ public final class AsyncCall: @unchecked Sendable {
     let dispatcher: Dispatcher
     private let connection: ServerConnection
     /// nil once the stream is closed.
-    private var stream: UnsafeMutablePointer<HTTP2.Stream>?
+    private var stream: UnsafeMutablePointer<FletchHTTP2.Stream>?
     /// A copy of the request's header fields: a handler may outlive its stream.
     private let log: UnsafeMutableRawBufferPointer
     private let maxRequestBytes: Int
@@ -55,7 +55,7 @@ public final class AsyncCall: @unchecked Sendable {
     private var arenaInUse: Arena?
 
     init(
-        on stream: UnsafeMutablePointer<HTTP2.Stream>, of connection: ServerConnection, dispatcher: Dispatcher,
+        on stream: UnsafeMutablePointer<FletchHTTP2.Stream>, of connection: ServerConnection, dispatcher: Dispatcher,
         call: borrowing ServerCall, message: consuming MessageBuffer?, heldBytes: Int
     ) {
         self.stream = stream

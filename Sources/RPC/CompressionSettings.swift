@@ -1,4 +1,4 @@
-public import Compression
+public import FletchCompression
 
 /// What a server compresses, and what it takes compressed (gRPC: doc/compression.md).
 public struct CompressionSettings: Sendable, Hashable {

@@ -1,6 +1,6 @@
-internal import Compression
-public import HTTP2
-internal import Wire
+internal import FletchCompression
+public import FletchHTTP2
+internal import FletchWire
 
 /// What one call may ask of the server, beside the connection's ``HTTP2/Limits``.
 public struct CallLimits: Sendable, Hashable {
@@ -204,7 +204,7 @@ struct PlainPage {
 }
 
 /// The call that belongs to a pooled stream, made when the stream is first used.
-func call(of stream: UnsafeMutablePointer<HTTP2.Stream>) -> UnsafeMutablePointer<ServerCall> {
+func call(of stream: UnsafeMutablePointer<FletchHTTP2.Stream>) -> UnsafeMutablePointer<ServerCall> {
     if let context = stream.pointee.context { return context.assumingMemoryBound(to: ServerCall.self) }
     let call = UnsafeMutablePointer<ServerCall>.allocate(capacity: 1)
     call.initialize(to: ServerCall())

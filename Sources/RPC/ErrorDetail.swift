@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 /// A message that says more of an error, for programs to read: an entry of `google.rpc.Status`, for example a
 /// `google.rpc.BadRequest`. See ``RPCError/details``.

@@ -1,5 +1,5 @@
-internal import Compression
-internal import HTTP2
+internal import FletchCompression
+internal import FletchHTTP2
 
 /// Unpacks the requests of one loop and packs its responses. What that takes is made when it is first needed.
 ///

@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 /// The requests of a streaming call, in the order they came: for one reader, once.
 ///

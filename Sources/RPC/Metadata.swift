@@ -1,4 +1,4 @@
-internal import HTTP2
+internal import FletchHTTP2
 
 /// The metadata that came with a request: a view over the request's header fields, valid as long as its call.
 public struct Metadata {

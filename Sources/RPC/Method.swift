@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 /// One method of a service, as the server dispatches it.
 ///

@@ -1,5 +1,5 @@
-internal import Compression
-internal import HTTP2
+internal import FletchCompression
+internal import FletchHTTP2
 
 /// Why the server answers a call without its handler. Each case decides status, HTTP status and words in one place.
 enum Rejection: Error, Hashable {

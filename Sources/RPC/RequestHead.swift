@@ -1,6 +1,6 @@
-internal import Compression
+internal import FletchCompression
 internal import Glibc
-internal import HTTP2
+internal import FletchHTTP2
 
 /// What the header fields of a request say: which method, until when.
 struct RequestHead: Equatable {

@@ -1,5 +1,5 @@
-internal import Compression
-internal import HTTP2
+internal import FletchCompression
+internal import FletchHTTP2
 
 /// One call on the server's side, as a state machine without sockets or clock:
 ///
@@ -38,7 +38,7 @@ struct ServerCall: ~Copyable {
     private(set) var async: AsyncCall?
 
     mutating func begin(
-        _ stream: borrowing HTTP2.Stream, methods: borrowing MethodTable, accepted: CompressionAlgorithms,
+        _ stream: borrowing FletchHTTP2.Stream, methods: borrowing MethodTable, accepted: CompressionAlgorithms,
         requestTimeout: UInt64, now: UInt64
     ) throws(Rejection) {
         phase = .receiving

@@ -1,10 +1,10 @@
-internal import HTTP2
+internal import FletchHTTP2
 
 // What interceptors are shown of a connection's calls.
 
 extension ServerConnection {
     private func intercepted(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) -> InterceptedCall {
         InterceptedCall(call.pointee, Metadata(fields: stream.pointee.fields), peer, dispatcher.methods)
     }
@@ -14,7 +14,7 @@ extension ServerConnection {
     /// - Returns: What the first that refuses it says.
     @inline(never)
     func announce(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) -> RPCError? {
         let intercepted = intercepted(call, on: stream)
         for interceptor in dispatcher.interceptors {
@@ -31,7 +31,8 @@ extension ServerConnection {
     /// Tells the interceptors that have seen a call how it ended.
     @inline(never)
     func announceEnd(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>, _ code: StatusCode
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>,
+        _ code: StatusCode
     ) {
         let intercepted = intercepted(call, on: stream)
         let outcome = CallOutcome(

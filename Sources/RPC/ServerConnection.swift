@@ -1,6 +1,6 @@
-internal import Compression
-public import HTTP2
-internal import Wire
+internal import FletchCompression
+public import FletchHTTP2
+internal import FletchWire
 
 /// gRPC on one connection without sockets: bytes in by ``receive(_:)``, calls to the dispatcher's methods, bytes out
 /// by ``fill(_:)``.
@@ -98,7 +98,7 @@ public final class ServerConnection: SessionDelegate {
 
     // MARK: SessionDelegate
 
-    public override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(receivedHeadersOn stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         dispatcher.shared.pointee.counters.callsStarted &+= 1
         startedCalls &+= 1
         openCallCount &+= 1
@@ -122,7 +122,7 @@ public final class ServerConnection: SessionDelegate {
     }
 
     /// Whether a request that was rejected is one for the page beside all calls.
-    private func isPlain(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) -> Bool {
+    private func isPlain(_ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, _ rejection: Rejection) -> Bool {
         switch rejection {
         case .notGRPC, .methodNotAllowed: RequestHead.asksForPlainPage(stream.pointee.fields)
         default: false
@@ -131,7 +131,7 @@ public final class ServerConnection: SessionDelegate {
 
     /// Reads the header fields, and asks the interceptors.
     private func begin(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) throws(Rejection) {
         guard !dispatcher.interceptors.isEmpty else { return try readHead(of: call, on: stream) }
         var rejection: Rejection?
@@ -141,7 +141,7 @@ public final class ServerConnection: SessionDelegate {
     }
 
     private func readHead(
-        of call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        of call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) throws(Rejection) {
         try call.pointee.begin(
             stream.pointee, methods: dispatcher.methods, accepted: dispatcher.coding.accepted,
@@ -152,8 +152,9 @@ public final class ServerConnection: SessionDelegate {
         dispatcher.methods[call.pointee.method!].pointee.method.handler
     }
 
-    public override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>)
-    {
+    public override func session(
+        received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
+    ) {
         let call = call(of: stream)
         do throws(Rejection) {
             switch call.pointee.phase {
@@ -166,7 +167,7 @@ public final class ServerConnection: SessionDelegate {
         }
     }
 
-    public override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(receivedEndOn stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         let call = call(of: stream)
         do throws(Rejection) {
             switch call.pointee.phase {
@@ -180,11 +181,11 @@ public final class ServerConnection: SessionDelegate {
         }
     }
 
-    public override func session(sentBodyOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(sentBodyOn stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         call(of: stream).pointee.async?.sentResponses()
     }
 
-    public override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    public override func session(closed stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         let call = call(of: stream)
         if call.pointee.isWaiting {
             unansweredCalls &+= 1
@@ -198,7 +199,7 @@ public final class ServerConnection: SessionDelegate {
     // MARK: Handlers
 
     private func invoke(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) throws(Rejection) {
         // Calls before this one may have taken long: what nobody waits for any more is not worked on.
         let now = call.pointee.deadline == .max ? self.now : dispatcher.clock()
@@ -213,7 +214,7 @@ public final class ServerConnection: SessionDelegate {
 
     private func invoke(
         _ handler: (UnaryCall) throws(RPCError) -> Void, _ call: UnsafeMutablePointer<ServerCall>,
-        on stream: UnsafeMutablePointer<HTTP2.Stream>, request: UnsafeRawBufferPointer
+        on stream: UnsafeMutablePointer<FletchHTTP2.Stream>, request: UnsafeRawBufferPointer
     ) throws(Rejection) {
         let storage = dispatcher.storage
         storage.pointee.deadline = call.pointee.deadline
@@ -253,7 +254,7 @@ public final class ServerConnection: SessionDelegate {
     /// Starts a handler as a task.
     private func run(
         _ handler: @escaping @Sendable (AsyncCall) async throws -> Void, _ call: UnsafeMutablePointer<ServerCall>,
-        on stream: UnsafeMutablePointer<HTTP2.Stream>, message: consuming MessageBuffer?
+        on stream: UnsafeMutablePointer<FletchHTTP2.Stream>, message: consuming MessageBuffer?
     ) throws(Rejection) {
         let heldBytes = Self.handlerBytes &+ stream.pointee.fields.bytes.count
         do throws(Rejection) {
@@ -282,7 +283,7 @@ public final class ServerConnection: SessionDelegate {
     // MARK: Answers
 
     private func respond(
-        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) throws(Rejection) {
         guard let message = dispatcher.storage.pointee.response else { throw .responseMissing }
         let packed = compressed(message, on: stream)
@@ -300,7 +301,7 @@ public final class ServerConnection: SessionDelegate {
 
     /// The response compressed and with its prefix; nil where it goes out as it is.
     private func compressed(
-        _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>
+        _ message: UnsafeMutableRawBufferPointer, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
     ) -> (bytes: UnsafeRawBufferPointer, encoding: CompressionAlgorithm)? {
         let choice = dispatcher.storage.pointee.compressesResponse
         guard dispatcher.coding.compresses(byteCount: message.count, choice: choice),
@@ -310,7 +311,7 @@ public final class ServerConnection: SessionDelegate {
         return (bytes, encoding)
     }
 
-    private func answerPlainly(_ stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    private func answerPlainly(_ stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         guard let page = dispatcher.plainPage else { return }
         finish(stream, .ok)
         http2.respond(to: stream, head: page.head, body: page.body, trailers: nil)
@@ -334,7 +335,7 @@ public final class ServerConnection: SessionDelegate {
 
     /// Begins the response of a task.
     func begin(
-        _ stream: UnsafeMutablePointer<HTTP2.Stream>, encoding: CompressionAlgorithm?,
+        _ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, encoding: CompressionAlgorithm?,
         initialMetadata: [MetadataField]
     ) {
         let call = call(of: stream)
@@ -347,7 +348,8 @@ public final class ServerConnection: SessionDelegate {
 
     /// Ends the call of a task: with OK where `error` is nil.
     func end(
-        _ stream: UnsafeMutablePointer<HTTP2.Stream>, _ async: AsyncCall, _ error: RPCError?, httpStatus: Int = 200,
+        _ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, _ async: AsyncCall, _ error: RPCError?,
+        httpStatus: Int = 200,
         resetCode: UInt32 = 0, extraField: FieldBlock.Field? = nil, initialMetadata: [MetadataField] = [],
         trailingMetadata: [MetadataField] = []
     ) {
@@ -371,7 +373,7 @@ public final class ServerConnection: SessionDelegate {
             to: stream, trailers: call.pointee.trailers ?? dispatcher.okTrailers, resetCode: resetCode)
     }
 
-    private func reject(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ rejection: Rejection) {
+    private func reject(_ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, _ rejection: Rejection) {
         if let async = call(of: stream).pointee.async {
             async.fail(
                 rejection.error, httpStatus: rejection.httpStatus, resetCode: rejection.resetCode,
@@ -385,7 +387,7 @@ public final class ServerConnection: SessionDelegate {
 
     /// Answers without a message: header fields alone, status included.
     private func answer(
-        _ stream: UnsafeMutablePointer<HTTP2.Stream>, _ error: RPCError, httpStatus: Int, resetCode: UInt32 = 0,
+        _ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, _ error: RPCError, httpStatus: Int, resetCode: UInt32 = 0,
         metadata: [FieldBlock.Field]
     ) {
         let call = call(of: stream)
@@ -398,7 +400,7 @@ public final class ServerConnection: SessionDelegate {
     }
 
     /// Counts the end of a call.
-    private func finish(_ stream: UnsafeMutablePointer<HTTP2.Stream>, _ code: StatusCode) {
+    private func finish(_ stream: UnsafeMutablePointer<FletchHTTP2.Stream>, _ code: StatusCode) {
         let call = call(of: stream)
         if call.pointee.isWaiting { waitingCount &-= 1 }
         call.pointee.markAnswered()

@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 /// What reflection and health say of a service.
 public struct ServiceDescriptor: Sendable {

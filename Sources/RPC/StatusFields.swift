@@ -1,4 +1,4 @@
-internal import HTTP2
+internal import FletchHTTP2
 
 // The status of a call as the fields of its answer.
 

@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 // How generated code reads a call's request and answers it.
 

@@ -1,4 +1,4 @@
-public import Wire
+public import FletchWire
 
 /// One unary call as a handler sees it: valid until the handler returns, never kept beyond that.
 public struct UnaryCall {

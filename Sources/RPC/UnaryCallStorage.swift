@@ -1,4 +1,4 @@
-internal import HTTP2
+internal import FletchHTTP2
 
 /// What the server keeps for a call and the handler reads or sets through ``UnaryCall``.
 public struct UnaryCallStorage {

@@ -1,6 +1,6 @@
-public import RPC
-public import Schema
-public import Wire
+public import FletchRPC
+public import FletchSchema
+public import FletchWire
 
 // The rich error model of gRPC (https://grpc.io/docs/guides/error/#richer-error-model), typed: its messages under their
 // own names, the details that our services send, and how to read any of them. Every other message is a detail just as

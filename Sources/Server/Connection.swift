@@ -1,8 +1,8 @@
-internal import EventLoop
-internal import HTTP2
+internal import FletchEventLoop
+internal import FletchHTTP2
 internal import Logging
-internal import RPC
-internal import TLS
+internal import FletchRPC
+internal import FletchTLS
 
 /// One connection of a loop: moves bytes between the socket and gRPC, and does what its ``ConnectionLife``
 /// asks for.

@@ -1,4 +1,4 @@
-internal import RPC
+internal import FletchRPC
 
 /// When a judgement takes place. Peers' bytes may lie unread while handlers hold the loop, so there are two times, both
 /// monotonic nanoseconds: what happened is marked with the later, and waits are measured to the earlier. A peer is

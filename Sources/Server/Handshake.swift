@@ -1,6 +1,6 @@
-internal import EventLoop
+internal import FletchEventLoop
 internal import Logging
-internal import TLS
+internal import FletchTLS
 
 /// An accepted connection whose TLS handshake is under way. It costs no HTTP/2 session before it becomes a
 /// ``Connection``, and is cut off where it takes too long.

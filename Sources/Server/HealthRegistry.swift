@@ -1,4 +1,4 @@
-internal import EventLoop
+internal import FletchEventLoop
 
 /// What grpc.health.v1 says of a service.
 public enum HealthStatus: Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import EventLoop
-public import RPC
+public import FletchEventLoop
+public import FletchRPC
 
 extension LoopExecutor: CallExecutor {}

@@ -1,9 +1,9 @@
 internal import CMalloc
-internal import EventLoop
-internal import HTTP2
+internal import FletchEventLoop
+internal import FletchHTTP2
 internal import Logging
-internal import RPC
-internal import TLS
+internal import FletchRPC
+internal import FletchTLS
 
 /// One loop of the server with its listeners and connections. Made by the thread that starts the server, then touched
 /// by its own thread alone: others go through the loop's proxy.

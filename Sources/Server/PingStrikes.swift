@@ -1,4 +1,4 @@
-internal import RPC
+internal import FletchRPC
 
 /// Judges how often a client sends PINGs: see ``ClientPingPolicy``.
 struct PingStrikes {

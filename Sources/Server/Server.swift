@@ -1,7 +1,7 @@
 internal import Dispatch
-public import EventLoop
+public import FletchEventLoop
 public import Logging
-public import RPC
+public import FletchRPC
 
 /// A gRPC server: one loop per thread, each with its own listening sockets, connections and methods, sharing nothing
 /// with the others.

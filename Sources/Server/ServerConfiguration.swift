@@ -1,6 +1,6 @@
-public import EventLoop
-public import HTTP2
-public import RPC
+public import FletchEventLoop
+public import FletchHTTP2
+public import FletchRPC
 
 /// One address that a server listens on.
 public struct Listener: Sendable {

@@ -1,8 +1,8 @@
 internal import Dispatch
-internal import EventLoop
+internal import FletchEventLoop
 internal import Glibc
 public import Logging
-public import TLS
+public import FletchTLS
 
 /// The TLS context that new connections of a listener get. It is exchanged while the server runs, when its files
 /// change; connections keep the one they began with.

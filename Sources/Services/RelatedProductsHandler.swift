@@ -1,9 +1,9 @@
-public import RPC
+public import FletchRPC
 public import Retrieval
-public import Schema
-public import ServiceSchema
+public import FletchSchema
+public import FletchServiceSchema
 internal import Tables
-internal import Wire
+internal import FletchWire
 
 /// Answers `fletch.v1.RelatedProducts` from one table. Belongs to one event loop: every loop has its own.
 ///

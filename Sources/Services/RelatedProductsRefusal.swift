@@ -1,5 +1,5 @@
-internal import RPC
-internal import RichErrors
+internal import FletchRPC
+internal import FletchRichErrors
 
 /// Why a request for related products is not answered. Each case decides status, words and details in one place; the
 /// requests of a batch take status and words alone.

@@ -1,9 +1,9 @@
 internal import Dispatch
 public import Logging
-public import RPC
+public import FletchRPC
 internal import Retrieval
-public import Server
-internal import ServiceSchema
+public import FletchServer
+internal import FletchServiceSchema
 internal import Synchronization
 public import Tables
 

@@ -1,8 +1,8 @@
 internal import Glibc
-internal import RPC
-internal import Schema
-internal import Server
-internal import ServiceSchema
+internal import FletchRPC
+internal import FletchSchema
+internal import FletchServer
+internal import FletchServiceSchema
 
 /// grpc.channelz.v1 of one server. Its loops are asked when a caller asks: calls pay for counting alone.
 struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {

@@ -1,7 +1,7 @@
-internal import RPC
-internal import Schema
-internal import Server
-internal import ServiceSchema
+internal import FletchRPC
+internal import FletchSchema
+internal import FletchServer
+internal import FletchServiceSchema
 
 /// grpc.health.v1.Health over the registry.
 struct HealthChecks: HealthValueService {

@@ -1,7 +1,7 @@
-internal import RPC
-internal import Schema
-internal import ServiceSchema
-internal import Wire
+internal import FletchRPC
+internal import FletchSchema
+internal import FletchServiceSchema
+internal import FletchWire
 
 /// grpc.reflection over the descriptors of services.
 struct Reflection: Grpc_Reflection_V1_ServerReflectionAsyncService {

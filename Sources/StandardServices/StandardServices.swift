@@ -1,6 +1,6 @@
-internal import RPC
-public import Server
-internal import ServiceSchema
+internal import FletchRPC
+public import FletchServer
+internal import FletchServiceSchema
 
 /// The services that gRPC's tools expect of a server.
 public struct StandardServices: OptionSet, Sendable {

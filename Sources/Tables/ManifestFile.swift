@@ -1,5 +1,5 @@
-internal import Schema
-internal import Wire
+internal import FletchSchema
+internal import FletchWire
 
 /// The file `manifest.binpb` of a version: an encoded `fletch.tables.v1.Manifest` whose last nine bytes are the field
 /// `checksum`, the XXH3 of all bytes before. A reader checks it before it decodes anything.

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import Schema
+internal import FletchSchema
 
 /// What a new version holds.
 public struct TableContents: Sendable {

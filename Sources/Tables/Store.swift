@@ -1,5 +1,5 @@
 internal import Glibc
-public import Schema
+public import FletchSchema
 
 /// Versioned tables in a directory.
 ///

@@ -1,4 +1,4 @@
-public import Schema
+public import FletchSchema
 
 /// One version of a table, mapped read-only, after every statement of its manifest was checked: the sizes and headers
 /// of its files, and the type, shape, place and hash of each tensor.

@@ -76,7 +76,7 @@ extension Arena {
         let start = state.pointee.next
         let room = state.pointee.available - headroom
         if room > 0,
-            let bytes = Wire.encode(
+            let bytes = FletchWire.encode(
                 message, as: type, into: UnsafeMutableRawBufferPointer(start: start + headroom, count: room))
         {
             // Everything from the headroom on is taken.
@@ -85,7 +85,7 @@ extension Arena {
         }
         let size = encodedSize(message)
         guard let memory = allocate(byteCount: headroom + size) else { return nil }
-        return Wire.encode(
+        return FletchWire.encode(
             message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
     }
 }

@@ -73,7 +73,7 @@ extension MessageView {
     }
 
     /// The bytes that the message takes when encoded.
-    @inlinable public var encodedSize: Int { Wire.encodedSize(_pointer) }
+    @inlinable public var encodedSize: Int { FletchWire.encodedSize(_pointer) }
 
     /// The encoded message.
     public func encoded() -> [UInt8] {
@@ -98,7 +98,7 @@ extension MessageBuilder {
     @inlinable public var view: Value.View { Value.View(_pointer: _pointer) }
 
     /// The bytes that the message takes when encoded.
-    @inlinable public var encodedSize: Int { Wire.encodedSize(_pointer) }
+    @inlinable public var encodedSize: Int { FletchWire.encodedSize(_pointer) }
 
     /// Encodes the message into its arena, behind `headroom` bytes that are left unwritten; valid until the arena is
     /// reset. Nil where the arena's byte limit would be passed.

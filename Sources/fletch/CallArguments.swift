@@ -1,8 +1,8 @@
 internal import ArgumentParser
-internal import Interceptors
+internal import FletchInterceptors
 internal import Logging
-internal import RPC
-internal import Server
+internal import FletchRPC
+internal import FletchServer
 internal import Services
 
 /// What `fletch serve` watches of its calls, and what it grants to them.

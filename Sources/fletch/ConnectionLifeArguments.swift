@@ -1,5 +1,5 @@
 internal import ArgumentParser
-internal import Server
+internal import FletchServer
 
 /// The flags that say how long connections may live, in seconds.
 struct ConnectionLifeArguments: ParsableArguments {

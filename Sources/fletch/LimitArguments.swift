@@ -1,7 +1,7 @@
 internal import ArgumentParser
-internal import HTTP2
-internal import RPC
-internal import Server
+internal import FletchHTTP2
+internal import FletchRPC
+internal import FletchServer
 
 /// What `serve` grants to its peers, as far as an operator sets it; LIMITS.md has all of it.
 struct LimitArguments: ParsableArguments {

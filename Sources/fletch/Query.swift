@@ -1,9 +1,9 @@
 internal import ArgumentParser
-internal import Client
+internal import FletchClient
 internal import Foundation
-internal import RPC
-internal import Schema
-internal import ServiceSchema
+internal import FletchRPC
+internal import FletchSchema
+internal import FletchServiceSchema
 internal import Tables
 
 struct Query: ParsableCommand {

@@ -1,12 +1,12 @@
 internal import ArgumentParser
-internal import EventLoop
+internal import FletchEventLoop
 internal import Foundation
 internal import Logging
-internal import RPC
-internal import Server
+internal import FletchRPC
+internal import FletchServer
 internal import Services
-internal import StandardServices
-internal import TLS
+internal import FletchStandardServices
+internal import FletchTLS
 internal import Tables
 
 struct Serve: ParsableCommand {

@@ -1,5 +1,5 @@
 public import ArgumentParser
-public import TLS
+public import FletchTLS
 
 extension TLSFiles.ClientAuthentication: ExpressibleByArgument {}
 

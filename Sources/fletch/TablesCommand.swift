@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import Retrieval
-internal import Schema
+internal import FletchSchema
 internal import Tables
 
 struct TablesCommand: ParsableCommand {

@@ -1,9 +1,9 @@
 import Glibc
-import RPC
+import FletchRPC
 import ScriptedPeer
 import Testing
 
-@testable import Client
+@testable import FletchClient
 
 @Suite struct ChannelTests {
     private static let window: UInt32 = 1 << 30

@@ -1,9 +1,9 @@
-import RPC
-import RichErrors
-import Schema
+import FletchRPC
+import FletchRichErrors
+import FletchSchema
 import Testing
 
-@testable import Client
+@testable import FletchClient
 
 @Suite struct TargetTests {
     @Test(arguments: [

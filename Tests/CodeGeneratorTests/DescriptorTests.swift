@@ -1,7 +1,7 @@
 import Quirks
-import RPC
+import FletchRPC
 import Testing
-import Wire
+import FletchWire
 
 @testable import CodeGenerator
 

@@ -1,7 +1,7 @@
 import Quirks
-import RPC
+import FletchRPC
 import Testing
-import Wire
+import FletchWire
 
 /// The generated service code, from client stub to handler and back, without a server between.
 @Suite struct ServiceTests {

@@ -1,6 +1,6 @@
 import Glibc
 import Testing
-import Wire
+import FletchWire
 
 @testable import CodeGenerator
 

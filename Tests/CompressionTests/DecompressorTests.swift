@@ -1,4 +1,4 @@
-@testable internal import Compression
+@testable internal import FletchCompression
 internal import Glibc
 internal import LinearAlgebra
 internal import Testing

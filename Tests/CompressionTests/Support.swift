@@ -1,4 +1,4 @@
-internal import Compression
+internal import FletchCompression
 
 func bytes(hex text: String) -> [UInt8] {
     var rest = text[...]

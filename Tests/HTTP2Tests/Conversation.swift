@@ -1,4 +1,4 @@
-import HTTP2
+import FletchHTTP2
 import ScriptedPeer
 
 /// Records a session's events and answers every complete request with its path as the body.
@@ -23,24 +23,24 @@ final class Recorder: SessionDelegate {
         memory.deallocate()
     }
 
-    override func session(receivedHeadersOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(receivedHeadersOn stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         let names = stream.pointee.fields.map { String(decoding: $0.name, as: UTF8.self) }
         events.append(
             "headers \(stream.pointee.id) \(names.count)\(stream.pointee.headersTooLarge ? " too large" : "")")
     }
 
-    override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(received bytes: UnsafeRawBufferPointer, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         events.append("data \(stream.pointee.id) \(bytes.count)")
     }
 
-    override func session(receivedEndOn stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(receivedEndOn stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         events.append("end \(stream.pointee.id)")
         guard answers else { return }
         session?.respond(
             to: stream, head: head, body: UnsafeRawBufferPointer(rebasing: memory[..<bodyCount]), trailers: trailers)
     }
 
-    override func session(closed stream: UnsafeMutablePointer<HTTP2.Stream>) {
+    override func session(closed stream: UnsafeMutablePointer<FletchHTTP2.Stream>) {
         events.append("closed \(stream.pointee.id)")
     }
 }

@@ -1,7 +1,7 @@
 import ScriptedPeer
 import Testing
 
-@testable import HTTP2
+@testable import FletchHTTP2
 
 @Suite struct FrameScannerTests {
     @Test(arguments: [1, 2, 5, 8, 9, 10, 33, 10_000])

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import HTTP2
+@testable import FletchHTTP2
 
 private let head = [(":method", "POST"), (":scheme", "http"), (":path", "/a/b"), (":authority", "x")]
 

@@ -1,4 +1,4 @@
-import HTTP2
+import FletchHTTP2
 import ScriptedPeer
 import Testing
 

@@ -1,14 +1,14 @@
-import EventLoop
-import HTTP2
+import FletchEventLoop
+import FletchHTTP2
 import Logging
-public import RPC
-import RichErrors
+public import FletchRPC
+import FletchRichErrors
 import ScriptedPeer
 public import TestSupport
 import Testing
-import Wire
+import FletchWire
 
-@testable import Interceptors
+@testable import FletchInterceptors
 
 extension ManualExecutor: CallExecutor {}
 

@@ -1,9 +1,9 @@
-import Compression
+import FletchCompression
 import Quirks
-import RPC
+import FletchRPC
 import ScriptedPeer
 import Testing
-import Wire
+import FletchWire
 
 private typealias Text = QNode
 

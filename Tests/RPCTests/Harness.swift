@@ -1,8 +1,8 @@
-import HTTP2
-public import RPC
+import FletchHTTP2
+public import FletchRPC
 import ScriptedPeer
 public import TestSupport
-import Wire
+import FletchWire
 
 extension ManualExecutor: CallExecutor {}
 

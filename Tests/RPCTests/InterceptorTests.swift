@@ -1,9 +1,9 @@
-import HTTP2
+import FletchHTTP2
 import Quirks
-import RPC
+import FletchRPC
 import ScriptedPeer
 import Testing
-import Wire
+import FletchWire
 
 private typealias Number = Quirks_Imported_Colour
 

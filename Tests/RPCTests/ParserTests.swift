@@ -1,8 +1,8 @@
-import HTTP2
+import FletchHTTP2
 import Testing
-import Wire
+import FletchWire
 
-@testable import RPC
+@testable import FletchRPC
 
 private func bytes<Result>(_ text: String, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     Array(text.utf8).withUnsafeBytes(body)

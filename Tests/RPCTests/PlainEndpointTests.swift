@@ -1,4 +1,4 @@
-import RPC
+import FletchRPC
 import ScriptedPeer
 import Testing
 

@@ -1,5 +1,5 @@
-import HTTP2
-import RPC
+import FletchHTTP2
+import FletchRPC
 import ScriptedPeer
 import Testing
 

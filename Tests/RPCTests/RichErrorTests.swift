@@ -1,12 +1,12 @@
-import HTTP2
+import FletchHTTP2
 import Quirks
-import RichErrors
-import Schema
+import FletchRichErrors
+import FletchSchema
 import ScriptedPeer
 import Testing
-import Wire
+import FletchWire
 
-@testable import RPC
+@testable import FletchRPC
 
 private typealias Number = Quirks_Imported_Colour
 

@@ -1,10 +1,10 @@
-import HTTP2
+import FletchHTTP2
 import Quirks
-import RPC
+import FletchRPC
 import ScriptedPeer
 import TestSupport
 import Testing
-import Wire
+import FletchWire
 
 private typealias Number = Quirks_Imported_Colour
 

@@ -1,6 +1,6 @@
 import Glibc
 import LinearAlgebra
-import Schema
+import FletchSchema
 import Tables
 import TestSupport
 import Testing

@@ -1,7 +1,7 @@
-import EventLoop
+import FletchEventLoop
 import Testing
 
-@testable import Server
+@testable import FletchServer
 
 private func configuration(_ configure: (inout ServerConfiguration) -> Void = { _ in }) -> ServerConfiguration {
     var configuration = ServerConfiguration(address: try! ListenAddress("127.0.0.1:0"))

@@ -1,7 +1,7 @@
-import EventLoop
+import FletchEventLoop
 import Testing
 
-@testable import Server
+@testable import FletchServer
 
 @Suite struct HealthRegistryTests {
     private let registry = HealthRegistry()

@@ -1,9 +1,9 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
-import HTTP2
-import RPC
+import FletchHTTP2
+import FletchRPC
 import ScriptedPeer
-import Server
+import FletchServer
 import Testing
 
 /// The life of connections over real sockets.

@@ -1,4 +1,4 @@
-import EventLoop
+import FletchEventLoop
 import Testing
 
 @Suite struct ListenAddressTests {

@@ -1,9 +1,9 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
 import Logging
-import RPC
+import FletchRPC
 import ScriptedPeer
-import Server
+import FletchServer
 import TLSPeer
 import TestSupport
 import Testing

@@ -1,13 +1,13 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
 import Logging
-import RPC
+import FletchRPC
 import ScriptedPeer
-import Server
-import TLS
+import FletchServer
+import FletchTLS
 import TLSPeer
 import Testing
-import Wire
+import FletchWire
 
 func echoMethods() -> [Method] {
     [

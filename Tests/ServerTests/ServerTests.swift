@@ -1,12 +1,12 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
-import HTTP2
+import FletchHTTP2
 import Logging
-import RPC
+import FletchRPC
 import ScriptedPeer
-import Server
+import FletchServer
 import Testing
-import Wire
+import FletchWire
 
 let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
 

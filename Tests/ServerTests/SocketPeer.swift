@@ -1,4 +1,4 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
 import ScriptedPeer
 import TLSPeer

@@ -1,10 +1,10 @@
-import EventLoop
+import FletchEventLoop
 import Glibc
 import Logging
-import RPC
+import FletchRPC
 import ScriptedPeer
-import Server
-import TLS
+import FletchServer
+import FletchTLS
 import TLSPeer
 import TestSupport
 import Testing

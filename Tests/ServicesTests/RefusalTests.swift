@@ -1,12 +1,12 @@
-import RPC
+import FletchRPC
 import Retrieval
-import RichErrors
-import Schema
+import FletchRichErrors
+import FletchSchema
 import Services
 import Tables
 import TestSupport
 import Testing
-import Wire
+import FletchWire
 
 /// What the handler itself throws, details included, without a server.
 @Suite struct RefusalTests {

@@ -1,13 +1,13 @@
-import Client
-import EventLoop
+import FletchClient
+import FletchEventLoop
 import Logging
-import RPC
-import Schema
-import Server
-import ServiceSchema
+import FletchRPC
+import FletchSchema
+import FletchServer
+import FletchServiceSchema
 import Testing
 
-@testable import StandardServices
+@testable import FletchStandardServices
 
 /// A server of the standard services alone, asked through the generated stubs; streams are asked for in EndToEnd.
 private final class Running {

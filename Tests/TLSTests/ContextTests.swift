@@ -1,4 +1,4 @@
-import TLS
+import FletchTLS
 import TLSPeer
 import TestSupport
 import Testing

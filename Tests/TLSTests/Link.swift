@@ -1,4 +1,4 @@
-import TLS
+import FletchTLS
 import TLSPeer
 
 /// What sessions and clients of these tests stand on.

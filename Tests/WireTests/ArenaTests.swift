@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Wire
+@testable import FletchWire
 
 @Suite struct ArenaTests {
     @Test func allocationsAreAlignedAndApart() throws {

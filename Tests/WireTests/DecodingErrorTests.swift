@@ -1,6 +1,6 @@
 import Quirks
 import Testing
-import Wire
+import FletchWire
 
 @Suite struct DecodingErrorTests {
     @Test(arguments: [

@@ -1,7 +1,7 @@
 import Quirks
 import Testing
 
-@testable import Wire
+@testable import FletchWire
 
 @Suite struct EncoderTests {
     /// Messages with every form of value and of presence, by their encodings, with unknown fields at the end.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Wire
+@testable import FletchWire
 
 /// More fields than the scanner has bits and than protobuf-c has room for on its stack.
 @Suite struct ManyFieldsTests {

@@ -1,7 +1,7 @@
 import Quirks
 import Testing
 
-@testable import Wire
+@testable import FletchWire
 
 /// The scanner's sum is an upper bound of what protobuf-c takes, and not a wild one.
 @Suite struct MemoryTests {

@@ -1,6 +1,6 @@
 import Quirks
 import Testing
-import Wire
+import FletchWire
 
 /// A singular message field that occurs twice is merged: the same as decoding both payloads one after the other.
 @Suite struct MergingTests {

@@ -1,6 +1,6 @@
 import Quirks
 import Testing
-import Wire
+import FletchWire
 
 /// Encodings made by Python's protobuf from the same messages.
 @Suite struct RoundTripTests {

@@ -1,7 +1,7 @@
 import CProtobufC
 import Quirks
 import Testing
-import Wire
+import FletchWire
 
 /// The bytes of a string of hexadecimal digits.
 func hex(_ digits: String) -> [UInt8] {

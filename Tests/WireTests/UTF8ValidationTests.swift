@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Wire
+@testable import FletchWire
 
 @Suite struct UTF8ValidationTests {
     /// The bytes at which the rules of RFC 3629 change.

@@ -1,6 +1,6 @@
 import Quirks
 import Testing
-import Wire
+import FletchWire
 
 @Suite struct UnknownFieldTests {
     /// One of each wire type, the same number twice, and one with a tag of five bytes.

@@ -1,7 +1,7 @@
 import Quirks
-import Schema
+import FletchSchema
 import Testing
-import Wire
+import FletchWire
 
 @Suite struct ViewAndBuilderTests {
     @Test func viewsReadInPlace() throws {

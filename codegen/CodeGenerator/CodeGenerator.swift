@@ -1,4 +1,4 @@
-internal import Wire
+internal import FletchWire
 
 /// The plugin: a request from protoc in, a response out.
 public enum CodeGenerator {

@@ -33,7 +33,7 @@ struct FileGenerator {
     /// Message and enum types.
     func messages() -> String {
         var printer = Printer()
-        printHeader(imports: ["Wire"], &printer)
+        printHeader(imports: ["FletchWire"], &printer)
         printSchema(&printer)
         for enumeration in file.enums { EnumGenerator(enumeration, options).print(&printer) }
         for message in file.messages {
@@ -48,7 +48,7 @@ struct FileGenerator {
     /// Service protocols, method descriptors and client stubs.
     func services() -> String {
         var printer = Printer()
-        printHeader(imports: ["RPC", "Wire"], &printer)
+        printHeader(imports: ["FletchRPC", "FletchWire"], &printer)
         for service in file.services {
             ServiceGenerator(service, options, schemaName: file.schemaName).print(&printer)
         }

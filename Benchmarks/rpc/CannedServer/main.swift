@@ -3,14 +3,14 @@
 //
 //     canned-server [LISTEN [LOOPS]]
 
-internal import EventLoop
+internal import FletchEventLoop
 internal import Glibc
 internal import Logging
-internal import RPC
-internal import Schema
-internal import Server
-internal import ServiceSchema
-internal import Wire
+internal import FletchRPC
+internal import FletchSchema
+internal import FletchServer
+internal import FletchServiceSchema
+internal import FletchWire
 
 private struct CannedProducts: RelatedProductsService {
     private let ids: [UnsafeMutableRawBufferPointer]

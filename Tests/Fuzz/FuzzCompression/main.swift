@@ -2,7 +2,7 @@
 // came out must survive a round trip.
 
 internal import CLibFuzzer
-internal import Compression
+internal import FletchCompression
 internal import Glibc
 
 nonisolated(unsafe) private let decompressor = Decompressor()

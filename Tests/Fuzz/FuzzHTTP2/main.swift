@@ -3,11 +3,11 @@
 
 internal import CLibFuzzer
 internal import Glibc
-internal import HTTP2
+internal import FletchHTTP2
 internal import InteropSchema
-public import RPC
+public import FletchRPC
 public import TestSupport
-internal import Wire
+internal import FletchWire
 
 /// How an input is played, from its first byte.
 private struct Play {

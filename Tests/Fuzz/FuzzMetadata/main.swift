@@ -3,8 +3,8 @@
 
 internal import CLibFuzzer
 internal import Glibc
-internal import HTTP2
-public import RPC
+internal import FletchHTTP2
+public import FletchRPC
 internal import ScriptedPeer
 public import TestSupport
 

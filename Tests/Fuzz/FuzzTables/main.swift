@@ -9,9 +9,9 @@ internal import CLibFuzzer
 internal import CXXHash
 internal import Glibc
 internal import Retrieval
-internal import Schema
+internal import FletchSchema
 internal import Tables
-internal import Wire
+internal import FletchWire
 
 /// In memory, for speed.
 private let directory: String = {

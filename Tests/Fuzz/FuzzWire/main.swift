@@ -5,8 +5,8 @@ internal import CLibFuzzer
 internal import CProtobufC
 internal import Glibc
 internal import Quirks
-internal import Schema
-internal import Wire
+internal import FletchSchema
+internal import FletchWire
 
 /// One input of libFuzzer: a byte that chooses the message type, then the message.
 private func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {

@@ -2,13 +2,13 @@
 // service of ours that shows what the handlers saw.
 
 internal import ArgumentParser
-internal import EventLoop
+internal import FletchEventLoop
 internal import Glibc
 internal import InteropSchema
 internal import Logging
-internal import RPC
-internal import Server
-internal import TLS
+internal import FletchRPC
+internal import FletchServer
+internal import FletchTLS
 
 @main
 struct InteropServer: ParsableCommand {

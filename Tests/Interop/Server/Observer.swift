@@ -1,7 +1,7 @@
-internal import EventLoop
+internal import FletchEventLoop
 internal import Glibc
 internal import InteropSchema
-internal import RPC
+internal import FletchRPC
 
 /// What the streaming handlers of all loops have done.
 final class Observer: Sendable {

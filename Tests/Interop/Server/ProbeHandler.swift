@@ -1,6 +1,6 @@
-internal import EventLoop
+internal import FletchEventLoop
 internal import InteropSchema
-internal import RPC
+internal import FletchRPC
 
 /// What tests need to see and do behind the interoperability service.
 final class ProbeHandler: ProbeAsyncService {

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import InteropSchema
-internal import RPC
+internal import FletchRPC
 
 /// What gRPC's interoperability tests want of a server.
 struct TestServiceHandler: TestServiceValueService, Sendable {

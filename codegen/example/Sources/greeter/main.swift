@@ -1,14 +1,14 @@
 // greeter serve 127.0.0.1:50051
 // greeter ask 127.0.0.1:50051 NAME
 
-import Client
-import EventLoop
+import FletchClient
+import FletchEventLoop
 import Glibc
 import Logging
-import RPC
-import RichErrors
-import Server
-import StandardServices
+import FletchRPC
+import FletchRichErrors
+import FletchServer
+import FletchStandardServices
 
 /// What the calls of all loops share.
 actor GuestBook {
