@@ -10,4 +10,17 @@ public enum OpenFileLimit {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
+
+    /// How many more files the process may open; nil where the system does not say.
+    public static var available: Int? {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0,
+            let folder = opendir("/proc/self/fd")
+        else { return nil }
+        defer { closedir(folder) }
+        var entries = 0
+        while readdir(folder) != nil { entries += 1 }
+        // Less `.`, `..` and the folder itself.
+        return max(0, Int(clamping: limit.rlim_cur) - (entries - 3))
+    }
 }

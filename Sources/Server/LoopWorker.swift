@@ -40,6 +40,8 @@ final class LoopWorker: @unchecked Sendable {
     /// Where TLS sessions put their bytes; made with the first of them.
     private(set) lazy var tlsBuffers = TLSBuffers(maxWriteBytes: output.capacity)
     let lifeSettings: ConnectionLife.Settings
+    /// Connections held at once, handshakes included; set before the loop runs.
+    var maxConnections: Int
     private var phase = Phase.serving
     private var sweepTimer: LoopTimer?
     private var judgementTimer: LoopTimer?
@@ -67,6 +69,7 @@ final class LoopWorker: @unchecked Sendable {
         self.configuration = configuration
         self.server = server
         lifeSettings = ConnectionLife.Settings(configuration)
+        maxConnections = configuration.maxConnectionsPerLoop
         loop = try EventLoop()
         do throws(EventLoopError) {
             for (socket, listener) in zip(sockets, configuration.listeners) {
@@ -138,7 +141,7 @@ final class LoopWorker: @unchecked Sendable {
     // MARK: Connections
 
     private func accept(_ socket: StreamConnection, _ tls: TLSContextStore?) {
-        guard let dispatcher, connections.count + handshakes.count < configuration.maxConnectionsPerLoop else {
+        guard let dispatcher, connections.count + handshakes.count < maxConnections else {
             dispatcher?.counters.connectionsRefused &+= 1
             socket.close()
             return

@@ -62,6 +62,7 @@ public final class Server: Sendable {
         LoopSignal.ignoreBrokenPipes()
         OpenFileLimit.raise()
         let (workers, addresses) = try makeWorkers()
+        boundConnections(of: workers)
         state.withLock { $0.addresses = addresses }
         try startThreads(of: workers)
         for (listener, address) in zip(configuration.listeners, addresses) {
@@ -70,6 +71,23 @@ public final class Server: Sendable {
                 metadata: ["loops": "\(workers.count)"])
         }
         return addresses
+    }
+
+    /// Descriptors that connections leave to tables, certificates, logs, and what else a server opens while it runs.
+    private static let reservedDescriptors = 32
+
+    /// Lets no loop take more connections than its share of the descriptors. Without any left, a connection could be
+    /// neither taken nor refused: it would wait in the kernel's queue until its client gives up.
+    private func boundConnections(of workers: [LoopWorker]) {
+        guard let available = OpenFileLimit.available else { return }
+        let share = max(1, (available - Self.reservedDescriptors) / workers.count)
+        guard share < configuration.maxConnectionsPerLoop else { return }
+        for worker in workers { worker.maxConnections = share }
+        logger.warning(
+            """
+            the limit of open files lets each loop take \(share) connections, not \
+            \(configuration.maxConnectionsPerLoop); raise it (ulimit -n, systemd's LimitNOFILE)
+            """)
     }
 
     /// Where the server listens, in the order of the listeners, with the real ports; empty before it does.

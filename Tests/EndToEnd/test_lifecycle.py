@@ -197,7 +197,7 @@ def test_a_server_without_descriptors_refuses_connections_and_recovers(tmp_path)
     limited.command = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *limited.command]
     with limited as server:
         sockets = [socket.create_connection(("127.0.0.1", server.port), 10) for _ in range(100)]
-        # The last ones are closed: the queue does not stay full of connections that nobody takes.
+        # The last one is closed: no connection waits in the queue for a descriptor that there is none of.
         sockets[-1].settimeout(10)
         assert sockets[-1].recv(1) == b""
         used = cpu_seconds(server.process.pid)
