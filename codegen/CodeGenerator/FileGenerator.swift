@@ -24,7 +24,8 @@ struct FileGenerator {
         }
         if options.services {
             for service in file.services {
-                declarations += ServiceGenerator.declarations(of: service).map { ($0, service.fullName) }
+                let names = ServiceGenerator.declarations(of: service) + [ClientGenerator.declaration(of: service)]
+                declarations += names.map { ($0, service.fullName) }
             }
         }
         return declarations
@@ -51,6 +52,7 @@ struct FileGenerator {
         printHeader(imports: ["FletchRPC", "FletchWire"], &printer)
         for service in file.services {
             ServiceGenerator(service, options, schemaName: file.schemaName).print(&printer)
+            ClientGenerator(service, options).print(&printer)
         }
         return printer.text
     }
