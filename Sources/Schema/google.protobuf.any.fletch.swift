@@ -22,7 +22,7 @@ public enum Google_Protobuf_AnySchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.protobuf.Any", size: 56, fields: [
             FieldDefinition(1, "type_url", .string, .implicit, offset: 24),
             FieldDefinition(2, "value", .bytes, .implicit, offset: 40),

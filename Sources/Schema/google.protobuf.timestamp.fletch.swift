@@ -22,7 +22,7 @@ public enum Google_Protobuf_TimestampSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.protobuf.Timestamp", size: 40, fields: [
             FieldDefinition(1, "seconds", .int64, .implicit, offset: 24),
             FieldDefinition(2, "nanos", .int32, .implicit, offset: 32),

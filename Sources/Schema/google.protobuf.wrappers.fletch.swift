@@ -36,7 +36,7 @@ public enum Google_Protobuf_WrappersSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.protobuf.DoubleValue", size: 32, fields: [
             FieldDefinition(1, "value", .double, .implicit, offset: 24),
         ]),

@@ -70,7 +70,7 @@ public enum Google_Rpc_ErrorDetailsSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.rpc.ErrorInfo", size: 72, fields: [
             FieldDefinition(1, "reason", .string, .implicit, offset: 24),
             FieldDefinition(2, "domain", .string, .implicit, offset: 40),

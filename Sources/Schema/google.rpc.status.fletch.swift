@@ -23,7 +23,7 @@ public enum Google_Rpc_StatusSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.rpc.Status", size: 64, fields: [
             FieldDefinition(1, "code", .int32, .implicit, offset: 24),
             FieldDefinition(2, "message", .string, .implicit, offset: 32),

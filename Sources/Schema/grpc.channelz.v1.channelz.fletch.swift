@@ -212,7 +212,7 @@ public enum Grpc_Channelz_V1_ChannelzSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.channelz.v1.Channel", size: 88, fields: [
             FieldDefinition(1, "ref", .message(.index(6)), .implicit, offset: 24),
             FieldDefinition(2, "data", .message(.index(3)), .implicit, offset: 32),
