@@ -90,4 +90,9 @@ extension Arena {
         return FletchWire.encode(
             message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
     }
+    /// Encodes a message of the type into an array of its own.
+    @usableFromInline
+    func encoded(_ message: UnsafeRawPointer, as type: MessageDescriptor) -> [UInt8] {
+        [UInt8](UnsafeRawBufferPointer(encode(message, as: type, headroom: 0)!))
+    }
 }

@@ -92,5 +92,6 @@ extension RepeatedView where Element: PlainElement {
 
 extension Array where Element: PlainElement {
     /// Copies a repeated field.
+    @inlinable
     public init(_ view: RepeatedView<Element>) { self.init(view.buffer) }
 }
