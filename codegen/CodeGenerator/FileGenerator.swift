@@ -75,7 +75,7 @@ struct FileGenerator {
             DescriptorGenerator(file.descriptor, options).print(&printer)
             guard !file.allMessages.isEmpty else { return }
             printer.print("")
-            printer.block("fileprivate static let descriptors = MessageDescriptor.define([", closing: "])") { printer in
+            printer.block("fileprivate static let descriptors = MessageDescriptor.define(in: file, [", closing: "])") { printer in
                 for message in file.allMessages { printDefinition(message, &printer) }
             }
         }
