@@ -6,6 +6,9 @@ struct FileModel {
     let schemaName: String
     let fingerprint: String
     let descriptor: DescriptorModel
+    /// The modules that have types which messages, and which services, refer to.
+    let messageImports: Set<String>
+    let serviceImports: Set<String>
     /// Messages outside other messages.
     let messages: [MessageModel]
     let enums: [EnumModel]

@@ -15,12 +15,15 @@ struct ModelBuilder {
 
     /// The model of one file of a request.
     static func build(
-        _ file: FileDescriptorProto, index: TypeIndex, descriptors: DescriptorBuilder, imports: [String]
+        _ file: FileDescriptorProto, index: TypeIndex, modules: Modules, descriptors: DescriptorBuilder,
+        imports: [String]
     ) throws(GeneratorError) -> FileModel {
-        try ModelBuilder(file, index).build(descriptors, imports: imports)
+        try ModelBuilder(file, index).build(modules, descriptors, imports: imports)
     }
 
-    private func build(_ descriptors: DescriptorBuilder, imports: [String]) throws(GeneratorError) -> FileModel {
+    private func build(
+        _ modules: Modules, _ descriptors: DescriptorBuilder, imports: [String]
+    ) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
             let found = file.syntax.isEmpty ? "proto2" : file.syntax
             throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
@@ -39,20 +42,23 @@ struct ModelBuilder {
             let path = [Comments.Step.enumeration, Int32(position)]
             enums.append(try self.enumeration(enumeration, scope: scope, path: path))
         }
+        let referenced = files(of: file.messageType.flatMap(fieldTypes))
+        let called = files(of: file.service.flatMap(\.method).flatMap { [$0.inputType, $0.outputType] })
         return FileModel(
             path: file.name, schemaName: TypeIndex.schemaName(of: file),
             fingerprint: Fingerprint.of(file, imports: imports),
-            descriptor: try descriptors.descriptor(of: file.name, referenced: referencedFiles()), messages: messages,
-            enums: enums, services: services)
+            descriptor: try descriptors.descriptor(of: file.name, referenced: referenced),
+            messageImports: modules.imports(of: file.name, from: referenced),
+            serviceImports: modules.imports(of: file.name, from: called), messages: messages, enums: enums,
+            services: services)
     }
 
-    /// The files of the types that this one's messages have fields of.
-    private func referencedFiles() -> Set<String> {
-        func types(_ message: DescriptorProto) -> [String] {
-            message.field.map(\.typeName) + message.nestedType.flatMap(types)
-        }
-        return Set(file.messageType.flatMap(types).compactMap { index[$0]?.filePath })
+    /// The full names of the types of a message's fields, and of those of nested messages.
+    private func fieldTypes(_ message: DescriptorProto) -> [String] {
+        message.field.map(\.typeName) + message.nestedType.flatMap(fieldTypes)
     }
+
+    private func files(of types: [String]) -> Set<String> { Set(types.compactMap { index[$0]?.filePath }) }
 
     // MARK: - Messages
 
