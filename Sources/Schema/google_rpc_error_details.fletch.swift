@@ -6,12 +6,13 @@ public import FletchWire
 
 /// What the types of `google/rpc/error_details.proto` share.
 public enum Google_Rpc_ErrorDetailsSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "ba02303c78753aa7"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/rpc/error_details.proto",
+        fingerprint: "a1ae4e3b9f59ee46",
         dependencies: [Google_Protobuf_DurationSchema.file],
         symbols: [
             "google.rpc.ErrorInfo",

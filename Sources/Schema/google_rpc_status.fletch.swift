@@ -6,12 +6,13 @@ public import FletchWire
 
 /// What the types of `google/rpc/status.proto` share.
 public enum Google_Rpc_StatusSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "783a0f238e566b17"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/rpc/status.proto",
+        fingerprint: "7a18dbc161156cbf",
         dependencies: [Google_Protobuf_AnySchema.file],
         symbols: [
             "google.rpc.Status",

@@ -6,12 +6,13 @@ public import FletchWire
 
 /// What the types of `grpc/channelz/v1/channelz.proto` share.
 public enum Grpc_Channelz_V1_ChannelzSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "1915799528019153"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "grpc/channelz/v1/channelz.proto",
+        fingerprint: "3bf7fd70896d95a2",
         dependencies: [Google_Protobuf_AnySchema.file, Google_Protobuf_DurationSchema.file, Google_Protobuf_TimestampSchema.file, Google_Protobuf_WrappersSchema.file],
         symbols: [
             "grpc.channelz.v1.Channel",

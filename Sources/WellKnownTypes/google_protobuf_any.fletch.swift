@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/any.proto` share.
 public enum Google_Protobuf_AnySchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "9a449105eea27630"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/any.proto",
+        fingerprint: "48fb7f7e641cf3f4",
         dependencies: [],
         symbols: [
             "google.protobuf.Any",

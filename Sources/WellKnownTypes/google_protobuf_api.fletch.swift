@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/api.proto` share.
 public enum Google_Protobuf_ApiSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "71b06a5f4c8c1472"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/api.proto",
+        fingerprint: "db96b503b4aabbf2",
         dependencies: [Google_Protobuf_SourceContextSchema.file, Google_Protobuf_TypeSchema.file],
         symbols: [
             "google.protobuf.Api",

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/duration.proto` share.
 public enum Google_Protobuf_DurationSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "3df6d73044ccdd2c"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/duration.proto",
+        fingerprint: "3c2ff66f4e70cb41",
         dependencies: [],
         symbols: [
             "google.protobuf.Duration",

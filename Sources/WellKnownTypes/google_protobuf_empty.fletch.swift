@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/empty.proto` share.
 public enum Google_Protobuf_EmptySchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "26c3e458512c4c43"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/empty.proto",
+        fingerprint: "748b00cef61ed21b",
         dependencies: [],
         symbols: [
             "google.protobuf.Empty",

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/field_mask.proto` share.
 public enum Google_Protobuf_FieldMaskSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "9d581fc16866521a"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/field_mask.proto",
+        fingerprint: "21ac86b9d0d486f4",
         dependencies: [],
         symbols: [
             "google.protobuf.FieldMask",

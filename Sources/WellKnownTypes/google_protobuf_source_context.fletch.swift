@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/source_context.proto` share.
 public enum Google_Protobuf_SourceContextSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "55e21844fa9e2728"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/source_context.proto",
+        fingerprint: "2cacf6c98d361314",
         dependencies: [],
         symbols: [
             "google.protobuf.SourceContext",

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/struct.proto` share.
 public enum Google_Protobuf_StructSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "696332f204b9fd0a"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/struct.proto",
+        fingerprint: "834fff815225203e",
         dependencies: [],
         symbols: [
             "google.protobuf.Struct",

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/timestamp.proto` share.
 public enum Google_Protobuf_TimestampSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "d03867d9832170f6"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/timestamp.proto",
+        fingerprint: "b1b41e667a870275",
         dependencies: [],
         symbols: [
             "google.protobuf.Timestamp",

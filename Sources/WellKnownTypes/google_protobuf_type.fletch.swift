@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/type.proto` share.
 public enum Google_Protobuf_TypeSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "1cdea3a4f498768e"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/type.proto",
+        fingerprint: "2bb7e2fdca2215c5",
         dependencies: [Google_Protobuf_AnySchema.file, Google_Protobuf_SourceContextSchema.file],
         symbols: [
             "google.protobuf.Type",

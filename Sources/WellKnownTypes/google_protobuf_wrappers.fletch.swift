@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/wrappers.proto` share.
 public enum Google_Protobuf_WrappersSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "44a4bf5385f30d39"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/wrappers.proto",
+        fingerprint: "17e0012c1351f7c1",
         dependencies: [],
         symbols: [
             "google.protobuf.DoubleValue",

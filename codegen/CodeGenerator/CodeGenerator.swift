@@ -55,15 +55,9 @@ public enum CodeGenerator {
         var names = SwiftNames(
             remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
         var outputs = SwiftNames(remedy: "give one of them another name, or use FileNaming=PathToUnderscores")
-        // protoc lists a file after those that it imports.
-        var fingerprints: [String: String] = [:]
         var output: [CodeGeneratorResponse.File] = []
-        for file in request.protoFile {
-            let imports = file.dependency.map { "\($0) \(fingerprints[$0] ?? "")" }
-            fingerprints[file.name] = Fingerprint.of(file, imports: imports)
-            guard generated.contains(file.name) else { continue }
-            let model = try ModelBuilder.build(
-                file, index: index, modules: modules, descriptors: descriptors, imports: imports)
+        for file in request.protoFile where generated.contains(file.name) {
+            let model = try ModelBuilder.build(file, index: index, modules: modules, descriptors: descriptors)
             let generator = FileGenerator(file: model, options: options)
             for (name, owner) in generator.declarations { try names.claim(name, for: owner, in: file.name) }
             try outputs.claim(generator.outputName(".fletch.swift"), for: file.name, in: file.name)

@@ -1,11 +1,13 @@
 /// Makes what reflection hands out of the files of a request.
 struct DescriptorBuilder {
     private let files: [String: (file: FileDescriptorProto, serialized: [UInt8])]
+    private let fingerprint: Fingerprint
     private let modules: Modules
 
     /// - Parameter serialized: The files as protoc encoded them, in the same order.
     init(_ files: [FileDescriptorProto], serialized: [[UInt8]], modules: Modules) {
         self.files = Dictionary(zip(files, serialized).map { ($0.name, ($0, $1)) }) { first, _ in first }
+        fingerprint = Fingerprint(files)
         self.modules = modules
     }
 
@@ -42,7 +44,8 @@ struct DescriptorBuilder {
             dependencies.append(.embedded(embedded.firstIndex { $0.name == name }!))
         }
         return DescriptorModel(
-            name: name, dependencies: dependencies, symbols: Self.symbols(of: file), serialized: serialized)
+            name: name, fingerprint: fingerprint.of(file), dependencies: dependencies, symbols: Self.symbols(of: file),
+            serialized: serialized)
     }
 
     private static func symbols(of file: FileDescriptorProto) -> [String] {

@@ -73,8 +73,8 @@ struct FileGenerator {
         printer.print("")
         printer.document("What the types of `\(file.path)` share.")
         printer.block("\(access) enum \(file.schemaName) {") { printer in
-            printer.document("The same as long as no name, number, type or label in the file changes.")
-            printer.print("\(access) static let fingerprint = \"\(file.fingerprint)\"")
+            printer.document("Identifies what the file means: `file.fingerprint`.")
+            printer.print("\(access) static var fingerprint: String { file.fingerprint }")
             DescriptorGenerator(file.descriptor, options).print(&printer)
             guard !file.allMessages.isEmpty else { return }
             printer.print("")

@@ -4,7 +4,6 @@ struct FileModel {
     let path: String
     /// The enum that holds what the file's types share, for example `RelatedProductsSchema`.
     let schemaName: String
-    let fingerprint: String
     let descriptor: DescriptorModel
     /// The modules that have types which messages, and which services, refer to.
     let messageImports: Set<String>
@@ -28,6 +27,7 @@ struct DescriptorModel {
     }
 
     let name: String
+    let fingerprint: String
     let dependencies: [Dependency]
     /// Full names.
     let symbols: [String]

@@ -15,15 +15,12 @@ struct ModelBuilder {
 
     /// The model of one file of a request.
     static func build(
-        _ file: FileDescriptorProto, index: TypeIndex, modules: Modules, descriptors: DescriptorBuilder,
-        imports: [String]
+        _ file: FileDescriptorProto, index: TypeIndex, modules: Modules, descriptors: DescriptorBuilder
     ) throws(GeneratorError) -> FileModel {
-        try ModelBuilder(file, index).build(modules, descriptors, imports: imports)
+        try ModelBuilder(file, index).build(modules, descriptors)
     }
 
-    private func build(
-        _ modules: Modules, _ descriptors: DescriptorBuilder, imports: [String]
-    ) throws(GeneratorError) -> FileModel {
+    private func build(_ modules: Modules, _ descriptors: DescriptorBuilder) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
             let found = file.syntax.isEmpty ? "proto2" : file.syntax
             throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
@@ -46,7 +43,6 @@ struct ModelBuilder {
         let called = files(of: file.service.flatMap(\.method).flatMap { [$0.inputType, $0.outputType] })
         return FileModel(
             path: file.name, schemaName: TypeIndex.schemaName(of: file),
-            fingerprint: Fingerprint.of(file, imports: imports),
             descriptor: try descriptors.descriptor(of: file.name, referenced: referenced),
             messageImports: modules.imports(of: file.name, from: referenced),
             serviceImports: modules.imports(of: file.name, from: called), messages: messages, enums: enums,

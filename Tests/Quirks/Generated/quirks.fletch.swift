@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `quirks.proto` share.
 public enum QQuirksSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "4030d89f6ca2097d"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "quirks.proto",
+        fingerprint: "a3b9166626c72c9c",
         dependencies: [Quirks_Imported_QuirksImportedSchema.file],
         symbols: [
             "quirks.Scalars",
