@@ -43,7 +43,7 @@ public enum ManifestSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.tables.v1.Manifest", size: 184, fields: [
             FieldDefinition(1, "format_version", .uint32, .implicit, offset: 24),
             FieldDefinition(2, "name", .string, .implicit, offset: 32),

@@ -50,7 +50,7 @@ public enum RelatedProductsSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: [
             FieldDefinition(1, "product_id", .string, .implicit, offset: 24),
             FieldDefinition(2, "product_ids", .string, .repeated(packed: false), offset: 40),

@@ -42,7 +42,7 @@ public enum HealthSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.health.v1.HealthCheckRequest", size: 40, fields: [
             FieldDefinition(1, "service", .string, .implicit, offset: 24),
         ]),

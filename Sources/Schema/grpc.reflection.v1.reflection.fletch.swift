@@ -55,7 +55,7 @@ public enum Grpc_Reflection_V1_ReflectionSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.reflection.v1.ServerReflectionRequest", size: 64, fields: [
             FieldDefinition(1, "host", .string, .implicit, offset: 24),
             FieldDefinition(3, "file_by_filename", .string, .oneof(selector: 40), offset: 48),

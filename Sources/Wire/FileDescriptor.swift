@@ -10,8 +10,11 @@ public final class FileDescriptor: Sendable {
     public let dependencies: [FileDescriptor]
     /// The full names of the messages, enums, services and methods that the file declares.
     public let symbols: [String]
-    /// The encoded `google.protobuf.FileDescriptorProto`, without source_code_info.
-    public let serialized: [UInt8]
+    private let literal: StaticString
+
+    /// The encoded `google.protobuf.FileDescriptorProto`, without source_code_info. Made anew each time, so that a
+    /// program which never asks for it pays nothing.
+    public var serialized: [UInt8] { literal.description.unicodeScalars.map { UInt8($0.value) } }
 
     /// - Parameter serialized: The encoded descriptor, each byte as the character of its number (U+0000 to U+00FF):
     ///   a literal that compiles fast and shows in a diff what a schema's change did.
@@ -23,6 +26,6 @@ public final class FileDescriptor: Sendable {
         self.fingerprint = fingerprint
         self.dependencies = dependencies
         self.symbols = symbols
-        self.serialized = serialized.description.unicodeScalars.map { UInt8($0.value) }
+        literal = serialized
     }
 }

@@ -16,6 +16,11 @@ import FletchWire
         #expect(QCalls.descriptor.name == "quirks.Calls" && QCalls.descriptor.file === file)
     }
 
+    @Test func messagesKnowTheirFile() {
+        #expect(QScalars.descriptor.file === file && QNested.Inner.descriptor.file === file)
+        #expect(Quirks_Imported_Colour.descriptor.file === Quirks_Imported_QuirksImportedSchema.file)
+    }
+
     @Test func symbols() {
         #expect(file.symbols.first == "quirks.Scalars" && file.symbols.last == "quirks.Calls.Chat")
         #expect(Set(file.symbols).count == file.symbols.count)

@@ -96,7 +96,7 @@ internal enum CompilerSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.compiler.CodeGeneratorRequest", size: 72, fields: [
             FieldDefinition(1, "file_to_generate", .string, .repeated(packed: false), offset: 24),
             FieldDefinition(2, "parameter", .string, .implicit, offset: 40),

@@ -61,7 +61,7 @@ public enum ProbeSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.testing.ObserveRequest", size: 24, fields: []),
         MessageDefinition("fletch.testing.Observation", size: 80, fields: [
             FieldDefinition(1, "started", .uint64, .implicit, offset: 24),

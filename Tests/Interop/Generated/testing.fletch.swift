@@ -74,7 +74,7 @@ public enum TestingSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.testing.Empty", size: 24, fields: []),
         MessageDefinition("grpc.testing.BoolValue", size: 32, fields: [
             FieldDefinition(1, "value", .bool, .implicit, offset: 24),

@@ -132,7 +132,7 @@ public enum QQuirksSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("quirks.Scalars", size: 152, fields: [
             FieldDefinition(1, "a_double", .double, .implicit, offset: 24),
             FieldDefinition(2, "a_float", .float, .implicit, offset: 32),

@@ -24,7 +24,7 @@ public enum Quirks_Imported_QuirksImportedSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("quirks.imported.Colour", size: 32, fields: [
             FieldDefinition(1, "rgb", .uint32, .implicit, offset: 24),
         ]),

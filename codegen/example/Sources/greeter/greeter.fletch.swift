@@ -30,7 +30,7 @@ internal enum GreeterSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("example.v1.GreetRequest", size: 40, fields: [
             FieldDefinition(1, "name", .string, .implicit, offset: 24),
         ]),
