@@ -103,7 +103,7 @@ enum Naming {
     private static let reservedTypes: Set<String> = [
         "Arena", "Array", "AsyncCall", "Bool", "Builder", "CallOptions", "CaseIterable", "Channel", "ClientChannel",
         "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC", "FletchWire",
-        "Float", "Hashable", "Indirect",
+        "Float", "Hashable", "Indirect", "Int",
         "Int32", "Int64", "Message", "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor",
         "MessageView", "Method", "Protocol", "RPCError", "RepeatedView", "RequestStream", "ResponseWriter",
         "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
