@@ -26,7 +26,7 @@ class Answer:
 
     refusal: str | None
     encodings: list[bytes]
-    broken_laws: str
+    broken_laws: list[str]
 
 
 CRASH = "crashed"
@@ -92,7 +92,7 @@ class Driver:
             _, more = self._answers(frames, rest)
             answers += more
             if len(more) < len(rest):
-                answers.append(Answer(CRASH, [], ""))
+                answers.append(Answer(CRASH, [], []))
         return answers
 
     def _answers(self, frames: bytes, questions: list) -> tuple[list[bytes], list[Answer]]:
@@ -103,7 +103,7 @@ class Driver:
             is_accepted = result.stdout[place] == 1
             fields, place = _fields(result.stdout, place + 1)
             text = fields[0].decode(errors="replace")
-            answers.append(Answer(None, fields[1:], text) if is_accepted else Answer(text, [], ""))
+            answers.append(Answer(None, fields[1:], text.split("; ") if text else []) if is_accepted else Answer(text, [], []))
         return names, answers
 
 

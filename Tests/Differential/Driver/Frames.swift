@@ -28,7 +28,7 @@ enum Answer {
         var fields: [UInt8] = []
         switch self {
         case .accepted(let encodings, let brokenLaws):
-            fields.appendField(Array(brokenLaws.joined(separator: ", ").utf8))
+            fields.appendField(Array(brokenLaws.joined(separator: "; ").utf8))
             for encoding in encodings { fields.appendField(encoding) }
             return [1] + fields.count.littleEndian32 + fields
         case .refused(let reason):
