@@ -37,11 +37,13 @@ let package = Package(
             targets: [
                 "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
                 "FletchRPC", "FletchHTTP2", "FletchEventLoop",
-                "FletchSchema", "FletchWire",
+                "FletchSchema", "FletchWellKnownTypes", "FletchWire",
             ]),
         .library(
             name: "FletchClient",
-            targets: ["FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWire"]),
+            targets: [
+                "FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+            ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
     ],
@@ -71,7 +73,8 @@ let package = Package(
         library("FletchCompression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
-        library("FletchSchema", ["FletchWire"]),
+        library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
         library("Tables", ["FletchSchema", "FletchWire", "CXXHash"]),
@@ -86,7 +89,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
-        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWire"]),
+        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -100,7 +103,10 @@ let package = Package(
             ]),
         library(
             "FletchStandardServices",
-            ["FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWire"]),
+            [
+                "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWellKnownTypes",
+                "FletchWire",
+            ]),
 
         // What sees every call: log, metrics, authentication, limits.
         library(
@@ -166,7 +172,7 @@ let package = Package(
             "FletchRPC",
             [
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
-                "TestSupport", "FletchWire",
+                "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
         tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
@@ -192,6 +198,7 @@ let package = Package(
             "FletchStandardServices",
             [
                 "FletchClient", "FletchEventLoop", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema",
+                "FletchWellKnownTypes",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

@@ -48,8 +48,16 @@ record() {
 
 cd "$root"
 protos=$(cd proto && find . -name '*.proto' | sed 's|^\./||' | LC_ALL=C sort)
+well_known=$(printf '%s\n' "$protos" | grep '^google/protobuf/')
+with_well_known=$(cd proto && grep -l '^import "google/protobuf/' $(printf '%s\n' "$protos" | grep -v '^google/protobuf/'))
+others=$(printf '%s\n' "$protos" | grep -vxF "$well_known" | grep -vxF "$with_well_known")
+schema=services=false,visibility=public,file_naming=path_to_dots
 # shellcheck disable=SC2086 # one word for each file
-generate proto Sources/Schema services=false,visibility=public,file_naming=path_to_dots $protos
+generate proto Sources/WellKnownTypes $schema $well_known
+# shellcheck disable=SC2086
+generate proto Sources/Schema $schema,module=FletchWellKnownTypes $with_well_known
+# shellcheck disable=SC2086
+generate proto Sources/Schema $schema $others
 # shellcheck disable=SC2086
 generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=FletchSchema $protos
 generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
@@ -59,7 +67,7 @@ generate codegen/example codegen/example/Sources/greeter "" greeter.proto
 
 # Files that no .proto accounts for any more.
 stale() {
-    find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
+    find Sources/Schema Sources/ServiceSchema Sources/WellKnownTypes codegen/CodeGenerator Tests/Quirks/Generated \
         Tests/Interop/Generated codegen/example/Sources -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done

@@ -1,6 +1,7 @@
 internal import CNghttp2
 internal import FletchRPC
 internal import FletchSchema
+internal import FletchWellKnownTypes
 internal import FletchWire
 
 /// One HTTP/2 connection of a channel: an nghttp2 client session over a socket, one exchange at a time.

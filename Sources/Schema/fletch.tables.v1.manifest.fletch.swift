@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `fletch/tables/v1/manifest.proto` share.
 public enum ManifestSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "3d8c5690093825c4"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "fletch/tables/v1/manifest.proto",
+        fingerprint: "bfba4d836ed085ba",
         dependencies: [],
         symbols: [
             "fletch.tables.v1.Manifest",
@@ -42,7 +43,7 @@ public enum ManifestSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.tables.v1.Manifest", size: 184, fields: [
             FieldDefinition(1, "format_version", .uint32, .implicit, offset: 24),
             FieldDefinition(2, "name", .string, .implicit, offset: 32),

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `fletch/v1/related_products.proto` share.
 public enum RelatedProductsSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "10a9a9a420ea6417"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "fletch/v1/related_products.proto",
+        fingerprint: "185fc9f945adc3dd",
         dependencies: [],
         symbols: [
             "fletch.v1.RelatedRequest",
@@ -49,7 +50,7 @@ public enum RelatedProductsSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: [
             FieldDefinition(1, "product_id", .string, .implicit, offset: 24),
             FieldDefinition(2, "product_ids", .string, .repeated(packed: false), offset: 40),

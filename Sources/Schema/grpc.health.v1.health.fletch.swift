@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `grpc/health/v1/health.proto` share.
 public enum HealthSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "1a66f5a6ef3a5d8a"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "grpc/health/v1/health.proto",
+        fingerprint: "fbbc289edc775d97",
         dependencies: [],
         symbols: [
             "grpc.health.v1.HealthCheckRequest",
@@ -41,7 +42,7 @@ public enum HealthSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.health.v1.HealthCheckRequest", size: 40, fields: [
             FieldDefinition(1, "service", .string, .implicit, offset: 24),
         ]),

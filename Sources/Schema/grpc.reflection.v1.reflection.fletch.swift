@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `grpc/reflection/v1/reflection.proto` share.
 public enum Grpc_Reflection_V1_ReflectionSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "665a19e7d932fab5"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "grpc/reflection/v1/reflection.proto",
+        fingerprint: "2cdf711771753a38",
         dependencies: [],
         symbols: [
             "grpc.reflection.v1.ServerReflectionRequest",
@@ -54,7 +55,7 @@ public enum Grpc_Reflection_V1_ReflectionSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.reflection.v1.ServerReflectionRequest", size: 64, fields: [
             FieldDefinition(1, "host", .string, .implicit, offset: 24),
             FieldDefinition(3, "file_by_filename", .string, .oneof(selector: 40), offset: 48),

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `grpc/reflection/v1alpha/reflection.proto` share.
 public enum Grpc_Reflection_V1Alpha_ReflectionSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "70f6e29d04ab1e75"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "grpc/reflection/v1alpha/reflection.proto",
+        fingerprint: "f5aeec142241bd3e",
         dependencies: [],
         symbols: [
             "grpc.reflection.v1alpha.ServerReflectionRequest",
@@ -55,7 +56,7 @@ public enum Grpc_Reflection_V1Alpha_ReflectionSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.reflection.v1alpha.ServerReflectionRequest", size: 64, fields: [
             FieldDefinition(1, "host", .string, .implicit, offset: 24),
             FieldDefinition(3, "file_by_filename", .string, .oneof(selector: 40), offset: 48),

@@ -46,6 +46,8 @@ extension TableField {
 /// A message type as the scanner and the encoder read it.
 struct MessageTable {
     let name: UnsafePointer<CChar>
+    /// Retained for ever, so that copying a ``MessageDescriptor`` retains nothing.
+    let file: Unmanaged<FileDescriptor>
     /// What one message takes in the arena, whatever fields it has.
     let baseMemory: Int
     let fields: UnsafeBufferPointer<TableField>
@@ -79,7 +81,7 @@ struct MessageTable {
 }
 
 extension MessageTable {
-    init(_ definition: MessageDefinition, _ resolved: [ResolvedField]) {
+    init(_ definition: MessageDefinition, _ resolved: [ResolvedField], in file: FileDescriptor) {
         var mergeable = 0
         let fields = resolved.map { field in
             let isMergeable = field.message != nil && !field.isRepeated
@@ -92,6 +94,7 @@ extension MessageTable {
         }
         self.init(
             name: UnsafeRawPointer(definition.name.utf8Start).assumingMemoryBound(to: CChar.self),
+            file: Unmanaged.passRetained(file),
             baseMemory: Self.baseMemory(size: definition.size, fields: fields),
             fields: UnsafeBufferPointer(start: immortal(fields), count: fields.count), dense: immortal(dense))
     }

@@ -49,14 +49,9 @@ public enum CodeGenerator {
             request.protoFile, serialized: serialized, generated: request.fileToGenerate)
         var names = SwiftNames(
             remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
-        // protoc lists a file after those that it imports.
-        var fingerprints: [String: String] = [:]
         var output: [CodeGeneratorResponse.File] = []
-        for file in request.protoFile {
-            let imports = file.dependency.map { "\($0) \(fingerprints[$0] ?? "")" }
-            fingerprints[file.name] = Fingerprint.of(file, imports: imports)
-            guard request.fileToGenerate.contains(file.name) else { continue }
-            let model = try ModelBuilder.build(file, index: index, descriptors: descriptors, imports: imports)
+        for file in request.protoFile where request.fileToGenerate.contains(file.name) {
+            let model = try ModelBuilder.build(file, index: index, descriptors: descriptors)
             let generator = FileGenerator(file: model, options: options)
             for (name, owner) in generator.declarations { try names.claim(name, for: owner, in: file.name) }
             output += files(generator)

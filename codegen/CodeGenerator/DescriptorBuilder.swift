@@ -1,12 +1,14 @@
 /// Makes what reflection hands out of the files of a request.
 struct DescriptorBuilder {
     private let files: [String: (file: FileDescriptorProto, serialized: [UInt8])]
+    private let fingerprint: Fingerprint
     /// The names of the files that this run generates.
     private let generated: Set<String>
 
     /// - Parameter serialized: The files as protoc encoded them, in the same order.
     init(_ files: [FileDescriptorProto], serialized: [[UInt8]], generated: [String]) {
         self.files = Dictionary(zip(files, serialized).map { ($0.name, ($0, $1)) }) { first, _ in first }
+        fingerprint = Fingerprint(files)
         self.generated = Set(generated)
     }
 
@@ -41,7 +43,8 @@ struct DescriptorBuilder {
             dependencies.append(.embedded(embedded.firstIndex { $0.name == name }!))
         }
         return DescriptorModel(
-            name: name, dependencies: dependencies, symbols: Self.symbols(of: file), serialized: serialized)
+            name: name, fingerprint: fingerprint.of(file), dependencies: dependencies, symbols: Self.symbols(of: file),
+            serialized: serialized)
     }
 
     private static func symbols(of file: FileDescriptorProto) -> [String] {

@@ -24,7 +24,8 @@ struct FileGenerator {
         }
         if options.services {
             for service in file.services {
-                declarations += ServiceGenerator.declarations(of: service).map { ($0, service.fullName) }
+                let names = ServiceGenerator.declarations(of: service) + [ClientGenerator.declaration(of: service)]
+                declarations += names.map { ($0, service.fullName) }
             }
         }
         return declarations
@@ -51,6 +52,7 @@ struct FileGenerator {
         printHeader(imports: ["FletchRPC", "FletchWire"], &printer)
         for service in file.services {
             ServiceGenerator(service, options, schemaName: file.schemaName).print(&printer)
+            ClientGenerator(service, options).print(&printer)
         }
         return printer.text
     }
@@ -68,12 +70,12 @@ struct FileGenerator {
         printer.print("")
         printer.document("What the types of `\(file.path)` share.")
         printer.block("\(access) enum \(file.schemaName) {") { printer in
-            printer.document("The same as long as no name, number, type or label in the file changes.")
-            printer.print("\(access) static let fingerprint = \"\(file.fingerprint)\"")
+            printer.document("Identifies what the file means: `file.fingerprint`.")
+            printer.print("\(access) static var fingerprint: String { file.fingerprint }")
             DescriptorGenerator(file.descriptor, options).print(&printer)
             guard !file.allMessages.isEmpty else { return }
             printer.print("")
-            printer.block("fileprivate static let descriptors = MessageDescriptor.define([", closing: "])") { printer in
+            printer.block("fileprivate static let descriptors = MessageDescriptor.define(in: file, [", closing: "])") { printer in
                 for message in file.allMessages { printDefinition(message, &printer) }
             }
         }

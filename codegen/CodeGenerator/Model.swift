@@ -4,7 +4,6 @@ struct FileModel {
     let path: String
     /// The enum that holds what the file's types share, for example `RelatedProductsSchema`.
     let schemaName: String
-    let fingerprint: String
     let descriptor: DescriptorModel
     /// Messages outside other messages.
     let messages: [MessageModel]
@@ -25,6 +24,7 @@ struct DescriptorModel {
     }
 
     let name: String
+    let fingerprint: String
     let dependencies: [Dependency]
     /// Full names.
     let symbols: [String]

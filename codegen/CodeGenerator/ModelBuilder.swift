@@ -15,12 +15,12 @@ struct ModelBuilder {
 
     /// The model of one file of a request.
     static func build(
-        _ file: FileDescriptorProto, index: TypeIndex, descriptors: DescriptorBuilder, imports: [String]
+        _ file: FileDescriptorProto, index: TypeIndex, descriptors: DescriptorBuilder
     ) throws(GeneratorError) -> FileModel {
-        try ModelBuilder(file, index).build(descriptors, imports: imports)
+        try ModelBuilder(file, index).build(descriptors)
     }
 
-    private func build(_ descriptors: DescriptorBuilder, imports: [String]) throws(GeneratorError) -> FileModel {
+    private func build(_ descriptors: DescriptorBuilder) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
             let found = file.syntax.isEmpty ? "proto2" : file.syntax
             throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
@@ -41,7 +41,6 @@ struct ModelBuilder {
         }
         return FileModel(
             path: file.name, schemaName: TypeIndex.schemaName(of: file),
-            fingerprint: Fingerprint.of(file, imports: imports),
             descriptor: try descriptors.descriptor(of: file.name, referenced: referencedFiles()), messages: messages,
             enums: enums, services: services)
     }

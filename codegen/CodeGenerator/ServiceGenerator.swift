@@ -1,4 +1,4 @@
-/// Writes a service: what implements it, its method descriptors, and a client.
+/// Writes a service: what implements it, and its method descriptors.
 struct ServiceGenerator {
     private let model: ServiceModel
     private let schemaName: String
@@ -14,7 +14,7 @@ struct ServiceGenerator {
 
     /// The names that a service's code declares for other files to see.
     static func declarations(of service: ServiceModel) -> [String] {
-        ["", "Service", "ValueService", "AsyncService", "Client"].map { service.swiftName + $0 }
+        ["", "Service", "ValueService", "AsyncService"].map { service.swiftName + $0 }
     }
 
     func print(_ printer: inout Printer) {
@@ -23,7 +23,6 @@ struct ServiceGenerator {
         printValueProtocol(&printer)
         printAsyncProtocol(&printer)
         printAdapter(&printer)
-        printClient(&printer)
     }
 
     // MARK: - Names and methods
@@ -221,29 +220,6 @@ struct ServiceGenerator {
                         printer.print(
                             "try service.\(method.swiftName)(\(method.input)(request), call).copy(into: response)")
                     }
-                }
-            }
-        }
-    }
-
-    // MARK: - Client
-
-    private func printClient(_ printer: inout Printer) {
-        guard !model.unaryMethods.isEmpty else { return }
-        printer.print("")
-        let streams = model.hasStreams ? " Methods that stream are left out." : ""
-        printer.document("Calls `\(model.fullName)` over a channel.\(streams)")
-        printer.block("\(access) struct \(model.swiftName)Client<Channel: ClientChannel> {") { printer in
-            printer.print(
-                "private let channel: Channel", "", "\(access) init(_ channel: Channel) { self.channel = channel }")
-            for method in model.unaryMethods {
-                printer.print("")
-                printer.document(method.comment)
-                printer.block(
-                    "\(access) func \(method.swiftName)(_ request: \(method.input), "
-                        + "options: CallOptions = CallOptions()) throws(RPCError) -> \(method.output) {"
-                ) { printer in
-                    printer.print("try channel.call(\(model.swiftName).Path.\(method.swiftName), request, options)")
                 }
             }
         }

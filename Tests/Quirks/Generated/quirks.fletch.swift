@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `quirks.proto` share.
 public enum QQuirksSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "4030d89f6ca2097d"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "quirks.proto",
+        fingerprint: "a3b9166626c72c9c",
         dependencies: [Quirks_Imported_QuirksImportedSchema.file],
         symbols: [
             "quirks.Scalars",
@@ -131,7 +132,7 @@ public enum QQuirksSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("quirks.Scalars", size: 152, fields: [
             FieldDefinition(1, "a_double", .double, .implicit, offset: 24),
             FieldDefinition(2, "a_float", .float, .implicit, offset: 32),

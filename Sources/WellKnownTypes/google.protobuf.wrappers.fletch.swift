@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `google/protobuf/wrappers.proto` share.
 public enum Google_Protobuf_WrappersSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "44a4bf5385f30d39"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "google/protobuf/wrappers.proto",
+        fingerprint: "17e0012c1351f7c1",
         dependencies: [],
         symbols: [
             "google.protobuf.DoubleValue",
@@ -32,11 +33,13 @@ public enum Google_Protobuf_WrappersSchema {
             UInt32Value\u{12}\u{14}\u{a}\u{5}value\u{18}\u{1} \u{1}(\u{d}R\u{5}value\"!\u{a}\u{9}BoolValue\u{12}\
             \u{14}\u{a}\u{5}value\u{18}\u{1} \u{1}(\u{8}R\u{5}value\"#\u{a}\u{b}StringValue\u{12}\u{14}\u{a}\u{5}\
             value\u{18}\u{1} \u{1}(\u{9}R\u{5}value\"\"\u{a}\u{a}BytesValue\u{12}\u{14}\u{a}\u{5}value\u{18}\u{1}\
-             \u{1}(\u{c}R\u{5}valueb\u{6}proto3
+             \u{1}(\u{c}R\u{5}valueB\u{83}\u{1}\u{a}\u{13}com.google.protobufB\u{d}WrappersProtoP\u{1}Z1google.g\
+            olang.org/protobuf/types/known/wrapperspb\u{f8}\u{1}\u{1}\u{a2}\u{2}\u{3}GPB\u{aa}\u{2}\u{1e}Google.\
+            Protobuf.WellKnownTypesb\u{6}proto3
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("google.protobuf.DoubleValue", size: 32, fields: [
             FieldDefinition(1, "value", .double, .implicit, offset: 24),
         ]),
@@ -67,11 +70,13 @@ public enum Google_Protobuf_WrappersSchema {
     ])
 }
 
-/// The message `google.protobuf.DoubleValue`.
+/// Wrapper message for `double`.
+///
+/// The JSON representation for `DoubleValue` is JSON number.
 public struct Google_Protobuf_DoubleValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[0]
 
-    /// The field `value`.
+    /// The double value.
     public var value: Double = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -86,11 +91,13 @@ public struct Google_Protobuf_DoubleValue: Message {
     }
 }
 
-/// The message `google.protobuf.FloatValue`.
+/// Wrapper message for `float`.
+///
+/// The JSON representation for `FloatValue` is JSON number.
 public struct Google_Protobuf_FloatValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[1]
 
-    /// The field `value`.
+    /// The float value.
     public var value: Float = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -105,11 +112,13 @@ public struct Google_Protobuf_FloatValue: Message {
     }
 }
 
-/// The message `google.protobuf.Int64Value`.
+/// Wrapper message for `int64`.
+///
+/// The JSON representation for `Int64Value` is JSON string.
 public struct Google_Protobuf_Int64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[2]
 
-    /// The field `value`.
+    /// The int64 value.
     public var value: Int64 = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -124,11 +133,13 @@ public struct Google_Protobuf_Int64Value: Message {
     }
 }
 
-/// The message `google.protobuf.UInt64Value`.
+/// Wrapper message for `uint64`.
+///
+/// The JSON representation for `UInt64Value` is JSON string.
 public struct Google_Protobuf_UInt64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[3]
 
-    /// The field `value`.
+    /// The uint64 value.
     public var value: UInt64 = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -143,11 +154,13 @@ public struct Google_Protobuf_UInt64Value: Message {
     }
 }
 
-/// The message `google.protobuf.Int32Value`.
+/// Wrapper message for `int32`.
+///
+/// The JSON representation for `Int32Value` is JSON number.
 public struct Google_Protobuf_Int32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[4]
 
-    /// The field `value`.
+    /// The int32 value.
     public var value: Int32 = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -162,11 +175,13 @@ public struct Google_Protobuf_Int32Value: Message {
     }
 }
 
-/// The message `google.protobuf.UInt32Value`.
+/// Wrapper message for `uint32`.
+///
+/// The JSON representation for `UInt32Value` is JSON number.
 public struct Google_Protobuf_UInt32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[5]
 
-    /// The field `value`.
+    /// The uint32 value.
     public var value: UInt32 = 0
 
     /// Fields of a decoded message that this schema does not name.
@@ -181,11 +196,13 @@ public struct Google_Protobuf_UInt32Value: Message {
     }
 }
 
-/// The message `google.protobuf.BoolValue`.
+/// Wrapper message for `bool`.
+///
+/// The JSON representation for `BoolValue` is JSON `true` and `false`.
 public struct Google_Protobuf_BoolValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[6]
 
-    /// The field `value`.
+    /// The bool value.
     public var value: Bool = false
 
     /// Fields of a decoded message that this schema does not name.
@@ -200,11 +217,13 @@ public struct Google_Protobuf_BoolValue: Message {
     }
 }
 
-/// The message `google.protobuf.StringValue`.
+/// Wrapper message for `string`.
+///
+/// The JSON representation for `StringValue` is JSON string.
 public struct Google_Protobuf_StringValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[7]
 
-    /// The field `value`.
+    /// The string value.
     public var value: String = ""
 
     /// Fields of a decoded message that this schema does not name.
@@ -219,11 +238,13 @@ public struct Google_Protobuf_StringValue: Message {
     }
 }
 
-/// The message `google.protobuf.BytesValue`.
+/// Wrapper message for `bytes`.
+///
+/// The JSON representation for `BytesValue` is JSON string.
 public struct Google_Protobuf_BytesValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[8]
 
-    /// The field `value`.
+    /// The bytes value.
     public var value: [UInt8] = []
 
     /// Fields of a decoded message that this schema does not name.
@@ -245,7 +266,7 @@ extension Google_Protobuf_DoubleValue {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The double value.
         @inlinable public var value: Double { _pointer.load(fromByteOffset: 24, as: Double.self) }
     }
 
@@ -259,7 +280,7 @@ extension Google_Protobuf_DoubleValue {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The double value.
         @inlinable public var value: Double {
             get { _pointer.load(fromByteOffset: 24, as: Double.self) }
             nonmutating set {
@@ -286,7 +307,7 @@ extension Google_Protobuf_FloatValue {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The float value.
         @inlinable public var value: Float { _pointer.load(fromByteOffset: 24, as: Float.self) }
     }
 
@@ -300,7 +321,7 @@ extension Google_Protobuf_FloatValue {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The float value.
         @inlinable public var value: Float {
             get { _pointer.load(fromByteOffset: 24, as: Float.self) }
             nonmutating set {
@@ -327,7 +348,7 @@ extension Google_Protobuf_Int64Value {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The int64 value.
         @inlinable public var value: Int64 { _pointer.load(fromByteOffset: 24, as: Int64.self) }
     }
 
@@ -341,7 +362,7 @@ extension Google_Protobuf_Int64Value {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The int64 value.
         @inlinable public var value: Int64 {
             get { _pointer.load(fromByteOffset: 24, as: Int64.self) }
             nonmutating set {
@@ -368,7 +389,7 @@ extension Google_Protobuf_UInt64Value {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The uint64 value.
         @inlinable public var value: UInt64 { _pointer.load(fromByteOffset: 24, as: UInt64.self) }
     }
 
@@ -382,7 +403,7 @@ extension Google_Protobuf_UInt64Value {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The uint64 value.
         @inlinable public var value: UInt64 {
             get { _pointer.load(fromByteOffset: 24, as: UInt64.self) }
             nonmutating set {
@@ -409,7 +430,7 @@ extension Google_Protobuf_Int32Value {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The int32 value.
         @inlinable public var value: Int32 { _pointer.load(fromByteOffset: 24, as: Int32.self) }
     }
 
@@ -423,7 +444,7 @@ extension Google_Protobuf_Int32Value {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The int32 value.
         @inlinable public var value: Int32 {
             get { _pointer.load(fromByteOffset: 24, as: Int32.self) }
             nonmutating set {
@@ -450,7 +471,7 @@ extension Google_Protobuf_UInt32Value {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The uint32 value.
         @inlinable public var value: UInt32 { _pointer.load(fromByteOffset: 24, as: UInt32.self) }
     }
 
@@ -464,7 +485,7 @@ extension Google_Protobuf_UInt32Value {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The uint32 value.
         @inlinable public var value: UInt32 {
             get { _pointer.load(fromByteOffset: 24, as: UInt32.self) }
             nonmutating set {
@@ -491,7 +512,7 @@ extension Google_Protobuf_BoolValue {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The bool value.
         @inlinable public var value: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
     }
 
@@ -505,7 +526,7 @@ extension Google_Protobuf_BoolValue {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The bool value.
         @inlinable public var value: Bool {
             get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
             nonmutating set {
@@ -532,7 +553,7 @@ extension Google_Protobuf_StringValue {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The string value.
         @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
     }
 
@@ -546,7 +567,7 @@ extension Google_Protobuf_StringValue {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The string value.
         @inlinable public var value: WireBytes {
             get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
             nonmutating set {
@@ -573,7 +594,7 @@ extension Google_Protobuf_BytesValue {
         public let _pointer: UnsafeRawPointer
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
-        /// The field `value`.
+        /// The bytes value.
         @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
     }
 
@@ -587,7 +608,7 @@ extension Google_Protobuf_BytesValue {
             self._arena = _arena
         }
 
-        /// The field `value`.
+        /// The bytes value.
         @inlinable public var value: WireBytes {
             get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
             nonmutating set {
