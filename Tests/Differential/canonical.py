@@ -40,33 +40,35 @@ def reachable(descriptor: Descriptor) -> list[Descriptor]:
     return list(found.values())
 
 
-def ordered(descriptor: Descriptor, encoded: bytes) -> bytes:
-    """upb's encoding of a message with the entries of its maps in order.
+def ordered(descriptor: Descriptor, encoded: bytes, minimal_tags: bool = False) -> bytes:
+    """upb's encoding of a message with the entries of its maps in order, and with `minimal_tags` no tag longer than need be.
 
     Raises EntryWithUnknownFields where upb took entries for unknown fields.
     """
-    if not holds_maps(descriptor):
+    if not holds_maps(descriptor) and not minimal_tags:
         return encoded
     output: list[bytes] = []
     entries: dict[int, list[tuple[object, bytes]]] = {}
     places: dict[int, int] = {}
     for number, wire_type, tag, payload in records(encoded):
         field = descriptor.fields_by_number.get(number)
+        if minimal_tags:
+            tag = messages.varint(number << 3 | wire_type)
         if field is None or wire_type != messages.LENGTH or field.message_type is None:
             output.append(tag + payload)
         elif messages.is_map(field):
             if number not in places:
                 places[number] = len(output)
                 output.append(b"")
-            entries.setdefault(number, []).append(_entry(field.message_type, tag, payload))
+            entries.setdefault(number, []).append(_entry(field.message_type, tag, payload, minimal_tags))
         else:
-            output.append(_delimited(tag, ordered(field.message_type, _content(payload))))
+            output.append(_delimited(tag, ordered(field.message_type, _content(payload), minimal_tags)))
     for number, place in places.items():
         output[place] = b"".join(entry for _, entry in sorted(entries[number], key=lambda entry: entry[0]))
     return b"".join(output)
 
 
-def _entry(descriptor: Descriptor, tag: bytes, payload: bytes) -> tuple[object, bytes]:
+def _entry(descriptor: Descriptor, tag: bytes, payload: bytes, minimal_tags: bool) -> tuple[object, bytes]:
     """The key of an encoded entry, and the entry in order."""
     content = list(records(_content(payload)))
     if [number for number, *_ in content] != [1, 2]:
@@ -74,7 +76,7 @@ def _entry(descriptor: Descriptor, tag: bytes, payload: bytes) -> tuple[object, 
     (_, _, key_tag, key), (_, value_type, value_tag, value) = content
     field = descriptor.fields_by_number[2]
     if field.message_type is not None and value_type == messages.LENGTH:
-        value = _delimited(b"", ordered(field.message_type, _content(value)))
+        value = _delimited(b"", ordered(field.message_type, _content(value), minimal_tags))
     return _key(descriptor.fields_by_number[1], key), _delimited(tag, key_tag + key + value_tag + value)
 
 

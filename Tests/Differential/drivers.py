@@ -10,10 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SWIFT_FLAGS = [
-    "-swift-version", "6", "-warnings-as-errors", "-parse-as-library", "-Xcc",
+    "-swift-version", "6", "-warnings-as-errors", "-Xcc",
     f"-fmodule-map-file={ROOT / 'Sources/System/CProtobufC/module.modulemap'}",
     *(flag for feature in ("ExistentialAny", "MemberImportVisibility", "InternalImportsByDefault") for flag in ("-enable-upcoming-feature", feature)),
 ]
+
+RUNTIME = ["FletchWire", "FletchWellKnownTypes"]  # in the order of building
 
 
 class BuildError(Exception):
@@ -43,33 +45,43 @@ def run(command: Sequence[str | Path], **options) -> subprocess.CompletedProcess
 
 
 def build_runtime(scratch: Path) -> Path:
-    """The folder with the module FletchWire, optimised; built anew where a source of it changed."""
-    sources = sorted((ROOT / "Sources/Wire").glob("*.swift"))
-    content = "".join(SWIFT_FLAGS).encode() + b"".join(source.read_bytes() for source in sources)
+    """The folder with the modules that generated code imports, optimised; built anew where a source of them changed."""
+    sources = {module: sorted((ROOT / "Sources" / module.removeprefix("Fletch")).glob("*.swift")) for module in RUNTIME}
+    content = "".join(SWIFT_FLAGS).encode() + b"".join(source.read_bytes() for module in RUNTIME for source in sources[module])
     folder = scratch / f"runtime-{hashlib.sha256(content).hexdigest()[:16]}"
-    if not (folder / "FletchWire.o").exists():
+    if not (folder / "built").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        run(["swiftc", *SWIFT_FLAGS, "-O", "-wmo", "-module-name", "FletchWire", "-emit-module", "-emit-module-path", folder / "FletchWire.swiftmodule",
-             "-emit-object", "-o", folder / "FletchWire.o", *sources])
+        for module in RUNTIME:
+            run(["swiftc", *SWIFT_FLAGS, "-parse-as-library", "-O", "-wmo", "-module-name", module, "-I", folder, "-emit-module",
+                 "-emit-module-path", folder / f"{module}.swiftmodule", "-emit-object", "-o", folder / f"{module}.o", *sources[module]])
+        (folder / "built").touch()
     return folder
 
 
 def generate(protos: Path, files: list[str], plugin: Path, output: Path, visibility: str) -> None:
     """Fletch's Swift of the files, which are in `protos` or among the repository's own."""
     output.mkdir(parents=True, exist_ok=True)
-    run(["protoc", f"-I{protos}", f"-I{ROOT / 'proto'}", f"--plugin=protoc-gen-fletch={plugin}",
-         f"--fletch_out=services=false,file_naming=path_to_dots,visibility={visibility}:{output}", *files])
+    with_well_known = [file for file in files if 'import "google/protobuf/' in (protos / file).read_text()]
+    options = f"services=false,file_naming=path_to_dots,visibility={visibility}"
+    for some, module in ((with_well_known, ",module=FletchWellKnownTypes"), ([file for file in files if file not in with_well_known], "")):
+        if some:
+            run(["protoc", f"-I{protos}", f"-I{ROOT / 'proto'}", f"--plugin=protoc-gen-fletch={plugin}", f"--fletch_out={options}{module}:{output}", *some])
 
 
 def build_driver(generated: Path, runtime: Path, executable: Path) -> None:
-    """A driver that knows all messages of the generated files. It is not optimised: compiling takes longest."""
+    """A driver that knows all messages of the generated files and the well-known types. It is not optimised: compiling
+    takes longest."""
     sources = sorted(generated.glob("*.swift"))
-    types = [type for source in sources for type in re.findall(r"typealias Value = (.+)$", source.read_text(), re.MULTILINE)]
-    (generated / "MessageTypes.swift").write_text(
-        "internal import FletchWire\n\nlet messageTypes: [any Message.Type] = [\n" + "".join(f"    {type}.self,\n" for type in types) + "]\n")
+    types = [type for source in sources + sorted((ROOT / "Sources/WellKnownTypes").glob("*.fletch.swift"))
+             for type in re.findall(r"typealias Value = (.+)$", source.read_text(), re.MULTILINE)]
+    list_of_types = executable.parent / "MessageTypes.swift"
+    list_of_types.write_text("\n".join([
+        *(f"internal import {module}" for module in RUNTIME), "",
+        "let messageTypes: [any Message.Type] = [", *(f"    {type}.self," for type in types), "]", ""]))
     driver = sorted((Path(__file__).parent / "Driver").glob("*.swift"))
-    run(["swiftc", *(flag for flag in SWIFT_FLAGS if flag != "-parse-as-library"), "-Onone", "-wmo", "-module-name", "Driver", "-I", runtime,
-         runtime / "FletchWire.o", "-lprotobuf-c", "-o", executable, *driver, *sources, generated / "MessageTypes.swift"])
+    objects = [runtime / f"{module}.o" for module in RUNTIME]
+    run(["swiftc", *SWIFT_FLAGS, "-Onone", "-wmo", "-module-name", "Driver", "-I", runtime, *objects, "-lprotobuf-c", "-o", executable,
+         *driver, list_of_types, *sources])
 
 
 # Asking
