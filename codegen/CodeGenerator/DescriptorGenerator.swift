@@ -5,7 +5,7 @@ struct DescriptorGenerator {
 
     init(_ model: DescriptorModel, _ options: GeneratorOptions) {
         self.model = model
-        access = options.visibility.rawValue
+        access = options.access
     }
 
     func print(_ printer: inout Printer) {
