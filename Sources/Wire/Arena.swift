@@ -21,7 +21,8 @@ public struct Arena {
         var overflowBytes: Int
         var limit: Int
         var isExhausted: Bool
-        /// Whether it is in use between ``Arena/borrow(limit:)`` and ``Arena/giveBack()``.
+        /// Whether a thread keeps it, and whether it is in use from ``Arena/borrow(limit:)`` to ``Arena/giveBack()``.
+        var isKept: Bool
         var isLent: Bool
         var allocator: ProtobufCAllocator
     }
@@ -41,7 +42,7 @@ public struct Arena {
         state.initialize(
             to: State(
                 next: first, available: capacity, first: first, capacity: capacity, overflow: nil, overflowBytes: 0,
-                limit: limit, isExhausted: false, isLent: false,
+                limit: limit, isExhausted: false, isKept: false, isLent: false,
                 allocator: ProtobufCAllocator(
                     alloc: arenaAllocate, free: arenaFree, allocator_data: UnsafeMutableRawPointer(state))))
     }
@@ -168,7 +169,7 @@ extension Arena {
     /// Ends the use of an arena from ``borrow(limit:)``, on the same thread.
     @usableFromInline
     func giveBack() {
-        guard pthread_getspecific(threadArenaKey) == UnsafeMutableRawPointer(state) else { return destroy() }
+        guard state.pointee.isKept else { return destroy() }
         reset()
         state.pointee.isLent = false
     }
@@ -178,6 +179,7 @@ extension Arena {
             return Arena(state: state.assumingMemoryBound(to: State.self))
         }
         let arena = Arena()
+        arena.state.pointee.isKept = true
         pthread_setspecific(threadArenaKey, arena.state)
         return arena
     }

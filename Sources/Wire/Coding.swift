@@ -8,9 +8,14 @@ func decode(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
 ) throws(WireError) -> UnsafeRawPointer {
     let scanner = try Scanner.scan(bytes, as: type, limits: limits)
-    guard scanner.needsRewriting else {
-        return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
-    }
+    guard !scanner.needsRewriting else { return try decodeRewritten(bytes, as: type, in: arena, limits: limits) }
+    return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
+}
+
+@inline(never)
+private func decodeRewritten(
+    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
+) throws(WireError) -> UnsafeRawPointer {
     let rewritten = try Rewriter.rewrite(bytes, as: type, limits: limits)
     let message = try rewritten.withUnsafeBufferPointer { (rewritten) throws(WireError) in
         let rewritten = UnsafeRawBufferPointer(rewritten)
@@ -22,6 +27,7 @@ func decode(
     return message
 }
 
+@inline(__always)
 private func unpack(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, memory: Int
 ) throws(WireError) -> UnsafeRawPointer {
