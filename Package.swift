@@ -74,6 +74,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchJSON", ["FletchWire"]),
         library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
