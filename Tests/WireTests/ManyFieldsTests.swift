@@ -12,7 +12,8 @@ import Testing
             FieldDefinition(
                 UInt32(index + 1 + index / 10), "child", .message(.index(0)), .implicit, offset: 24 + 8 * index)
         }
-        let file = FileDescriptor(name: "wide.proto", dependencies: [], symbols: ["test.Wide"], serialized: "")
+        let file = FileDescriptor(
+            name: "wide.proto", fingerprint: "", dependencies: [], symbols: ["test.Wide"], serialized: "")
         let definition = MessageDefinition("test.Wide", size: 24 + 8 * count, fields: fields)
         return MessageDescriptor.define(in: file, [definition])[0]
     }()

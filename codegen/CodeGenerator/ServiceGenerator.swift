@@ -1,29 +1,32 @@
-/// Writes a service: what implements it, its method descriptors, and a client.
+/// Writes a service: its names, and for a server what implements it and its method descriptors.
 struct ServiceGenerator {
     private let model: ServiceModel
     private let schemaName: String
     private let access: String
     private let attributes: String
+    private let server: Bool
 
     init(_ model: ServiceModel, _ options: GeneratorOptions, schemaName: String) {
         self.model = model
         self.schemaName = schemaName
-        access = options.visibility.rawValue
+        access = options.access
         attributes = options.inlinable + access
+        server = options.server
     }
 
     /// The names that a service's code declares for other files to see.
-    static func declarations(of service: ServiceModel) -> [String] {
-        ["", "Service", "ValueService", "AsyncService", "Client"].map { service.swiftName + $0 }
+    static func declarations(of service: ServiceModel, _ options: GeneratorOptions) -> [String] {
+        let protocols = options.server ? ["Service", "ValueService", "AsyncService"] : []
+        return [service.swiftName] + protocols.map { service.swiftName + $0 }
     }
 
     func print(_ printer: inout Printer) {
         printNames(&printer)
+        guard server else { return }
         printProtocol(&printer)
         printValueProtocol(&printer)
         printAsyncProtocol(&printer)
         printAdapter(&printer)
-        printClient(&printer)
     }
 
     // MARK: - Names and methods
@@ -45,6 +48,7 @@ struct ServiceGenerator {
                         "\(access) static let \(method.swiftName) = \"/\(model.fullName)/\(method.name)\"")
                 }
             }
+            guard server else { return }
             printMethods(&printer)
             printValueMethods(&printer)
             printAsyncMethods(&printer)
@@ -221,29 +225,6 @@ struct ServiceGenerator {
                         printer.print(
                             "try service.\(method.swiftName)(\(method.input)(request), call).copy(into: response)")
                     }
-                }
-            }
-        }
-    }
-
-    // MARK: - Client
-
-    private func printClient(_ printer: inout Printer) {
-        guard !model.unaryMethods.isEmpty else { return }
-        printer.print("")
-        let streams = model.hasStreams ? " Methods that stream are left out." : ""
-        printer.document("Calls `\(model.fullName)` over a channel.\(streams)")
-        printer.block("\(access) struct \(model.swiftName)Client<Channel: ClientChannel> {") { printer in
-            printer.print(
-                "private let channel: Channel", "", "\(access) init(_ channel: Channel) { self.channel = channel }")
-            for method in model.unaryMethods {
-                printer.print("")
-                printer.document(method.comment)
-                printer.block(
-                    "\(access) func \(method.swiftName)(_ request: \(method.input), "
-                        + "options: CallOptions = CallOptions()) throws(RPCError) -> \(method.output) {"
-                ) { printer in
-                    printer.print("try channel.call(\(model.swiftName).Path.\(method.swiftName), request, options)")
                 }
             }
         }

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `probe.proto` share.
 public enum ProbeSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "ce25bb200eff7151"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "probe.proto",
+        fingerprint: "0140e4039a195b9b",
         dependencies: [],
         symbols: [
             "fletch.testing.ObserveRequest",

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `testing.proto` share.
 public enum TestingSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "8f6c61d6c69ea9b9"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "testing.proto",
+        fingerprint: "98514082c34cbba8",
         dependencies: [],
         symbols: [
             "grpc.testing.Empty",
