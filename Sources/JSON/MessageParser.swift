@@ -285,7 +285,7 @@ struct MessageParser {
                     .invalidValue, "the enum has no value \"\(excerpt(name.utf8))\"; use one that the schema names")
             }
             number = known
-        default: number = Int32(try signed(in: Int32.self, numberText(), "int32"))
+        default: number = try integer(Int32.self, reader.number(), "int32")
         }
         output.appendVarint(UInt64(bitPattern: Int64(number)))
         return number == 0 ? .defaultValue : .value
@@ -298,24 +298,18 @@ struct MessageParser {
     }
 
     private mutating func signed(_ kind: Field.Kind, _ text: NumberText?) throws(JSONError) -> Int64 {
+        let value: Int64
         switch kind {
-        case .sint32, .sfixed32, .int32:
-            let value = try signed(in: Int32.self, text, "int32")
-            switch kind {
-            case .sint32: output.appendVarint(UInt64(UInt32(bitPattern: Int32(value << 1 ^ value >> 31))))
-            case .sfixed32: output.appendFixed(Int32(value))
-            default: output.appendVarint(UInt64(bitPattern: value))
-            }
-            return value
-        default:
-            let value = try signed(in: Int64.self, text, "int64")
-            switch kind {
-            case .sint64: output.appendVarint(UInt64(bitPattern: value << 1 ^ value >> 63))
-            case .sfixed64: output.appendFixed(value)
-            default: output.appendVarint(UInt64(bitPattern: value))
-            }
-            return value
+        case .int32, .sint32, .sfixed32: value = Int64(try integer(Int32.self, text, "int32"))
+        default: value = try integer(Int64.self, text, "int64")
         }
+        switch kind {
+        case .sint32, .sint64: output.appendVarint(UInt64(bitPattern: value << 1 ^ value >> 63))
+        case .sfixed32: output.appendFixed(Int32(value))
+        case .sfixed64: output.appendFixed(value)
+        default: output.appendVarint(UInt64(bitPattern: value))
+        }
+        return value
     }
 
     private mutating func unsigned(_ kind: Field.Kind, _ text: NumberText?) throws(JSONError) -> UInt64 {
@@ -330,10 +324,6 @@ struct MessageParser {
             return value
         }
     }
-
-    private func signed<Integer: SignedInteger & FixedWidthInteger>(
-        in type: Integer.Type, _ text: NumberText?, _ name: String
-    ) throws(JSONError) -> Int64 { Int64(try integer(type, text, name)) }
 
     private func integer<Integer: FixedWidthInteger>(
         _ type: Integer.Type, _ text: NumberText?, _ name: String
