@@ -62,7 +62,8 @@ generate proto Sources/ServiceSchema $flat,Messages=false,ExtraModuleImports=Fle
 generate codegen/bootstrap codegen/CodeGenerator $messages compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
-generate codegen/example codegen/example/Sources/greeter "" greeter.proto
+generate codegen/example/proto codegen/example/Sources/Server FileNaming=PathToUnderscores \
+    example/v1/greeter.proto example/v2/greeter.proto
 
 # Files that no .proto accounts for any more.
 stale() {
