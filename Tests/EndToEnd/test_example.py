@@ -138,7 +138,7 @@ def test_the_log_tells_operators_who_calls_the_old_version(greeter, stubs, tmp_p
                 V1Stub(channel).Greet(v1.GreetRequest(name="Ada"), timeout=10)
             V2Stub(channel).Greet(v2.GreetRequest(person=v2.Person(given_name="Ada")), timeout=10)
         log = server.wait_for_log("/example.v1.Greeter/Greet OK", times=3)
-        assert re.search(r"peer=ipv4:127\.0\.0\.1:\d+.* /example\.v1\.Greeter/Greet OK", log), log
+        assert re.search(r"peer=127\.0\.0\.1:\d+.* /example\.v1\.Greeter/Greet OK", log), log
         server.wait_for_log("/example.v2.Greeter/Greet OK")
         # The counts of each method, whatever the log left out.
         server.process.send_signal(signal.SIGUSR1)
