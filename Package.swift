@@ -166,6 +166,7 @@ let package = Package(
         tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
         tests("FletchHTTP2", ["ScriptedPeer"]),
         tests("FletchTLS", ["TLSPeer", "TestSupport"]),
+        tests("FletchWellKnownTypes", ["FletchWire"]),
         tests("LinearAlgebra"),
         tests("FletchCompression", ["LinearAlgebra"]),
         tests(

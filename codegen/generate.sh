@@ -64,11 +64,13 @@ generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_
 generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
 generate codegen/example/proto codegen/example/Sources/Server FileNaming=PathToUnderscores \
     example/v1/greeter.proto example/v2/greeter.proto
+generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages $public catalogue.proto
 
 # Files that no .proto accounts for any more.
 stale() {
     find Sources/Schema Sources/ServiceSchema Sources/WellKnownTypes codegen/CodeGenerator Tests/Quirks/Generated \
-        Tests/Interop/Generated codegen/example/Sources -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+        Tests/Interop/Generated codegen/example/Sources Benchmarks/messages/Sources \
+        -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }

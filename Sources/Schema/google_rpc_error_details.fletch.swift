@@ -78,9 +78,9 @@ public enum Google_Rpc_ErrorDetailsSchema {
             FieldDefinition(2, "domain", .string, .implicit, offset: 40),
             FieldDefinition(3, "metadata", .message(.index(1)), .repeated(packed: false), offset: 56),
         ]),
-        MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .string, .implicit, offset: 40),
+        MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 72, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56),
         ]),
         MessageDefinition("google.rpc.RetryInfo", size: 32, fields: [
             FieldDefinition(1, "retry_delay", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24),
@@ -102,9 +102,9 @@ public enum Google_Rpc_ErrorDetailsSchema {
             FieldDefinition(7, "quota_value", .int64, .implicit, offset: 120),
             FieldDefinition(8, "future_quota_value", .int64, .explicit(flag: 128), offset: 136),
         ]),
-        MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .string, .implicit, offset: 40),
+        MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 72, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56),
         ]),
         MessageDefinition("google.rpc.PreconditionFailure", size: 40, fields: [
             FieldDefinition(1, "violations", .message(.index(8)), .repeated(packed: false), offset: 24),
@@ -635,7 +635,7 @@ extension Google_Rpc_ErrorInfo {
         builder.domain = builder._arena.copy(self.domain)
         if !self.metadata.isEmpty {
             var appender = builder.makeMetadata(capacity: self.metadata.count)
-            for (key, value) in self.metadata.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Rpc_ErrorInfo.MetadataEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -651,10 +651,10 @@ extension Google_Rpc_ErrorInfo.MetadataEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``Google_Rpc_ErrorInfo.MetadataEntry`` being made in an arena.
@@ -669,17 +669,19 @@ extension Google_Rpc_ErrorInfo.MetadataEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }
@@ -989,7 +991,7 @@ extension Google_Rpc_QuotaFailure.Violation {
         builder.quotaID = builder._arena.copy(self.quotaID)
         if !self.quotaDimensions.isEmpty {
             var appender = builder.makeQuotaDimensions(capacity: self.quotaDimensions.count)
-            for (key, value) in self.quotaDimensions.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.quotaDimensions.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -1007,10 +1009,10 @@ extension Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry`` being made in an arena.
@@ -1025,17 +1027,19 @@ extension Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }

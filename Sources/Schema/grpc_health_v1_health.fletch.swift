@@ -53,9 +53,9 @@ public enum HealthSchema {
         MessageDefinition("grpc.health.v1.HealthListResponse", size: 40, fields: [
             FieldDefinition(1, "statuses", .message(.index(4)), .repeated(packed: false), offset: 24),
         ]),
-        MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 48, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 40),
+        MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 56, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48),
         ]),
     ])
 }
@@ -338,7 +338,7 @@ extension HealthListResponse {
     public func copy(into builder: Builder) {
         if !self.statuses.isEmpty {
             var appender = builder.makeStatuses(capacity: self.statuses.count)
-            for (key, value) in self.statuses.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.statuses.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 HealthListResponse.StatusesEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -354,10 +354,10 @@ extension HealthListResponse.StatusesEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: HealthCheckResponse.View? { _pointer.load(fromByteOffset: 40, as: HealthCheckResponse.View?.self) }
+        @inlinable public var value: HealthCheckResponse.View? { _pointer.load(fromByteOffset: 48, as: HealthCheckResponse.View?.self) }
     }
 
     /// ``HealthListResponse.StatusesEntry`` being made in an arena.
@@ -372,24 +372,25 @@ extension HealthListResponse.StatusesEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: HealthCheckResponse.View? {
-            get { _pointer.load(fromByteOffset: 40, as: HealthCheckResponse.View?.self) }
+            get { _pointer.load(fromByteOffset: 48, as: HealthCheckResponse.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: HealthCheckResponse.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: HealthCheckResponse.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> HealthCheckResponse.Builder {
             let message = HealthCheckResponse.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: HealthCheckResponse.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: HealthCheckResponse.View?.self)
             return message
         }
     }

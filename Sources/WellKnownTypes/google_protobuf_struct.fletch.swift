@@ -42,9 +42,9 @@ public enum Google_Protobuf_StructSchema {
         MessageDefinition("google.protobuf.Struct", size: 40, fields: [
             FieldDefinition(1, "fields", .message(.index(1)), .repeated(packed: false), offset: 24),
         ]),
-        MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 48, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 40),
+        MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 56, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 48),
         ]),
         MessageDefinition("google.protobuf.Value", size: 48, fields: [
             FieldDefinition(1, "null_value", .enumeration, .oneof(selector: 24), offset: 32),
@@ -244,7 +244,7 @@ extension Google_Protobuf_Struct {
     public func copy(into builder: Builder) {
         if !self.fields.isEmpty {
             var appender = builder.makeFields(capacity: self.fields.count)
-            for (key, value) in self.fields.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.fields.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Protobuf_Struct.FieldsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -260,10 +260,10 @@ extension Google_Protobuf_Struct.FieldsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: Google_Protobuf_Value.View? { _pointer.load(fromByteOffset: 40, as: Google_Protobuf_Value.View?.self) }
+        @inlinable public var value: Google_Protobuf_Value.View? { _pointer.load(fromByteOffset: 48, as: Google_Protobuf_Value.View?.self) }
     }
 
     /// ``Google_Protobuf_Struct.FieldsEntry`` being made in an arena.
@@ -278,24 +278,25 @@ extension Google_Protobuf_Struct.FieldsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: Google_Protobuf_Value.View? {
-            get { _pointer.load(fromByteOffset: 40, as: Google_Protobuf_Value.View?.self) }
+            get { _pointer.load(fromByteOffset: 48, as: Google_Protobuf_Value.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Google_Protobuf_Value.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: Google_Protobuf_Value.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> Google_Protobuf_Value.Builder {
             let message = Google_Protobuf_Value.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: Google_Protobuf_Value.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: Google_Protobuf_Value.View?.self)
             return message
         }
     }

@@ -11,7 +11,7 @@ import pytest
 import harness
 from fingerprint import fingerprint_of
 
-PROTO_ROOTS = ["proto", "codegen/bootstrap", "codegen/example/proto", "Tests/Quirks/Protos", "Tests/Interop/Protos"]
+PROTO_ROOTS = ["proto", "codegen/bootstrap", "codegen/example/proto", "Tests/Quirks/Protos", "Tests/Interop/Protos", "Benchmarks/messages/Protos"]
 BUF = pathlib.Path(sys.executable).parent / "buf"
 DEBIAN_PROTOC = ["protoc"]
 # Another version than Debian's.

@@ -141,7 +141,7 @@ struct ModelBuilder {
     ) throws(GeneratorError) -> FieldModel {
         let place = "\(messageName.dropFirst()).\(field.name)"
         let value = try self.value(field, at: place)
-        let cardinality = try self.cardinality(field, value, at: place)
+        let cardinality = try self.cardinality(field, value, of: messageName, at: place)
         let oneof = field.proto3Optional ? nil : field.oneofIndex.map { Int($0) }
         var presenceOffset = 0
         let offset: Int
@@ -152,14 +152,15 @@ struct ModelBuilder {
         } else {
             switch cardinality {
             case .implicit: offset = layout.place(value.byteCount)
-            case .explicit:
+            case .explicit, .entry:
                 presenceOffset = layout.place(4)
                 offset = layout.place(value.byteCount)
             case .repeated, .map: offset = layout.place(16)
             }
         }
         return FieldModel(
-            name: field.name, number: field.number, swiftName: Naming.property(field.name),
+            name: field.name, number: field.number,
+            swiftName: oneof == nil ? Naming.property(field.name) : Naming.oneofMember(field.name),
             upperName: Naming.upperCamelCase(field.name), comment: comment, value: value, cardinality: cardinality,
             oneof: oneof,
             isRecursive: field.type == .message && field.label != .repeated
@@ -168,9 +169,10 @@ struct ModelBuilder {
     }
 
     private func cardinality(
-        _ field: FieldDescriptorProto, _ value: FieldModel.Value, at place: String
+        _ field: FieldDescriptorProto, _ value: FieldModel.Value, of messageName: String, at place: String
     ) throws(GeneratorError) -> FieldModel.Cardinality {
         guard field.label == .repeated else {
+            if index[messageName]?.message?.options?.mapEntry == true && !value.isMessage { return .entry }
             // A message's presence shows by its pointer.
             return field.proto3Optional && !value.isMessage ? .explicit : .implicit
         }
