@@ -184,7 +184,7 @@ let package = Package(
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
                 "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
-        tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
+        tests("Tables", ["LinearAlgebra", "FletchSchema", "FletchWire", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "FletchSchema", "Tables", "TestSupport"]),
