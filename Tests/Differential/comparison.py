@@ -21,6 +21,9 @@ EQUIVALENT_KEYS = "excused: map keys that are one String"
 """Swift's Strings are equal where they are canonically equivalent, so a Dictionary has one entry for such keys, in
 Fletch as in swift-protobuf. The value's bytes are not compared; the view's meaning is."""
 
+ORDER_OF_STRINGS = "excused: order of string keys"
+"""swift-protobuf takes keys in the order of Swift's Strings, Fletch and C++ in that of their UTF-8. Compared in one order."""
+
 LONG_TAG = "excused: over-long tag of an unknown field"
 """upb keeps unknown fields to the byte; Fletch, C++ and Java keep number, type and content and write the tag anew.
 Compared with such tags written anew in upb's encoding, too."""
@@ -72,9 +75,9 @@ def compare(oracle: Upb, message: bytes, answer: drivers.Answer, is_valid: bool)
     if parsed is None:
         if answer.refusal is not None:
             return Verdict("refused by both", is_valid, f"a valid message: {answer.refusal}")
-        return Verdict("accepted, refused by upb", True, _show(message=message, value=answer.encodings[0]))
+        return Verdict("accepted, refused by the other", True, _show(message=message, value=answer.encodings[0]))
     if answer.refusal is not None:
-        return Verdict("refused, accepted by upb", True, answer.refusal + _show(message=message))
+        return Verdict("refused, accepted by the other", True, answer.refusal + _show(message=message))
     try:
         return _compare_encodings(oracle, parsed, message, answer)
     except canonical.EntryWithUnknownFields:
@@ -103,6 +106,22 @@ def _compare_with(expected: bytes, oracle: Upb, parsed: Message, message: bytes,
     if broken:
         return Verdict("broken law: " + ", ".join(broken), True, _show(message=message))
     return Verdict("accepted by both")
+
+
+def compare_with_swift(upb: Upb, message: bytes, answer: drivers.Answer, oracle: drivers.Answer) -> Verdict:
+    """Judges Fletch's answer by swift-protobuf's."""
+    if answer.refusal is not None or oracle.refusal is not None:
+        if answer.refusal is not None and oracle.refusal is not None:
+            return Verdict("refused by both")
+        outcome = "refused, accepted by the other" if answer.refusal else "accepted, refused by the other"
+        return Verdict(outcome, True, (answer.refusal or oracle.refusal) + _show(message=message))
+    value, expected = answer.encodings[0], oracle.encodings[0]
+    if value == expected:
+        return Verdict("accepted by both")
+    descriptor = upb.message_class.DESCRIPTOR
+    if canonical.ordered(descriptor, value) == canonical.ordered(descriptor, expected):
+        return Verdict(ORDER_OF_STRINGS)
+    return Verdict("value has other bytes", True, _show(message=message, expected=expected, value=value))
 
 
 def holds_nan(message: Message) -> bool:
