@@ -63,7 +63,7 @@ generate codegen/bootstrap codegen/CodeGenerator $messages compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
 generate codegen/example codegen/example/Sources/greeter "" greeter.proto
-generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages visibility=public catalogue.proto
+generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages $public catalogue.proto
 
 # Files that no .proto accounts for any more.
 stale() {

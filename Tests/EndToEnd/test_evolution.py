@@ -12,7 +12,10 @@ from google.protobuf import descriptor_pb2
 import harness
 from fingerprint import fingerprint
 
-PROTO_ROOTS = ["proto", "codegen/bootstrap", "codegen/example", "Tests/Quirks/Protos", "Tests/Interop/Protos"]
+PROTO_ROOTS = [
+    "proto", "codegen/bootstrap", "codegen/example", "Tests/Quirks/Protos", "Tests/Interop/Protos",
+    "Benchmarks/messages/Protos",
+]
 BUF = pathlib.Path(sys.executable).parent / "buf"
 DEBIAN_PROTOC = ["protoc"]
 # Another version than Debian's.
