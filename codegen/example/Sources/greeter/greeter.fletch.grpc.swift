@@ -108,14 +108,19 @@ private struct GreeterValueAdapter<Service: GreeterValueService>: GreeterService
     }
 }
 
-/// Calls `example.v1.Greeter` over a channel. Methods that stream are left out.
-internal struct GreeterClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `example.v1.Greeter` over a channel. A call ends when the task that waits for it is cancelled.
+internal struct GreeterClient: Sendable {
+    private let channel: any ClientChannel
 
-    internal init(_ channel: Channel) { self.channel = channel }
+    internal init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// Greets one.
-    internal func greet(_ request: GreetRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Greeting {
-        try channel.call(Greeter.Path.greet, request, options)
+    internal func greet(_ request: GreetRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Greeting {
+        try await channel.unary(Greeter.Path.greet, request, options)
+    }
+
+    /// Greets one after another, as they come.
+    internal nonisolated(nonsending) func greetEach<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<GreetRequest>, ResponseStream<Greeting>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(Greeter.Path.greetEach, options, body)
     }
 }

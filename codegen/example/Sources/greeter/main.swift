@@ -50,14 +50,16 @@ func serve(_ address: String) throws {
     server.wait()
 }
 
-func ask(_ target: String, _ name: String) throws {
-    let client = GreeterClient(try Channel(target: target))
-    print(try client.greet(GreetRequest(name: name), options: CallOptions(timeout: .seconds(1))).text)
+func ask(_ target: String, _ name: String) async throws {
+    let channel = try Channel(to: target)
+    let client = GreeterClient(channel)
+    print(try await client.greet(GreetRequest(name: name), options: CallOptions(timeout: .seconds(1))).text)
+    await channel.close()
 }
 
 let arguments = CommandLine.arguments.dropFirst()
 switch arguments.first {
 case "serve" where arguments.count == 2: try serve(arguments[2])
-case "ask" where arguments.count == 3: try ask(arguments[2], arguments[3])
+case "ask" where arguments.count == 3: try await ask(arguments[2], arguments[3])
 default: print("usage: greeter serve ADDRESS | greeter ask ADDRESS NAME")
 }
