@@ -1,22 +1,24 @@
-/// Holds a value elsewhere, so that a message can contain messages of its own type.
+/// Holds a message elsewhere, so that one can contain messages of its own type; nothing is held where there is none.
 @propertyWrapper
 public struct Indirect<Value: Sendable & Hashable>: Sendable, Hashable {
-    private indirect enum Box: Sendable, Hashable {
-        case value(Value)
+    private enum Box: Sendable, Hashable {
+        case empty
+        indirect case value(Value)
     }
 
     private var box: Box
 
     /// Holds `wrappedValue`.
-    public init(wrappedValue: Value) { box = .value(wrappedValue) }
+    public init(wrappedValue: Value?) { box = wrappedValue.map { .value($0) } ?? .empty }
 
-    /// The value, as if it were held in place.
-    public var wrappedValue: Value {
+    /// The message, as if it were held in place.
+    public var wrappedValue: Value? {
         get {
             switch box {
+            case .empty: nil
             case .value(let value): value
             }
         }
-        set { box = .value(newValue) }
+        set { self = Self(wrappedValue: newValue) }
     }
 }

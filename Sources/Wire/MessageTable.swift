@@ -40,6 +40,7 @@ extension TableField {
     }
 
     /// Whether a value may come with the wire type; another one makes an unknown field of it.
+    @inline(__always)
     func accepts(_ wireType: WireType) -> Bool {
         wireType == self.wireType || (wireType == .lengthPrefixed && isPackable)
     }

@@ -59,21 +59,17 @@ struct Scanner {
             guard let tag = readTag(&cursor, end), let wireType = WireType(rawValue: UInt8(truncatingIfNeeded: tag & 7))
             else { return fail(.malformed, "has a broken field tag", type) }
             fieldCount &+= 1
-            guard let field = type.field(tag >> 3) else {
+            let known = type.field(tag >> 3)
+            guard let field = known, field.pointee.accepts(wireType) else {
+                // A field of another wire type is one that the schema does not name, as in other protobuf libraries.
+                needsRewriting = needsRewriting || known != nil
                 guard let next = skipUnknown(tag, cursor, end, type, depth: depth) else { return false }
                 cursor = next
                 continue
             }
             guard wireType == field.pointee.wireType else {
-                if wireType == .lengthPrefixed, field.pointee.isPackable {
-                    guard let next = scanPacked(field, cursor, end, type) else { return false }
-                    cursor = next
-                } else {
-                    // As other protobuf libraries have it: a field of another type is one that the schema does not name.
-                    needsRewriting = true
-                    guard let next = skipUnknown(tag, cursor, end, type, depth: depth) else { return false }
-                    cursor = next
-                }
+                guard let next = scanPacked(field, cursor, end, type) else { return false }
+                cursor = next
                 continue
             }
             switch wireType {
@@ -166,10 +162,10 @@ struct Scanner {
     ) -> UnsafePointer<UInt8>? {
         var cursor = start
         if let failure = skipValue(tag, &cursor, end, depth: depth) {
-            _ =
-                failure == .tooDeep
-                ? fail(.tooDeep, "has an unknown group that is nested too deep", type)
-                : fail(.malformed, "has an unknown field that is broken or cut short", type)
+            let isTooDeep = failure == .tooDeep
+            _ = fail(
+                failure, isTooDeep ? "has an unknown group that is nested too deep" : "has a broken unknown field", type
+            )
             return nil
         }
         if tag & 7 == WireType.startGroup.rawValue { needsRewriting = true }

@@ -32,7 +32,7 @@ import FletchWire
                 == WireError(.invalidUTF8, "quirks.Scalars.a_string is not valid UTF-8"))
         #expect(
             decodingError(QScalars.self, hex("9b06"))?.message
-                == "quirks.Scalars has an unknown field that is broken or cut short")
+                == "quirks.Scalars has a broken unknown field")
         #expect(decodingError(QScalars.self, hex("0001"))?.message == "quirks.Scalars has a broken field tag")
     }
 
