@@ -233,6 +233,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "FletchSchema", "FletchWire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-json", ["ConformanceSchema", "FletchJSON", "FletchWire"], path: "Tests/Fuzz/FuzzJSON")
     fuzzer("fuzz-compression", ["FletchCompression"], path: "Tests/Fuzz/FuzzCompression")
     fuzzer(
         "fuzz-http2", ["InteropSchema", "FletchHTTP2", "FletchRPC", "TestSupport", "FletchWire"],
