@@ -37,12 +37,13 @@ let package = Package(
             targets: [
                 "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
                 "FletchRPC", "FletchHTTP2", "FletchEventLoop",
-                "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchJSON", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
             ]),
         .library(
             name: "FletchClient",
             targets: [
-                "FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchClient", "FletchJSON", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWellKnownTypes",
+                "FletchWire",
             ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
