@@ -91,7 +91,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
-        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire"]),
+        library(
+            "FletchClient",
+            ["FletchCompression", "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchTLS"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -185,7 +187,7 @@ let package = Package(
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
                 "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
-        tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
+        tests("Tables", ["LinearAlgebra", "FletchSchema", "FletchWire", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "FletchSchema", "Tables", "TestSupport"]),
@@ -196,7 +198,13 @@ let package = Package(
                 "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("FletchClient", ["FletchRPC", "FletchRichErrors", "FletchSchema", "ScriptedPeer"]),
+        tests(
+            "FletchClient",
+            [
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
+                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests(
             "Services",
             [
