@@ -14,7 +14,7 @@ export SWIFT_BACKTRACE := enable=no
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 60
 
-.PHONY: help setup packages build demo test test-unit test-sanitizers test-chaos test-fuzz test-end-to-end lint generate check-generated bench format clean
+.PHONY: help setup packages build demo test test-unit test-sanitizers test-chaos test-fuzz test-end-to-end lint generate check-generated release-schemas bench format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -37,8 +37,8 @@ demo: build ## Learn from this machine's own package archive, publish, serve, as
 
 test: lint check-generated test-unit test-sanitizers test-chaos test-fuzz test-end-to-end ## Pass all tests.
 
-lint: setup ## Check the schemas' and the sources' style.
-	cd proto && buf lint
+lint: setup ## Check the schemas' style, that they keep what was released, and the sources' style.
+	cd proto && buf lint && buf breaking --against baseline.txtpb
 	swift format lint --strict --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
 
 test-unit: setup ## The Swift tests.
@@ -69,6 +69,10 @@ generate: setup ## Regenerate all generated code.
 check-generated: setup ## Fail where generated code differs from what its schema gives.
 	codegen/generate.sh --check
 	clients/python/generate.sh --check
+
+release-schemas: setup ## Take the schemas as they are for released: what later ones must keep.
+	cd proto && buf lint && buf breaking --against baseline.txtpb
+	cd proto && buf build --path fletch --exclude-source-info -o baseline.txtpb
 
 bench: build ## CPU per request beside other servers (see Benchmarks/README.md).
 	Benchmarks/run.sh

@@ -37,11 +37,14 @@ let package = Package(
             targets: [
                 "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
                 "FletchRPC", "FletchHTTP2", "FletchEventLoop",
-                "FletchSchema", "FletchWire",
+                "FletchSchema", "FletchWellKnownTypes", "FletchWire",
             ]),
         .library(
             name: "FletchClient",
-            targets: ["FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWire"]),
+            targets: [
+                "FletchClient", "FletchCompression", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchTLS",
+                "FletchWellKnownTypes", "FletchWire",
+            ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
     ],
@@ -71,7 +74,8 @@ let package = Package(
         library("FletchCompression", ["CZlib", "CZstd"]),
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
-        library("FletchSchema", ["FletchWire"]),
+        library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
         library("Tables", ["FletchSchema", "FletchWire", "CXXHash"]),
@@ -102,7 +106,10 @@ let package = Package(
             ]),
         library(
             "FletchStandardServices",
-            ["FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWire"]),
+            [
+                "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema", "FletchWellKnownTypes",
+                "FletchWire",
+            ]),
 
         // What sees every call: log, metrics, authentication, limits.
         library(
@@ -162,13 +169,14 @@ let package = Package(
         tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
         tests("FletchHTTP2", ["ScriptedPeer"]),
         tests("FletchTLS", ["TLSPeer", "TestSupport"]),
+        tests("FletchWellKnownTypes", ["FletchWire"]),
         tests("LinearAlgebra"),
         tests("FletchCompression", ["LinearAlgebra"]),
         tests(
             "FletchRPC",
             [
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
-                "TestSupport", "FletchWire",
+                "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
         tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
@@ -200,6 +208,7 @@ let package = Package(
             "FletchStandardServices",
             [
                 "FletchClient", "FletchEventLoop", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema",
+                "FletchWellKnownTypes",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),

@@ -48,19 +48,28 @@ record() {
 
 cd "$root"
 protos=$(cd proto && find . -name '*.proto' | sed 's|^\./||' | LC_ALL=C sort)
+well_known=$(printf '%s\n' "$protos" | grep '^google/protobuf/')
+ours=$(printf '%s\n' "$protos" | grep -v '^google/protobuf/')
+public=Visibility=Public,UseAccessLevelOnImports=true
+flat=$public,FileNaming=PathToUnderscores
+messages=Server=false,Client=false
 # shellcheck disable=SC2086 # one word for each file
-generate proto Sources/Schema services=false,visibility=public,file_naming=path_to_dots $protos
+generate proto Sources/WellKnownTypes $flat,$messages $well_known
 # shellcheck disable=SC2086
-generate proto Sources/ServiceSchema messages=false,visibility=public,file_naming=path_to_dots,module=FletchSchema $protos
-generate codegen/bootstrap codegen/CodeGenerator services=false compiler.proto
-generate Tests/Quirks/Protos Tests/Quirks/Generated visibility=public quirks.proto quirks_imported.proto
-generate Tests/Interop/Protos Tests/Interop/Generated visibility=public testing.proto probe.proto
+generate proto Sources/Schema $flat,$messages $ours
+# shellcheck disable=SC2086
+generate proto Sources/ServiceSchema $flat,Messages=false,ExtraModuleImports=FletchSchema $ours
+generate codegen/bootstrap codegen/CodeGenerator $messages compiler.proto
+generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_imported.proto
+generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
 generate codegen/example codegen/example/Sources/greeter "" greeter.proto
+generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages $public catalogue.proto
 
 # Files that no .proto accounts for any more.
 stale() {
-    find Sources/Schema Sources/ServiceSchema codegen/CodeGenerator Tests/Quirks/Generated \
-        Tests/Interop/Generated codegen/example/Sources -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+    find Sources/Schema Sources/ServiceSchema Sources/WellKnownTypes codegen/CodeGenerator Tests/Quirks/Generated \
+        Tests/Interop/Generated codegen/example/Sources Benchmarks/messages/Sources \
+        -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }
@@ -83,8 +92,8 @@ else
     cp -R "$output/." "$root/"
     requests=$root/Tests/Quirks/Requests
     mkdir -p "$requests"
-    record codegen/bootstrap compiler services=false compiler.proto
-    record Tests/Quirks/Protos quirks visibility=public quirks.proto quirks_imported.proto
+    record codegen/bootstrap compiler $messages compiler.proto
+    record Tests/Quirks/Protos quirks $public quirks.proto quirks_imported.proto
     for proto in "$root"/Tests/Quirks/Protos/refused/*.proto; do
         record Tests/Quirks/Protos/refused "$(basename "$proto" .proto)" "" "$(basename "$proto")"
     done

@@ -91,7 +91,6 @@ public final class Dispatcher {
     let coding: MessageCoding
     /// What requests for `/` that are no calls are answered with; nil: nothing but their rejection.
     let plainPage: PlainPage?
-    private let plainHead = answerHead([])
     let okTrailers = FieldBlock([.init("grpc-status", "0")])
 
     /// A dispatcher of `methods`.
@@ -139,12 +138,6 @@ public final class Dispatcher {
         return RPCError(thrown: error)
     }
 
-    /// The header fields of an OK answer that has no metadata.
-    func okHead(_ encoding: CompressionAlgorithm?) -> FieldBlock {
-        guard let encoding else { return plainHead }
-        return coding.okHead(encoding)
-    }
-
     /// Lets go of free memory beyond what the calls of a sixteenth of a second need, longer than most are under way,
     /// given how many began in the last second.
     ///
@@ -187,7 +180,6 @@ public final class Dispatcher {
         storage.deallocate()
         arena.destroy()
         plainPage?.head.destroy()
-        plainHead.destroy()
         okTrailers.destroy()
     }
 }

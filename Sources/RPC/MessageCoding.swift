@@ -11,18 +11,12 @@ final class MessageCoding {
     private let minResponseBytes: Int
     private var decompressor: Decompressor?
     private var compressor: Compressor?
-    /// The header fields of an OK answer that has no metadata, for each algorithm.
-    private let okHeads = CompressionAlgorithm.allCases.map { answerHead(encoding: $0, []) }
 
     init(_ settings: CompressionSettings) {
         self.settings = settings
         accepted = settings.accepted
         minResponseBytes = settings.minResponseBytes ?? .max
     }
-
-    deinit { for head in okHeads { head.destroy() } }
-
-    func okHead(_ encoding: CompressionAlgorithm) -> FieldBlock { okHeads[Int(encoding.rawValue)] }
 
     /// Whether responses are compressed where their handlers do not say so.
     var compressesUnasked: Bool { minResponseBytes < .max }
@@ -65,10 +59,4 @@ final class MessageCoding {
             UnsafeRawBufferPointer(message), encoding, headroom: MessagePrefix.byteCount)
         return packed.flatMap { MessagePrefix.write(before: $0, isCompressed: true) }
     }
-}
-
-/// The header fields of an answer that is more than a status.
-func answerHead(encoding: CompressionAlgorithm? = nil, _ metadata: [FieldBlock.Field]) -> FieldBlock {
-    let encoding = encoding.map { [FieldBlock.Field("grpc-encoding", "\($0.name)")] } ?? []
-    return FieldBlock([.init(":status", "200"), .init("content-type", "application/grpc")] + encoding + metadata)
 }

@@ -6,6 +6,7 @@ struct MethodTable: ~Copyable {
         let path: UnsafeRawBufferPointer
         let method: Method
         let maxRequestBytes: Int
+        let heads: AnswerHeads
     }
 
     private let entries: UnsafeMutableBufferPointer<Entry>
@@ -29,7 +30,8 @@ struct MethodTable: ~Copyable {
                 to: Entry(
                     path: UnsafeRawBufferPointer(path), method: method,
                     maxRequestBytes: maxRequestBytes[method.path] ?? method.maxRequestBytes
-                        ?? defaultMaxRequestBytes))
+                        ?? defaultMaxRequestBytes,
+                    heads: AnswerHeads(method.service)))
             var slot = Self.hash(UnsafeRawBufferPointer(path)) & (slotCount - 1)
             while slots[slot] != 0 { slot = (slot + 1) & (slotCount - 1) }
             slots[slot] = UInt32(index + 1)
@@ -37,7 +39,10 @@ struct MethodTable: ~Copyable {
     }
 
     deinit {
-        for entry in entries { entry.path.deallocate() }
+        for entry in entries {
+            entry.path.deallocate()
+            entry.heads.destroy()
+        }
         entries.deinitialize().deallocate()
         slots.deallocate()
     }
@@ -56,6 +61,14 @@ struct MethodTable: ~Copyable {
             slot = (slot &+ 1) & (slots.count &- 1)
         }
         return nil
+    }
+
+    /// The first method of the service that `path` names, known or not what comes behind it.
+    func service(of path: UnsafeRawBufferPointer) -> Int? {
+        guard let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0 else { return nil }
+        return entries.firstIndex {
+            $0.path.count > slash && memcmp($0.path.baseAddress!, path.baseAddress!, slash + 1) == 0
+        }
     }
 
     subscript(index: Int) -> UnsafePointer<Entry> { UnsafePointer(entries.baseAddress! + index) }

@@ -6,6 +6,7 @@ enum Rejection: Error, Hashable {
     case notGRPC
     case methodNotAllowed
     case unknownCodec
+    case unknownService
     case unknownMethod
     case malformedTimeout
     case malformedBinaryMetadata
@@ -30,7 +31,8 @@ enum Rejection: Error, Hashable {
 
     var code: StatusCode {
         switch self {
-        case .unknownCodec, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage: .unimplemented
+        case .unknownCodec, .unknownService, .unknownMethod, .unknownEncoding, .noMessage, .moreThanOneMessage:
+            .unimplemented
         case .deadlineExceeded, .requestTimedOut: .deadlineExceeded
         case .headersTooLarge, .messageTooLarge, .overloaded, .tooManyHandlers, .queuedTooLong, .responseTooLarge,
             .decompressionFailed(.tooLarge), .decompressionFailed(.outOfMemory):
@@ -88,7 +90,8 @@ enum Rejection: Error, Hashable {
         case .notGRPC: "content-type must be application/grpc"
         case .methodNotAllowed: "the HTTP method of a gRPC call is POST"
         case .unknownCodec: "the only message format is application/grpc+proto"
-        case .unknownMethod: "no such service or method"
+        case .unknownService: "the server has no such service"
+        case .unknownMethod: "the service has no such method here; the caller's schema may be newer than the server's"
         case .malformedTimeout: "grpc-timeout must be 1 to 8 digits and one of H, M, S, m, u, n"
         case .malformedBinaryMetadata: "metadata whose name ends in -bin must be base64"
         case .unknownEncoding(let accepted): "grpc-encoding is not supported; send one of \(accepted.acceptEncoding)"

@@ -26,7 +26,9 @@ struct RequestHead: Equatable {
             deadline = now.addingClamped(timeout)
         }
         guard seen.binaryMetadataIsValid else { throw .malformedBinaryMetadata }
-        guard let path = seen.path, let method = methods.lookUp(path) else { throw .unknownMethod }
+        guard let path = seen.path, let method = methods.lookUp(path) else {
+            throw seen.path.flatMap { methods.service(of: $0) } == nil ? .unknownService : .unknownMethod
+        }
         self.method = method
         if let name = seen.encoding, !name.equals("identity") {
             encoding = CompressionAlgorithm(name: name)

@@ -148,8 +148,13 @@ public final class ServerConnection: SessionDelegate {
             requestTimeout: dispatcher.limits.requestTimeout, now: now)
     }
 
+    /// The method of a call that was not rejected.
+    private func method(of call: UnsafeMutablePointer<ServerCall>) -> UnsafePointer<MethodTable.Entry> {
+        dispatcher.methods[call.pointee.method!]
+    }
+
     private func handler(of call: UnsafeMutablePointer<ServerCall>) -> Method.Handler {
-        dispatcher.methods[call.pointee.method!].pointee.method.handler
+        method(of: call).pointee.method.handler
     }
 
     public override func session(
@@ -295,7 +300,7 @@ public final class ServerConnection: SessionDelegate {
         messagesSent &+= 1
         finish(stream, .ok)
         http2.respond(
-            to: stream, head: call.pointee.head ?? dispatcher.okHead(packed?.encoding),
+            to: stream, head: call.pointee.head ?? method(of: call).pointee.heads[packed?.encoding],
             body: call.pointee.buffer.bytes, trailers: call.pointee.trailers ?? dispatcher.okTrailers)
     }
 
@@ -321,7 +326,10 @@ public final class ServerConnection: SessionDelegate {
     private func attachMetadata(to call: UnsafeMutablePointer<ServerCall>, encoding: CompressionAlgorithm?) {
         let storage = dispatcher.storage
         if !storage.pointee.initialMetadata.isEmpty {
-            call.pointee.head = answerHead(encoding: encoding, takeFields(&storage.pointee.initialMetadata))
+            call.pointee.head = answerHead(
+                encoding: encoding,
+                schemaFields(method(of: call).pointee.method.service)
+                    + takeFields(&storage.pointee.initialMetadata))
         }
         if !storage.pointee.trailingMetadata.isEmpty {
             call.pointee.trailers = statusTrailers(nil, takeFields(&storage.pointee.trailingMetadata))
@@ -340,9 +348,11 @@ public final class ServerConnection: SessionDelegate {
     ) {
         let call = call(of: stream)
         if !initialMetadata.isEmpty {
-            call.pointee.head = answerHead(encoding: encoding, initialMetadata.map(\.field))
+            call.pointee.head = answerHead(
+                encoding: encoding,
+                schemaFields(method(of: call).pointee.method.service) + initialMetadata.map(\.field))
         }
-        http2.beginResponse(to: stream, head: call.pointee.head ?? dispatcher.okHead(encoding))
+        http2.beginResponse(to: stream, head: call.pointee.head ?? method(of: call).pointee.heads[encoding])
         noteOutput()
     }
 
@@ -393,10 +403,21 @@ public final class ServerConnection: SessionDelegate {
         let call = call(of: stream)
         let block = FieldBlock(
             [.init(":status", String(httpStatus)), .init("content-type", "application/grpc")]
-                + statusFields(error) + metadata)
+                + schemaFields(service(of: call, on: stream)) + statusFields(error) + metadata)
         call.pointee.head = block
         finish(stream, error.code)
         http2.respond(to: stream, fields: block, resetCode: resetCode)
+    }
+
+    /// The service that a call names, also where it was rejected.
+    private func service(
+        of call: UnsafeMutablePointer<ServerCall>, on stream: UnsafeMutablePointer<FletchHTTP2.Stream>
+    ) -> ServiceDescriptor? {
+        if call.pointee.method != nil { return method(of: call).pointee.method.service }
+        let path = stream.pointee.fields.first { $0.name.equals(":path") }?.value
+        return path.flatMap { dispatcher.methods.service(of: $0) }.flatMap {
+            dispatcher.methods[$0].pointee.method.service
+        }
     }
 
     /// Counts the end of a call.

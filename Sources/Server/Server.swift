@@ -10,6 +10,7 @@ public final class Server: Sendable {
         var workers: [LoopWorker] = []
         var threads: [LoopThread] = []
         var addresses: [ListenAddress] = []
+        var isDraining = false
         var finalCounters = Counters()
         var cutOffCalls = 0
         var additions: [@Sendable (Int, [Method]) -> [Method]] = []
@@ -94,7 +95,11 @@ public final class Server: Sendable {
     public var addresses: [ListenAddress] { state.withLock { $0.addresses } }
 
     private func startThreads(of workers: [LoopWorker]) throws(EventLoopError) {
-        state.withLock { $0.workers = workers }
+        let isDraining = state.withLock { state in
+            state.workers = workers
+            return state.isDraining
+        }
+        if isDraining { for worker in workers { worker.proxy.post { worker.drain() } } }
         for (number, worker) in workers.enumerated() {
             do throws(EventLoopError) {
                 let thread = try LoopThread { [self] in run(worker) }
@@ -149,11 +154,16 @@ public final class Server: Sendable {
     }
 
     /// Begins to drain, from any thread: health says NOT_SERVING at once; after the lame-duck delay no connection is
-    /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off.
+    /// accepted, peers get a GOAWAY, and calls under way are answered. A second call cuts them off. A server that is
+    /// shut down before it starts drains as soon as it does.
     public func shutDown() {
         health.beginDrain()
         logger.info("draining")
-        for worker in state.withLock({ $0.workers }) { worker.proxy.post { worker.drain() } }
+        let workers = state.withLock { state in
+            state.isDraining = true
+            return state.workers
+        }
+        for worker in workers { worker.proxy.post { worker.drain() } }
     }
 
     private func run(_ worker: LoopWorker) {

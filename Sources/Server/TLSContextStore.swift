@@ -18,6 +18,8 @@ public final class TLSContextStore: Sendable {
     private let logger: Logger
     private let queue = DispatchQueue(label: "tls-context-store")
     private let state: Locked<State>
+    /// Held while files are loaded: of two loads at once, that of older files must not end last.
+    private let loading = Locked(())
 
     private struct State {
         var context: TLSContext
@@ -72,6 +74,10 @@ public final class TLSContextStore: Sendable {
 
     /// Loads the files now; what they were before stays in use where they are refused.
     public func reload() {
+        loading.withLock { _ in load() }
+    }
+
+    private func load() {
         let stamps = Self.stamps(of: files)
         do throws(TLSError) {
             let context = try TLSContext(files)

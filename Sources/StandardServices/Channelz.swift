@@ -3,6 +3,7 @@ internal import FletchRPC
 internal import FletchSchema
 internal import FletchServer
 internal import FletchServiceSchema
+internal import FletchWellKnownTypes
 
 /// grpc.channelz.v1 of one server. Its loops are asked when a caller asks: calls pay for counting alone.
 struct Channelz: Grpc_Channelz_V1_ChannelzAsyncService {

@@ -8,16 +8,18 @@ func decode(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
 ) throws(WireError) -> UnsafeRawPointer {
     let scanner = try Scanner.scan(bytes, as: type, limits: limits)
-    guard scanner.needsMerge else {
+    guard scanner.needsRewriting else {
         return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
     }
-    let merged = try Merger.merge(bytes, as: type, limits: limits)
-    return try merged.withUnsafeBufferPointer { (merged) throws(WireError) in
-        let merged = UnsafeRawBufferPointer(merged)
+    let rewritten = try Rewriter.rewrite(bytes, as: type, limits: limits)
+    let message = try rewritten.withUnsafeBufferPointer { (rewritten) throws(WireError) in
+        let rewritten = UnsafeRawBufferPointer(rewritten)
         // Fields gathered in one message can take more records than they did in two.
-        let scanner = try Scanner.scan(merged, as: type, limits: limits)
-        return try unpack(merged, as: type, in: arena, memory: scanner.memory)
+        let scanner = try Scanner.scan(rewritten, as: type, limits: limits)
+        return try unpack(rewritten, as: type, in: arena, memory: scanner.memory)
     }
+    Rewriter.restoreUnknownFields(of: message, type.table)
+    return message
 }
 
 private func unpack(

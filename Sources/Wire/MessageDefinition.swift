@@ -24,7 +24,7 @@ public enum FieldLabel: Hashable {
     case oneof(selector: Int)
 }
 
-/// One field as generated code describes it to ``MessageDescriptor/define(_:)``.
+/// One field as generated code describes it to ``MessageDescriptor/define(in:_:)``.
 public struct FieldDefinition {
     let number: UInt32
     let name: StaticString
@@ -45,7 +45,7 @@ public struct FieldDefinition {
     }
 }
 
-/// One message type as generated code describes it to ``MessageDescriptor/define(_:)``.
+/// One message type as generated code describes it to ``MessageDescriptor/define(in:_:)``.
 public struct MessageDefinition {
     let name: StaticString
     let size: Int

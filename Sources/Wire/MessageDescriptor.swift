@@ -13,9 +13,14 @@ public struct MessageDescriptor: @unchecked Sendable {
         String(cString: handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).pointee.name)
     }
 
+    /// The file that declares the type.
+    public var file: FileDescriptor { table.pointee.file.takeUnretainedValue() }
+
     /// Makes the descriptors of messages that may refer to each other. They are never released: call this once for
     /// each type, from a `static let`.
-    public static func define(_ definitions: [MessageDefinition]) -> [MessageDescriptor] {
+    ///
+    /// - Parameter file: The file that declares all of them.
+    public static func define(in file: FileDescriptor, _ definitions: [MessageDefinition]) -> [MessageDescriptor] {
         // All addresses exist before any field is filled in, so that messages can refer to each other in cycles.
         let descriptors = definitions.map { definition in
             let handle = UnsafeMutablePointer<ProtobufCMessageDescriptor>.allocate(capacity: 1)
@@ -25,7 +30,8 @@ public struct MessageDescriptor: @unchecked Sendable {
         for (definition, descriptor) in zip(definitions, descriptors) {
             let fields = definition.fields.map { ResolvedField($0, among: descriptors) }
             precondition(zip(fields, fields.dropFirst()).allSatisfy { $0.number < $1.number })
-            UnsafeMutablePointer(mutating: descriptor.table).initialize(to: MessageTable(definition, fields))
+            precondition(fields.allSatisfy { $0.number != Rewriter.gatheredNumber })
+            UnsafeMutablePointer(mutating: descriptor.table).initialize(to: MessageTable(definition, fields, in: file))
             descriptor.handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).mutable
                 .initialize(to: ProtobufCMessageDescriptor(definition, fields))
         }

@@ -39,6 +39,11 @@ extension TableField {
         case int32, uint32, sint32, int64, sint64, bool, fixed32, fixed64, bytes, message
     }
 
+    /// Whether a value may come with the wire type; another one makes an unknown field of it.
+    func accepts(_ wireType: WireType) -> Bool {
+        wireType == self.wireType || (wireType == .lengthPrefixed && isPackable)
+    }
+
     /// Tells the oneofs of a type apart; 0 where the field is in none.
     var oneof: UInt32 { presence == .oneof ? selector : 0 }
 }
@@ -46,6 +51,8 @@ extension TableField {
 /// A message type as the scanner and the encoder read it.
 struct MessageTable {
     let name: UnsafePointer<CChar>
+    /// Retained for ever, so that copying a ``MessageDescriptor`` retains nothing.
+    let file: Unmanaged<FileDescriptor>
     /// What one message takes in the arena, whatever fields it has.
     let baseMemory: Int
     let fields: UnsafeBufferPointer<TableField>
@@ -79,7 +86,7 @@ struct MessageTable {
 }
 
 extension MessageTable {
-    init(_ definition: MessageDefinition, _ resolved: [ResolvedField]) {
+    init(_ definition: MessageDefinition, _ resolved: [ResolvedField], in file: FileDescriptor) {
         var mergeable = 0
         let fields = resolved.map { field in
             let isMergeable = field.message != nil && !field.isRepeated
@@ -92,6 +99,7 @@ extension MessageTable {
         }
         self.init(
             name: UnsafeRawPointer(definition.name.utf8Start).assumingMemoryBound(to: CChar.self),
+            file: Unmanaged.passRetained(file),
             baseMemory: Self.baseMemory(size: definition.size, fields: fields),
             fields: UnsafeBufferPointer(start: immortal(fields), count: fields.count), dense: immortal(dense))
     }

@@ -22,18 +22,11 @@ public struct UnknownFields: Sendable, Hashable {
     /// Copies the fields into a message in an arena.
     public func copy<Builder: MessageBuilder>(into builder: Builder) {
         guard !bytes.isEmpty else { return }
-        let copy = builder._arena.copy(bytes)
-        var cursor = copy.baseAddress!.assumingMemoryBound(to: UInt8.self)
-        let end = cursor + copy.count
-        guard let tag = readTag(&cursor, end) else { return }
-        // protobuf-c writes a field's tag and then its data as they are: with all further fields in the first one's
-        // data, one record does for any number of them.
+        let copy = builder._arena.copy(bytes).buffer.bindMemory(to: UInt8.self)
+        guard let field = ProtobufCMessageUnknownField(fields: copy) else { return }
         let record = builder._arena.require(byteCount: MemoryLayout<ProtobufCMessageUnknownField>.size)
             .bindMemory(to: ProtobufCMessageUnknownField.self, capacity: 1)
-        record.initialize(
-            to: ProtobufCMessageUnknownField(
-                tag: tag >> 3, wire_type: ProtobufCWireType(rawValue: tag & 7), len: end - cursor,
-                data: UnsafeMutablePointer(mutating: cursor)))
+        record.initialize(to: field)
         let message = builder._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
         message.pointee.n_unknown_fields = 1
         message.pointee.unknown_fields = record

@@ -16,6 +16,11 @@ import FletchWire
         #expect(QCalls.descriptor.name == "quirks.Calls" && QCalls.descriptor.file === file)
     }
 
+    @Test func messagesKnowTheirFile() {
+        #expect(QScalars.descriptor.file === file && QNested.Inner.descriptor.file === file)
+        #expect(Quirks_Imported_Colour.descriptor.file === Quirks_Imported_QuirksImportedSchema.file)
+    }
+
     @Test func symbols() {
         #expect(file.symbols.first == "quirks.Scalars" && file.symbols.last == "quirks.Calls.Chat")
         #expect(Set(file.symbols).count == file.symbols.count)
@@ -53,7 +58,10 @@ import FletchWire
         let text = try #require(generate(request).first { $0.name == "quirks.fletch.swift" }?.content)
         #expect(text.contains("dependencies: [Quirks_Imported_QuirksImportedSchema.file, import1, import0],"))
         #expect(text.contains("private static let import0 = FileDescriptor(\n        name: \"base.proto\","))
-        #expect(text.contains("name: \"options.proto\",\n        dependencies: [import0],"))
+        #expect(
+            text.contains(
+                "name: \"options.proto\",\n        fingerprint: \"\(Fingerprint([]).of(options))\",\n        dependencies: [import0],"
+            ))
     }
 
     /// Types of another module: its generated code is there, so the descriptor is referred to.
@@ -65,7 +73,8 @@ import FletchWire
     }
 
     @Test func everyByteHasALiteral() {
-        let all = FileDescriptor(name: "", dependencies: [], symbols: [], serialized: "\u{0}\n\"\\A\u{7f}\u{80}\u{ff}")
+        let all = FileDescriptor(
+            name: "", fingerprint: "", dependencies: [], symbols: [], serialized: "\u{0}\n\"\\A\u{7f}\u{80}\u{ff}")
         #expect(all.serialized == [0, 10, 34, 92, 65, 127, 128, 255])
     }
 }

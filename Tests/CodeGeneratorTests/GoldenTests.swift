@@ -20,15 +20,6 @@ import FletchWire
         for file in files { try expectEqual(file, "codegen/CodeGenerator/\(file.name)") }
     }
 
-    /// The Swift files of one module need different names.
-    @Test func fileNaming() throws {
-        var request = try request("quirks")
-        request.parameter = "file_naming=path_to_dots"
-        request.protoFile[1].name = "a/b_c/quirks.proto"
-        request.fileToGenerate = ["a/b_c/quirks.proto"]
-        #expect(try generate(request).map(\.name) == ["a.b_c.quirks.fletch.swift", "a.b_c.quirks.fletch.grpc.swift"])
-    }
-
     /// The first line that differs, rather than two whole files.
     private func expectEqual(_ file: CodeGeneratorResponse.File, _ path: String) throws {
         let golden = try contents(path).split(separator: "\n", omittingEmptySubsequences: false)

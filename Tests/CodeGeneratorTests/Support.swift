@@ -19,14 +19,17 @@ func generate(_ request: CodeGeneratorRequest) throws -> [CodeGeneratorResponse.
 
 /// The plugin's output for an encoded request.
 func generate(_ request: [UInt8]) throws -> [CodeGeneratorResponse.File] {
-    let response = try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request))
+    let response = try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request, readFile: { _ in nil }))
     #expect(response.error == nil && response.supportedFeatures == 1)
     return response.file
 }
 
 /// The error that the plugin answers a request with.
-func generationError(_ request: CodeGeneratorRequest) throws -> String? {
-    try CodeGeneratorResponse(decoding: CodeGenerator.respond(to: request.encoded())).error
+///
+/// - Parameter files: What an option may name.
+func generationError(_ request: CodeGeneratorRequest, files: [String: String] = [:]) throws -> String? {
+    let response = CodeGenerator.respond(to: request.encoded()) { files[$0].map { Array($0.utf8) } }
+    return try CodeGeneratorResponse(decoding: response).error
 }
 
 func contents(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }

@@ -7,6 +7,10 @@ import time
 
 import google.protobuf.any_pb2
 import google.protobuf.duration_pb2
+import google.protobuf.empty_pb2
+import google.protobuf.field_mask_pb2
+import google.protobuf.source_context_pb2
+import google.protobuf.struct_pb2
 import google.protobuf.timestamp_pb2
 import google.protobuf.wrappers_pb2
 import google.rpc.error_details_pb2
@@ -360,8 +364,13 @@ def meaning(file):
 @pytest.mark.parametrize(
     "name, official",
     [
+        # Not api.proto and type.proto: those of later releases have fields for editions.
         ("google/protobuf/any.proto", google.protobuf.any_pb2),
         ("google/protobuf/duration.proto", google.protobuf.duration_pb2),
+        ("google/protobuf/empty.proto", google.protobuf.empty_pb2),
+        ("google/protobuf/field_mask.proto", google.protobuf.field_mask_pb2),
+        ("google/protobuf/source_context.proto", google.protobuf.source_context_pb2),
+        ("google/protobuf/struct.proto", google.protobuf.struct_pb2),
         ("google/protobuf/timestamp.proto", google.protobuf.timestamp_pb2),
         ("google/protobuf/wrappers.proto", google.protobuf.wrappers_pb2),
         ("google/rpc/error_details.proto", google.rpc.error_details_pb2),

@@ -2,6 +2,7 @@ import FletchHTTP2
 import Quirks
 import FletchRichErrors
 import FletchSchema
+import FletchWellKnownTypes
 import ScriptedPeer
 import Testing
 import FletchWire

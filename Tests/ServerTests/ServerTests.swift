@@ -261,6 +261,16 @@ let pingFrame = frame(.ping, [UInt8](repeating: 0, count: 8))
         #expect(running.server.counters().callsOK > 0)
     }
 
+    @Test func drainsAtOnceWhereItWasShutDownBefore() throws {
+        var configuration = ServerConfiguration(listeners: [Listener(try ListenAddress("127.0.0.1:0"))])
+        configuration.handlesSignals = false
+        configuration.loopCount = 2
+        let server = Server(configuration, logger: quiet) { _ in echoMethods() }
+        server.shutDown()
+        _ = try server.start()
+        #expect(server.wait() == 0)
+    }
+
     @Test func saysNotServingAndEndsWithoutConnections() throws {
         let running = try Running { $0.announceTimeout = .seconds(3600) }
         let peer = running.connect()

@@ -5,6 +5,7 @@ import FletchRPC
 import FletchSchema
 import FletchServer
 import FletchServiceSchema
+import FletchWellKnownTypes
 import Testing
 
 @testable import FletchStandardServices

@@ -12,7 +12,10 @@ import Testing
             FieldDefinition(
                 UInt32(index + 1 + index / 10), "child", .message(.index(0)), .implicit, offset: 24 + 8 * index)
         }
-        return MessageDescriptor.define([MessageDefinition("test.Wide", size: 24 + 8 * count, fields: fields)])[0]
+        let file = FileDescriptor(
+            name: "wide.proto", fingerprint: "", dependencies: [], symbols: ["test.Wide"], serialized: "")
+        let definition = MessageDefinition("test.Wide", size: 24 + 8 * count, fields: fields)
+        return MessageDescriptor.define(in: file, [definition])[0]
     }()
 
     private func field(_ index: Int, _ payload: [UInt8] = []) -> [UInt8] {

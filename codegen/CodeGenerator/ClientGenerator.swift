@@ -5,7 +5,7 @@ struct ClientGenerator {
 
     init(_ model: ServiceModel, _ options: GeneratorOptions) {
         self.model = model
-        access = options.visibility.rawValue
+        access = options.access
     }
 
     /// The name that a service's client declares for other files to see.

@@ -9,6 +9,7 @@ public enum CodeGenerator {
             protoc --plugin=protoc-gen-fletch=PATH -I PROTO_ROOT --fletch_out=OPTIONS:OUTPUT_FOLDER FILES
 
         where \(GeneratorOptions.help), separated by commas.
+        codegen/README.md says what each is for.
         """
 
     /// Schemas have no size limit in protoc; this one only stops runaway input.
@@ -16,10 +17,14 @@ public enum CodeGenerator {
 
     /// Answers an encoded `CodeGeneratorRequest` with an encoded `CodeGeneratorResponse`. What is wrong with the
     /// schemas or the options is in the response, where protoc prints it.
-    public static func respond(to request: [UInt8]) -> [UInt8] {
+    ///
+    /// - Parameter readFile: Gives the bytes of a file that an option names; nil where it cannot be read.
+    public static func respond(to request: [UInt8], readFile: (String) -> [UInt8]?) -> [UInt8] {
         var response = CodeGeneratorResponse(supportedFeatures: proto3Optional)
         do throws(GeneratorError) {
-            response.file = try generate(decode(request), serialized: SerializedFiles.of(request: request))
+            let decoded = try decode(request)
+            let options = try GeneratorOptions(parameter: decoded.parameter, readFile: readFile)
+            response.file = try generate(decoded, options, serialized: SerializedFiles.of(request: request))
         } catch {
             response.error = error.description
         }
@@ -41,24 +46,21 @@ public enum CodeGenerator {
     ///
     /// - Parameter serialized: The request's files as protoc encoded them.
     private static func generate(
-        _ request: CodeGeneratorRequest, serialized: [[UInt8]]
+        _ request: CodeGeneratorRequest, _ options: GeneratorOptions, serialized: [[UInt8]]
     ) throws(GeneratorError) -> [CodeGeneratorResponse.File] {
-        let options = try GeneratorOptions(parameter: request.parameter)
+        let generated = Set(request.fileToGenerate)
         let index = TypeIndex(request.protoFile)
-        let descriptors = DescriptorBuilder(
-            request.protoFile, serialized: serialized, generated: request.fileToGenerate)
+        let modules = Modules(options.moduleMappings, generated: generated)
+        let descriptors = DescriptorBuilder(request.protoFile, serialized: serialized, modules: modules)
         var names = SwiftNames(
             remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
-        // protoc lists a file after those that it imports.
-        var fingerprints: [String: String] = [:]
+        var outputs = SwiftNames(remedy: "give one of them another name, or use FileNaming=PathToUnderscores")
         var output: [CodeGeneratorResponse.File] = []
-        for file in request.protoFile {
-            let imports = file.dependency.map { "\($0) \(fingerprints[$0] ?? "")" }
-            fingerprints[file.name] = Fingerprint.of(file, imports: imports)
-            guard request.fileToGenerate.contains(file.name) else { continue }
-            let model = try ModelBuilder.build(file, index: index, descriptors: descriptors, imports: imports)
+        for file in request.protoFile where generated.contains(file.name) {
+            let model = try ModelBuilder.build(file, index: index, modules: modules, descriptors: descriptors)
             let generator = FileGenerator(file: model, options: options)
             for (name, owner) in generator.declarations { try names.claim(name, for: owner, in: file.name) }
+            try outputs.claim(generator.outputName(".fletch.swift"), for: file.name, in: file.name)
             output += files(generator)
         }
         return output

@@ -1,13 +1,14 @@
 /// Makes what reflection hands out of the files of a request.
 struct DescriptorBuilder {
     private let files: [String: (file: FileDescriptorProto, serialized: [UInt8])]
-    /// The names of the files that this run generates.
-    private let generated: Set<String>
+    private let fingerprint: Fingerprint
+    private let modules: Modules
 
     /// - Parameter serialized: The files as protoc encoded them, in the same order.
-    init(_ files: [FileDescriptorProto], serialized: [[UInt8]], generated: [String]) {
+    init(_ files: [FileDescriptorProto], serialized: [[UInt8]], modules: Modules) {
         self.files = Dictionary(zip(files, serialized).map { ($0.name, ($0, $1)) }) { first, _ in first }
-        self.generated = Set(generated)
+        fingerprint = Fingerprint(files)
+        self.modules = modules
     }
 
     /// A file's descriptor.
@@ -15,13 +16,15 @@ struct DescriptorBuilder {
     /// - Parameter referenced: The files whose generated code the file's messages refer to.
     func descriptor(of name: String, referenced: Set<String>) throws(GeneratorError) -> DescriptorModel {
         var embedded: [DescriptorModel] = []
-        var descriptor = try descriptor(of: name, reachable: generated.union(referenced), &embedded)
+        let reachable = referenced.union(files.keys.filter { modules.areTogether(name, $0) })
+        var descriptor = try descriptor(of: name, reachable: reachable, &embedded)
         descriptor.embedded = embedded
         return descriptor
     }
 
-    /// An import has generated code where this run makes it or where messages need it anyway. Others (imported for
-    /// their options, or proto2) may have none, so their descriptors are embedded in those of who imports them.
+    /// An import has generated code in reach where this run makes it for the same module or where messages need it
+    /// anyway. Others (imported for their options, or proto2) may have none, so their descriptors are embedded in those
+    /// of who imports them.
     private func descriptor(
         of name: String, reachable: Set<String>, _ embedded: inout [DescriptorModel]
     ) throws(GeneratorError) -> DescriptorModel {
@@ -41,7 +44,8 @@ struct DescriptorBuilder {
             dependencies.append(.embedded(embedded.firstIndex { $0.name == name }!))
         }
         return DescriptorModel(
-            name: name, dependencies: dependencies, symbols: Self.symbols(of: file), serialized: serialized)
+            name: name, fingerprint: fingerprint.of(file), dependencies: dependencies, symbols: Self.symbols(of: file),
+            serialized: serialized)
     }
 
     private static func symbols(of file: FileDescriptorProto) -> [String] {

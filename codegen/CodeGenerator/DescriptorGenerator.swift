@@ -5,7 +5,7 @@ struct DescriptorGenerator {
 
     init(_ model: DescriptorModel, _ options: GeneratorOptions) {
         self.model = model
-        access = options.visibility.rawValue
+        access = options.access
     }
 
     func print(_ printer: inout Printer) {
@@ -22,6 +22,7 @@ struct DescriptorGenerator {
     private static func print(_ model: DescriptorModel, as declaration: String, _ printer: inout Printer) {
         printer.block("\(declaration) = FileDescriptor(", closing: ")") { printer in
             printer.print("name: \"\(model.name)\",")
+            printer.print("fingerprint: \"\(model.fingerprint)\",")
             printer.print("dependencies: [\(model.dependencies.map(reference).joined(separator: ", "))],")
             printer.block("symbols: [", closing: "],") { printer in
                 for symbol in model.symbols { printer.print("\"\(symbol)\",") }

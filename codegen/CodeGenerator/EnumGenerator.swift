@@ -6,7 +6,7 @@ struct EnumGenerator {
 
     init(_ model: EnumModel, _ options: GeneratorOptions) {
         self.model = model
-        access = options.visibility.rawValue
+        access = options.access
         inlinable = options.inlinable
     }
 

@@ -10,7 +10,7 @@ struct MessageGenerator {
         self.model = model
         self.options = options
         self.schemaName = schemaName
-        access = options.visibility.rawValue
+        access = options.access
         attributes = options.inlinable + access
     }
 

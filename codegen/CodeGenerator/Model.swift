@@ -4,8 +4,10 @@ struct FileModel {
     let path: String
     /// The enum that holds what the file's types share, for example `RelatedProductsSchema`.
     let schemaName: String
-    let fingerprint: String
     let descriptor: DescriptorModel
+    /// The modules that have types which messages, and which services, refer to.
+    let messageImports: Set<String>
+    let serviceImports: Set<String>
     /// Messages outside other messages.
     let messages: [MessageModel]
     let enums: [EnumModel]
@@ -25,6 +27,7 @@ struct DescriptorModel {
     }
 
     let name: String
+    let fingerprint: String
     let dependencies: [Dependency]
     /// Full names.
     let symbols: [String]
@@ -78,6 +81,8 @@ struct FieldModel {
         case implicit
         /// `optional`.
         case explicit
+        /// The key or value, if not a message, of a map's entry: always encoded, as every protobuf library does.
+        case entry
         case repeated(packed: Bool)
         case map(key: Value, value: Value)
     }

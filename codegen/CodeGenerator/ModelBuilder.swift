@@ -15,12 +15,12 @@ struct ModelBuilder {
 
     /// The model of one file of a request.
     static func build(
-        _ file: FileDescriptorProto, index: TypeIndex, descriptors: DescriptorBuilder, imports: [String]
+        _ file: FileDescriptorProto, index: TypeIndex, modules: Modules, descriptors: DescriptorBuilder
     ) throws(GeneratorError) -> FileModel {
-        try ModelBuilder(file, index).build(descriptors, imports: imports)
+        try ModelBuilder(file, index).build(modules, descriptors)
     }
 
-    private func build(_ descriptors: DescriptorBuilder, imports: [String]) throws(GeneratorError) -> FileModel {
+    private func build(_ modules: Modules, _ descriptors: DescriptorBuilder) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
             let found = file.syntax.isEmpty ? "proto2" : file.syntax
             throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
@@ -39,20 +39,22 @@ struct ModelBuilder {
             let path = [Comments.Step.enumeration, Int32(position)]
             enums.append(try self.enumeration(enumeration, scope: scope, path: path))
         }
+        let referenced = files(of: file.messageType.flatMap(fieldTypes))
+        let called = files(of: file.service.flatMap(\.method).flatMap { [$0.inputType, $0.outputType] })
         return FileModel(
             path: file.name, schemaName: TypeIndex.schemaName(of: file),
-            fingerprint: Fingerprint.of(file, imports: imports),
-            descriptor: try descriptors.descriptor(of: file.name, referenced: referencedFiles()), messages: messages,
-            enums: enums, services: services)
+            descriptor: try descriptors.descriptor(of: file.name, referenced: referenced),
+            messageImports: modules.imports(of: file.name, from: referenced),
+            serviceImports: modules.imports(of: file.name, from: called), messages: messages, enums: enums,
+            services: services)
     }
 
-    /// The files of the types that this one's messages have fields of.
-    private func referencedFiles() -> Set<String> {
-        func types(_ message: DescriptorProto) -> [String] {
-            message.field.map(\.typeName) + message.nestedType.flatMap(types)
-        }
-        return Set(file.messageType.flatMap(types).compactMap { index[$0]?.filePath })
+    /// The full names of the types of a message's fields, and of those of nested messages.
+    private func fieldTypes(_ message: DescriptorProto) -> [String] {
+        message.field.map(\.typeName) + message.nestedType.flatMap(fieldTypes)
     }
+
+    private func files(of types: [String]) -> Set<String> { Set(types.compactMap { index[$0]?.filePath }) }
 
     // MARK: - Messages
 
@@ -139,7 +141,7 @@ struct ModelBuilder {
     ) throws(GeneratorError) -> FieldModel {
         let place = "\(messageName.dropFirst()).\(field.name)"
         let value = try self.value(field, at: place)
-        let cardinality = try self.cardinality(field, value, at: place)
+        let cardinality = try self.cardinality(field, value, of: messageName, at: place)
         let oneof = field.proto3Optional ? nil : field.oneofIndex.map { Int($0) }
         var presenceOffset = 0
         let offset: Int
@@ -150,14 +152,15 @@ struct ModelBuilder {
         } else {
             switch cardinality {
             case .implicit: offset = layout.place(value.byteCount)
-            case .explicit:
+            case .explicit, .entry:
                 presenceOffset = layout.place(4)
                 offset = layout.place(value.byteCount)
             case .repeated, .map: offset = layout.place(16)
             }
         }
         return FieldModel(
-            name: field.name, number: field.number, swiftName: Naming.property(field.name),
+            name: field.name, number: field.number,
+            swiftName: oneof == nil ? Naming.property(field.name) : Naming.oneofMember(field.name),
             upperName: Naming.upperCamelCase(field.name), comment: comment, value: value, cardinality: cardinality,
             oneof: oneof,
             isRecursive: field.type == .message && field.label != .repeated
@@ -166,9 +169,10 @@ struct ModelBuilder {
     }
 
     private func cardinality(
-        _ field: FieldDescriptorProto, _ value: FieldModel.Value, at place: String
+        _ field: FieldDescriptorProto, _ value: FieldModel.Value, of messageName: String, at place: String
     ) throws(GeneratorError) -> FieldModel.Cardinality {
         guard field.label == .repeated else {
+            if index[messageName]?.message?.options?.mapEntry == true && !value.isMessage { return .entry }
             // A message's presence shows by its pointer.
             return field.proto3Optional && !value.isMessage ? .explicit : .implicit
         }

@@ -7,6 +7,12 @@ enum Naming {
         return escaped(camel)
     }
 
+    /// A member of a oneof, which is an Optional: the names of that one's own cases would stand for either.
+    static func oneofMember(_ name: String) -> String {
+        let property = property(name)
+        return property == "none" || property == "some" ? property + "_p" : property
+    }
+
     /// `GetById` becomes `getByID`.
     static func method(_ name: String) -> String { escaped(lowerCamelCase(name)) }
 
@@ -103,7 +109,7 @@ enum Naming {
     private static let reservedTypes: Set<String> = [
         "Arena", "Array", "AsyncCall", "BodyResult", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel",
         "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC", "FletchWire",
-        "Float", "Hashable", "Indirect",
+        "Float", "Hashable", "Indirect", "Int",
         "Int32", "Int64", "Message", "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor",
         "MessageView", "Method", "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter",
         "ResponseStream", "ResponseWriter",

@@ -6,7 +6,7 @@ struct OneofGenerator {
 
     init(_ oneof: OneofModel, _ options: GeneratorOptions) {
         self.oneof = oneof
-        access = options.visibility.rawValue
+        access = options.access
         attributes = options.inlinable + access
     }
 

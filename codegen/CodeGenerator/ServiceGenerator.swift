@@ -1,24 +1,28 @@
-/// Writes a service: what implements it, and its method descriptors.
+/// Writes a service: its names, and for a server what implements it and its method descriptors.
 struct ServiceGenerator {
     private let model: ServiceModel
     private let schemaName: String
     private let access: String
     private let attributes: String
+    private let server: Bool
 
     init(_ model: ServiceModel, _ options: GeneratorOptions, schemaName: String) {
         self.model = model
         self.schemaName = schemaName
-        access = options.visibility.rawValue
+        access = options.access
         attributes = options.inlinable + access
+        server = options.server
     }
 
     /// The names that a service's code declares for other files to see.
-    static func declarations(of service: ServiceModel) -> [String] {
-        ["", "Service", "ValueService", "AsyncService"].map { service.swiftName + $0 }
+    static func declarations(of service: ServiceModel, _ options: GeneratorOptions) -> [String] {
+        let protocols = options.server ? ["Service", "ValueService", "AsyncService"] : []
+        return [service.swiftName] + protocols.map { service.swiftName + $0 }
     }
 
     func print(_ printer: inout Printer) {
         printNames(&printer)
+        guard server else { return }
         printProtocol(&printer)
         printValueProtocol(&printer)
         printAsyncProtocol(&printer)
@@ -44,6 +48,7 @@ struct ServiceGenerator {
                         "\(access) static let \(method.swiftName) = \"/\(model.fullName)/\(method.name)\"")
                 }
             }
+            guard server else { return }
             printMethods(&printer)
             printValueMethods(&printer)
             printAsyncMethods(&printer)

@@ -5,12 +5,13 @@ import FletchWire
 
 /// What the types of `compiler.proto` share.
 internal enum CompilerSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    internal static let fingerprint = "76ad7cf99b1dad84"
+    /// Identifies what the file means: `file.fingerprint`.
+    internal static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     internal static let file = FileDescriptor(
         name: "compiler.proto",
+        fingerprint: "9d11572501f6b2ee",
         dependencies: [],
         symbols: [
             "fletch.compiler.CodeGeneratorRequest",
@@ -55,46 +56,47 @@ internal enum CompilerSchema {
             oR\u{a}nestedType\u{12}A\u{a}\u{9}enum_type\u{18}\u{4} \u{3}(\u{b}2$.fletch.compiler.EnumDescriptorP\
             rotoR\u{8}enumType\u{12}9\u{a}\u{7}options\u{18}\u{7} \u{1}(\u{b}2\u{1f}.fletch.compiler.MessageOpti\
             onsR\u{7}options\u{12}D\u{a}\u{a}oneof_decl\u{18}\u{8} \u{3}(\u{b}2%.fletch.compiler.OneofDescriptor\
-            ProtoR\u{9}oneofDecl\"\u{a5}\u{6}\u{a}\u{14}FieldDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1}\
+            ProtoR\u{9}oneofDecl\"\u{c2}\u{6}\u{a}\u{14}FieldDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1}\
              \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{3} \u{1}(\u{5}R\u{6}number\u{12}A\u{a}\u{5}\
             label\u{18}\u{4} \u{1}(\u{e}2+.fletch.compiler.FieldDescriptorProto.LabelR\u{5}label\u{12}>\u{a}\u{4}\
             type\u{18}\u{5} \u{1}(\u{e}2*.fletch.compiler.FieldDescriptorProto.TypeR\u{4}type\u{12}\u{1b}\u{a}\u{9}\
             type_name\u{18}\u{6} \u{1}(\u{9}R\u{8}typeName\u{12}7\u{a}\u{7}options\u{18}\u{8} \u{1}(\u{b}2\u{1d}\
             .fletch.compiler.FieldOptionsR\u{7}options\u{12}$\u{a}\u{b}oneof_index\u{18}\u{9} \u{1}(\u{5}H\u{0}R\
-            \u{a}oneofIndex\u{88}\u{1}\u{1}\u{12}'\u{a}\u{f}proto3_optional\u{18}\u{11} \u{1}(\u{8}R\u{e}proto3O\
-            ptional\"\u{cc}\u{2}\u{a}\u{4}Type\u{12}\u{14}\u{a}\u{10}TYPE_UNSPECIFIED\u{10}\u{0}\u{12}\u{f}\u{a}\
-            \u{b}TYPE_DOUBLE\u{10}\u{1}\u{12}\u{e}\u{a}\u{a}TYPE_FLOAT\u{10}\u{2}\u{12}\u{e}\u{a}\u{a}TYPE_INT64\
-            \u{10}\u{3}\u{12}\u{f}\u{a}\u{b}TYPE_UINT64\u{10}\u{4}\u{12}\u{e}\u{a}\u{a}TYPE_INT32\u{10}\u{5}\u{12}\
-            \u{10}\u{a}\u{c}TYPE_FIXED64\u{10}\u{6}\u{12}\u{10}\u{a}\u{c}TYPE_FIXED32\u{10}\u{7}\u{12}\u{d}\u{a}\
-            \u{9}TYPE_BOOL\u{10}\u{8}\u{12}\u{f}\u{a}\u{b}TYPE_STRING\u{10}\u{9}\u{12}\u{e}\u{a}\u{a}TYPE_GROUP\u{10}\
-            \u{a}\u{12}\u{10}\u{a}\u{c}TYPE_MESSAGE\u{10}\u{b}\u{12}\u{e}\u{a}\u{a}TYPE_BYTES\u{10}\u{c}\u{12}\u{f}\
-            \u{a}\u{b}TYPE_UINT32\u{10}\u{d}\u{12}\u{d}\u{a}\u{9}TYPE_ENUM\u{10}\u{e}\u{12}\u{11}\u{a}\u{d}TYPE_\
-            SFIXED32\u{10}\u{f}\u{12}\u{11}\u{a}\u{d}TYPE_SFIXED64\u{10}\u{10}\u{12}\u{f}\u{a}\u{b}TYPE_SINT32\u{10}\
-            \u{11}\u{12}\u{f}\u{a}\u{b}TYPE_SINT64\u{10}\u{12}\"Z\u{a}\u{5}Label\u{12}\u{15}\u{a}\u{11}LABEL_UNS\
-            PECIFIED\u{10}\u{0}\u{12}\u{12}\u{a}\u{e}LABEL_OPTIONAL\u{10}\u{1}\u{12}\u{12}\u{a}\u{e}LABEL_REQUIR\
-            ED\u{10}\u{2}\u{12}\u{12}\u{a}\u{e}LABEL_REPEATED\u{10}\u{3}B\u{e}\u{a}\u{c}_oneof_index\"*\u{a}\u{14}\
-            OneofDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\"j\u{a}\u{13}EnumDes\
-            criptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}?\u{a}\u{5}value\u{18}\u{2}\
-             \u{3}(\u{b}2).fletch.compiler.EnumValueDescriptorProtoR\u{5}value\"F\u{a}\u{18}EnumValueDescriptorP\
-            roto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{2}\
-             \u{1}(\u{5}R\u{6}number\"l\u{a}\u{16}ServiceDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}\
-            (\u{9}R\u{4}name\u{12}>\u{a}\u{6}method\u{18}\u{2} \u{3}(\u{b}2&.fletch.compiler.MethodDescriptorPro\
-            toR\u{6}method\"\u{c1}\u{1}\u{a}\u{15}MethodDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}\
-            (\u{9}R\u{4}name\u{12}\u{1d}\u{a}\u{a}input_type\u{18}\u{2} \u{1}(\u{9}R\u{9}inputType\u{12}\u{1f}\u{a}\
-            \u{b}output_type\u{18}\u{3} \u{1}(\u{9}R\u{a}outputType\u{12})\u{a}\u{10}client_streaming\u{18}\u{5}\
-             \u{1}(\u{8}R\u{f}clientStreaming\u{12})\u{a}\u{10}server_streaming\u{18}\u{6} \u{1}(\u{8}R\u{f}serv\
-            erStreaming\"F\u{a}\u{b}FileOptions\u{12}&\u{a}\u{c}swift_prefix\u{18}' \u{1}(\u{9}H\u{0}R\u{b}swift\
-            Prefix\u{88}\u{1}\u{1}B\u{f}\u{a}\u{d}_swift_prefix\"-\u{a}\u{e}MessageOptions\u{12}\u{1b}\u{a}\u{9}\
-            map_entry\u{18}\u{7} \u{1}(\u{8}R\u{8}mapEntry\"6\u{a}\u{c}FieldOptions\u{12}\u{1b}\u{a}\u{6}packed\u{18}\
-            \u{2} \u{1}(\u{8}H\u{0}R\u{6}packed\u{88}\u{1}\u{1}B\u{9}\u{a}\u{7}_packed\"\u{ce}\u{1}\u{a}\u{e}Sou\
-            rceCodeInfo\u{12}D\u{a}\u{8}location\u{18}\u{1} \u{3}(\u{b}2(.fletch.compiler.SourceCodeInfo.Locatio\
-            nR\u{8}location\u{1a}v\u{a}\u{8}Location\u{12}\u{12}\u{a}\u{4}path\u{18}\u{1} \u{3}(\u{5}R\u{4}path\u{12}\
-            )\u{a}\u{10}leading_comments\u{18}\u{3} \u{1}(\u{9}R\u{f}leadingComments\u{12}+\u{a}\u{11}trailing_c\
-            omments\u{18}\u{4} \u{1}(\u{9}R\u{10}trailingCommentsB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            \u{a}oneofIndex\u{88}\u{1}\u{1}\u{12}\u{1b}\u{a}\u{9}json_name\u{18}\u{a} \u{1}(\u{9}R\u{8}jsonName\u{12}\
+            '\u{a}\u{f}proto3_optional\u{18}\u{11} \u{1}(\u{8}R\u{e}proto3Optional\"\u{cc}\u{2}\u{a}\u{4}Type\u{12}\
+            \u{14}\u{a}\u{10}TYPE_UNSPECIFIED\u{10}\u{0}\u{12}\u{f}\u{a}\u{b}TYPE_DOUBLE\u{10}\u{1}\u{12}\u{e}\u{a}\
+            \u{a}TYPE_FLOAT\u{10}\u{2}\u{12}\u{e}\u{a}\u{a}TYPE_INT64\u{10}\u{3}\u{12}\u{f}\u{a}\u{b}TYPE_UINT64\
+            \u{10}\u{4}\u{12}\u{e}\u{a}\u{a}TYPE_INT32\u{10}\u{5}\u{12}\u{10}\u{a}\u{c}TYPE_FIXED64\u{10}\u{6}\u{12}\
+            \u{10}\u{a}\u{c}TYPE_FIXED32\u{10}\u{7}\u{12}\u{d}\u{a}\u{9}TYPE_BOOL\u{10}\u{8}\u{12}\u{f}\u{a}\u{b}\
+            TYPE_STRING\u{10}\u{9}\u{12}\u{e}\u{a}\u{a}TYPE_GROUP\u{10}\u{a}\u{12}\u{10}\u{a}\u{c}TYPE_MESSAGE\u{10}\
+            \u{b}\u{12}\u{e}\u{a}\u{a}TYPE_BYTES\u{10}\u{c}\u{12}\u{f}\u{a}\u{b}TYPE_UINT32\u{10}\u{d}\u{12}\u{d}\
+            \u{a}\u{9}TYPE_ENUM\u{10}\u{e}\u{12}\u{11}\u{a}\u{d}TYPE_SFIXED32\u{10}\u{f}\u{12}\u{11}\u{a}\u{d}TY\
+            PE_SFIXED64\u{10}\u{10}\u{12}\u{f}\u{a}\u{b}TYPE_SINT32\u{10}\u{11}\u{12}\u{f}\u{a}\u{b}TYPE_SINT64\u{10}\
+            \u{12}\"Z\u{a}\u{5}Label\u{12}\u{15}\u{a}\u{11}LABEL_UNSPECIFIED\u{10}\u{0}\u{12}\u{12}\u{a}\u{e}LAB\
+            EL_OPTIONAL\u{10}\u{1}\u{12}\u{12}\u{a}\u{e}LABEL_REQUIRED\u{10}\u{2}\u{12}\u{12}\u{a}\u{e}LABEL_REP\
+            EATED\u{10}\u{3}B\u{e}\u{a}\u{c}_oneof_index\"*\u{a}\u{14}OneofDescriptorProto\u{12}\u{12}\u{a}\u{4}\
+            name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\"j\u{a}\u{13}EnumDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\
+            \u{1} \u{1}(\u{9}R\u{4}name\u{12}?\u{a}\u{5}value\u{18}\u{2} \u{3}(\u{b}2).fletch.compiler.EnumValue\
+            DescriptorProtoR\u{5}value\"F\u{a}\u{18}EnumValueDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1}\
+             \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{2} \u{1}(\u{5}R\u{6}number\"l\u{a}\u{16}S\
+            erviceDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}>\u{a}\u{6}met\
+            hod\u{18}\u{2} \u{3}(\u{b}2&.fletch.compiler.MethodDescriptorProtoR\u{6}method\"\u{c1}\u{1}\u{a}\u{15}\
+            MethodDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{1d}\u{a}\u{a}\
+            input_type\u{18}\u{2} \u{1}(\u{9}R\u{9}inputType\u{12}\u{1f}\u{a}\u{b}output_type\u{18}\u{3} \u{1}(\u{9}\
+            R\u{a}outputType\u{12})\u{a}\u{10}client_streaming\u{18}\u{5} \u{1}(\u{8}R\u{f}clientStreaming\u{12}\
+            )\u{a}\u{10}server_streaming\u{18}\u{6} \u{1}(\u{8}R\u{f}serverStreaming\"F\u{a}\u{b}FileOptions\u{12}\
+            &\u{a}\u{c}swift_prefix\u{18}' \u{1}(\u{9}H\u{0}R\u{b}swiftPrefix\u{88}\u{1}\u{1}B\u{f}\u{a}\u{d}_sw\
+            ift_prefix\"-\u{a}\u{e}MessageOptions\u{12}\u{1b}\u{a}\u{9}map_entry\u{18}\u{7} \u{1}(\u{8}R\u{8}map\
+            Entry\"6\u{a}\u{c}FieldOptions\u{12}\u{1b}\u{a}\u{6}packed\u{18}\u{2} \u{1}(\u{8}H\u{0}R\u{6}packed\u{88}\
+            \u{1}\u{1}B\u{9}\u{a}\u{7}_packed\"\u{ce}\u{1}\u{a}\u{e}SourceCodeInfo\u{12}D\u{a}\u{8}location\u{18}\
+            \u{1} \u{3}(\u{b}2(.fletch.compiler.SourceCodeInfo.LocationR\u{8}location\u{1a}v\u{a}\u{8}Location\u{12}\
+            \u{12}\u{a}\u{4}path\u{18}\u{1} \u{3}(\u{5}R\u{4}path\u{12})\u{a}\u{10}leading_comments\u{18}\u{3} \u{1}\
+            (\u{9}R\u{f}leadingComments\u{12}+\u{a}\u{11}trailing_comments\u{18}\u{4} \u{1}(\u{9}R\u{10}trailing\
+            CommentsB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.compiler.CodeGeneratorRequest", size: 72, fields: [
             FieldDefinition(1, "file_to_generate", .string, .repeated(packed: false), offset: 24),
             FieldDefinition(2, "parameter", .string, .implicit, offset: 40),
@@ -128,7 +130,7 @@ internal enum CompilerSchema {
             FieldDefinition(7, "options", .message(.index(12)), .implicit, offset: 88),
             FieldDefinition(8, "oneof_decl", .message(.index(6)), .repeated(packed: false), offset: 96),
         ]),
-        MessageDefinition("fletch.compiler.FieldDescriptorProto", size: 96, fields: [
+        MessageDefinition("fletch.compiler.FieldDescriptorProto", size: 112, fields: [
             FieldDefinition(1, "name", .string, .implicit, offset: 24),
             FieldDefinition(3, "number", .int32, .implicit, offset: 40),
             FieldDefinition(4, "label", .enumeration, .implicit, offset: 44),
@@ -136,7 +138,8 @@ internal enum CompilerSchema {
             FieldDefinition(6, "type_name", .string, .implicit, offset: 56),
             FieldDefinition(8, "options", .message(.index(13)), .implicit, offset: 72),
             FieldDefinition(9, "oneof_index", .int32, .explicit(flag: 80), offset: 84),
-            FieldDefinition(17, "proto3_optional", .bool, .implicit, offset: 88),
+            FieldDefinition(10, "json_name", .string, .implicit, offset: 88),
+            FieldDefinition(17, "proto3_optional", .bool, .implicit, offset: 104),
         ]),
         MessageDefinition("fletch.compiler.OneofDescriptorProto", size: 40, fields: [
             FieldDefinition(1, "name", .string, .implicit, offset: 24),
@@ -390,6 +393,9 @@ internal struct FieldDescriptorProto: Message {
     /// The field `oneof_index`.
     internal var oneofIndex: Int32? = nil
 
+    /// The field `json_name`.
+    internal var jsonName: String = ""
+
     /// The field `proto3_optional`.
     internal var proto3Optional: Bool = false
 
@@ -406,6 +412,7 @@ internal struct FieldDescriptorProto: Message {
         typeName: String = "",
         options: FieldOptions? = nil,
         oneofIndex: Int32? = nil,
+        jsonName: String = "",
         proto3Optional: Bool = false
     ) {
         self.name = name
@@ -415,6 +422,7 @@ internal struct FieldDescriptorProto: Message {
         self.typeName = typeName
         self.options = options
         self.oneofIndex = oneofIndex
+        self.jsonName = jsonName
         self.proto3Optional = proto3Optional
     }
 
@@ -1359,8 +1367,11 @@ extension FieldDescriptorProto {
         /// The field `oneof_index`.
         internal var oneofIndex: Int32? { _pointer.load(fromByteOffset: 80, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 84, as: Int32.self) : nil }
 
+        /// The field `json_name`.
+        internal var jsonName: WireBytes { _pointer.load(fromByteOffset: 88, as: WireBytes.self) }
+
         /// The field `proto3_optional`.
-        internal var proto3Optional: Bool { _pointer.load(fromByteOffset: 88, as: Int32.self) != 0 }
+        internal var proto3Optional: Bool { _pointer.load(fromByteOffset: 104, as: Int32.self) != 0 }
     }
 
     /// ``FieldDescriptorProto`` being made in an arena.
@@ -1437,11 +1448,19 @@ extension FieldDescriptorProto {
             }
         }
 
+        /// The field `json_name`.
+        internal var jsonName: WireBytes {
+            get { _pointer.load(fromByteOffset: 88, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 88, as: WireBytes.self)
+            }
+        }
+
         /// The field `proto3_optional`.
         internal var proto3Optional: Bool {
-            get { _pointer.load(fromByteOffset: 88, as: Int32.self) != 0 }
+            get { _pointer.load(fromByteOffset: 104, as: Int32.self) != 0 }
             nonmutating set {
-                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 88, as: Int32.self)
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 104, as: Int32.self)
             }
         }
     }
@@ -1454,6 +1473,7 @@ extension FieldDescriptorProto {
         self.typeName = String(view.typeName)
         self.options = view.options.map { FieldOptions($0) }
         self.oneofIndex = view.oneofIndex
+        self.jsonName = String(view.jsonName)
         self.proto3Optional = view.proto3Optional
         self.unknownFields = UnknownFields(view)
     }
@@ -1466,6 +1486,7 @@ extension FieldDescriptorProto {
         builder.typeName = builder._arena.copy(self.typeName)
         if let message = self.options { message.copy(into: builder.makeOptions()) }
         builder.oneofIndex = self.oneofIndex
+        builder.jsonName = builder._arena.copy(self.jsonName)
         builder.proto3Optional = self.proto3Optional
         self.unknownFields.copy(into: builder)
     }

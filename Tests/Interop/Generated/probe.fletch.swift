@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `probe.proto` share.
 public enum ProbeSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "ce25bb200eff7151"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "probe.proto",
+        fingerprint: "0140e4039a195b9b",
         dependencies: [],
         symbols: [
             "fletch.testing.ObserveRequest",
@@ -60,7 +61,7 @@ public enum ProbeSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("fletch.testing.ObserveRequest", size: 24, fields: []),
         MessageDefinition("fletch.testing.Observation", size: 80, fields: [
             FieldDefinition(1, "started", .uint64, .implicit, offset: 24),

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `testing.proto` share.
 public enum TestingSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "8f6c61d6c69ea9b9"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "testing.proto",
+        fingerprint: "98514082c34cbba8",
         dependencies: [],
         symbols: [
             "grpc.testing.Empty",
@@ -73,7 +74,7 @@ public enum TestingSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("grpc.testing.Empty", size: 24, fields: []),
         MessageDefinition("grpc.testing.BoolValue", size: 32, fields: [
             FieldDefinition(1, "value", .bool, .implicit, offset: 24),

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `quirks.proto` share.
 public enum QQuirksSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "4030d89f6ca2097d"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "quirks.proto",
+        fingerprint: "a3b9166626c72c9c",
         dependencies: [Quirks_Imported_QuirksImportedSchema.file],
         symbols: [
             "quirks.Scalars",
@@ -131,7 +132,7 @@ public enum QQuirksSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("quirks.Scalars", size: 152, fields: [
             FieldDefinition(1, "a_double", .double, .implicit, offset: 24),
             FieldDefinition(2, "a_float", .float, .implicit, offset: 32),
@@ -197,21 +198,21 @@ public enum QQuirksSchema {
             FieldDefinition(3, "levels", .message(.index(7)), .repeated(packed: false), offset: 56),
             FieldDefinition(4, "blobs", .message(.index(8)), .repeated(packed: false), offset: 72),
         ]),
-        MessageDefinition("quirks.Maps.CountsEntry", size: 48, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .int32, .implicit, offset: 40),
+        MessageDefinition("quirks.Maps.CountsEntry", size: 56, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .int32, .explicit(flag: 48), offset: 52),
         ]),
-        MessageDefinition("quirks.Maps.ScalarsEntry", size: 40, fields: [
-            FieldDefinition(1, "key", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 32),
+        MessageDefinition("quirks.Maps.ScalarsEntry", size: 48, fields: [
+            FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 40),
         ]),
-        MessageDefinition("quirks.Maps.LevelsEntry", size: 32, fields: [
-            FieldDefinition(1, "key", .bool, .implicit, offset: 24),
-            FieldDefinition(2, "value", .enumeration, .implicit, offset: 28),
+        MessageDefinition("quirks.Maps.LevelsEntry", size: 40, fields: [
+            FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28),
+            FieldDefinition(2, "value", .enumeration, .explicit(flag: 32), offset: 36),
         ]),
-        MessageDefinition("quirks.Maps.BlobsEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .bytes, .implicit, offset: 40),
+        MessageDefinition("quirks.Maps.BlobsEntry", size: 72, fields: [
+            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
+            FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56),
         ]),
         MessageDefinition("quirks.Node", size: 72, fields: [
             FieldDefinition(1, "value", .string, .implicit, offset: 24),
@@ -2091,7 +2092,7 @@ extension QMaps {
     public func copy(into builder: Builder) {
         if !self.counts.isEmpty {
             var appender = builder.makeCounts(capacity: self.counts.count)
-            for (key, value) in self.counts.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.counts.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 QMaps.CountsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -2109,7 +2110,7 @@ extension QMaps {
         }
         if !self.blobs.isEmpty {
             var appender = builder.makeBlobs(capacity: self.blobs.count)
-            for (key, value) in self.blobs.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.blobs.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 QMaps.BlobsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -2125,10 +2126,10 @@ extension QMaps.CountsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: Int32 { _pointer.load(fromByteOffset: 40, as: Int32.self) }
+        @inlinable public var value: Int32 { _pointer.load(fromByteOffset: 52, as: Int32.self) }
     }
 
     /// ``QMaps.CountsEntry`` being made in an arena.
@@ -2143,17 +2144,19 @@ extension QMaps.CountsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: Int32 {
-            get { _pointer.load(fromByteOffset: 40, as: Int32.self) }
+            get { _pointer.load(fromByteOffset: 52, as: Int32.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Int32.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 52, as: Int32.self)
             }
         }
     }
@@ -2179,10 +2182,10 @@ extension QMaps.ScalarsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: Int64 { _pointer.load(fromByteOffset: 24, as: Int64.self) }
+        @inlinable public var key: Int64 { _pointer.load(fromByteOffset: 32, as: Int64.self) }
 
         /// The field `value`.
-        @inlinable public var value: QScalars.View? { _pointer.load(fromByteOffset: 32, as: QScalars.View?.self) }
+        @inlinable public var value: QScalars.View? { _pointer.load(fromByteOffset: 40, as: QScalars.View?.self) }
     }
 
     /// ``QMaps.ScalarsEntry`` being made in an arena.
@@ -2197,24 +2200,25 @@ extension QMaps.ScalarsEntry {
 
         /// The field `key`.
         @inlinable public var key: Int64 {
-            get { _pointer.load(fromByteOffset: 24, as: Int64.self) }
+            get { _pointer.load(fromByteOffset: 32, as: Int64.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: Int64.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: Int64.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: QScalars.View? {
-            get { _pointer.load(fromByteOffset: 32, as: QScalars.View?.self) }
+            get { _pointer.load(fromByteOffset: 40, as: QScalars.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: QScalars.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: QScalars.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> QScalars.Builder {
             let message = QScalars.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 32, as: QScalars.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: QScalars.View?.self)
             return message
         }
     }
@@ -2240,10 +2244,10 @@ extension QMaps.LevelsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+        @inlinable public var key: Bool { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
 
         /// The field `value`.
-        @inlinable public var value: QLevel { _pointer.load(fromByteOffset: 28, as: QLevel.self) }
+        @inlinable public var value: QLevel { _pointer.load(fromByteOffset: 36, as: QLevel.self) }
     }
 
     /// ``QMaps.LevelsEntry`` being made in an arena.
@@ -2258,17 +2262,19 @@ extension QMaps.LevelsEntry {
 
         /// The field `key`.
         @inlinable public var key: Bool {
-            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            get { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
             nonmutating set {
-                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 28, as: Int32.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: QLevel {
-            get { _pointer.load(fromByteOffset: 28, as: QLevel.self) }
+            get { _pointer.load(fromByteOffset: 36, as: QLevel.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 28, as: QLevel.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 32, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 36, as: QLevel.self)
             }
         }
     }
@@ -2294,10 +2300,10 @@ extension QMaps.BlobsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``QMaps.BlobsEntry`` being made in an arena.
@@ -2312,17 +2318,19 @@ extension QMaps.BlobsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }

@@ -5,12 +5,13 @@ public import FletchWire
 
 /// What the types of `quirks_imported.proto` share.
 public enum Quirks_Imported_QuirksImportedSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    public static let fingerprint = "77d479006e14e12f"
+    /// Identifies what the file means: `file.fingerprint`.
+    public static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "quirks_imported.proto",
+        fingerprint: "313229d010386a92",
         dependencies: [],
         symbols: [
             "quirks.imported.Colour",
@@ -23,7 +24,7 @@ public enum Quirks_Imported_QuirksImportedSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("quirks.imported.Colour", size: 32, fields: [
             FieldDefinition(1, "rgb", .uint32, .implicit, offset: 24),
         ]),

@@ -5,12 +5,13 @@ import FletchWire
 
 /// What the types of `greeter.proto` share.
 internal enum GreeterSchema {
-    /// The same as long as no name, number, type or label in the file changes.
-    internal static let fingerprint = "8687f7820bc46920"
+    /// Identifies what the file means: `file.fingerprint`.
+    internal static var fingerprint: String { file.fingerprint }
 
     /// The file as reflection hands it out.
     internal static let file = FileDescriptor(
         name: "greeter.proto",
+        fingerprint: "3323144c29a1116e",
         dependencies: [],
         symbols: [
             "example.v1.GreetRequest",
@@ -29,7 +30,7 @@ internal enum GreeterSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define([
+    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
         MessageDefinition("example.v1.GreetRequest", size: 40, fields: [
             FieldDefinition(1, "name", .string, .implicit, offset: 24),
         ]),
