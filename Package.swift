@@ -164,6 +164,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop/Server", swiftSettings: strict),
+        .executableTarget(
+            name: "fletch-interop-client",
+            dependencies: [
+                "FletchClient", "FletchCompression", "InteropSchema", "FletchRPC", "FletchTLS",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Interop/Client", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
@@ -193,7 +200,7 @@ let package = Package(
             "FletchClient",
             [
                 "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
-                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                "FletchTLS", "FletchWire", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests(
