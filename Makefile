@@ -60,6 +60,7 @@ test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 
 test-end-to-end: build ## A real server process, stock clients, real tables.
 	swift build -c release --product fletch-interop-server
+	swift build -c release --product fletch-interop-client
 	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 
 generate: setup ## Regenerate all generated code.

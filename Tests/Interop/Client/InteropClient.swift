@@ -40,7 +40,7 @@ struct InteropClient: AsyncParsableCommand {
             do {
                 try await test(cases)()
             } catch {
-                throw ValidationError("\(name): \(error)")
+                throw Failure(description: "\(name): \(error)")
             }
             print("passed \(name)")
             fflush(nil)
