@@ -141,6 +141,11 @@ let package = Package(
             ],
             path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
 
+        // Benchmarks: the client beside grpcio's (Benchmarks/rpc/clients.py).
+        .executableTarget(
+            name: "swift-client", dependencies: ["FletchClient", "FletchRPC", "InteropSchema"],
+            path: "Benchmarks/rpc/SwiftClient", swiftSettings: strict),
+
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
