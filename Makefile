@@ -68,6 +68,7 @@ test-differential: setup ## Random schemas and messages through Fletch, upb and 
 test-end-to-end: build ## A real server process, stock clients, real tables.
 	swift build -c release --product fletch-interop-server
 	swift build -c release --product conformance-testee
+	swift build -c release --product fletch-interop-client
 	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 
 generate: setup ## Regenerate all generated code.
