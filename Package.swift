@@ -74,6 +74,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchJSON", ["FletchWire"]),
         library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
@@ -153,6 +154,13 @@ let package = Package(
         library("Quirks", ["FletchRPC", "FletchWire"], path: "Tests/Quirks/Generated"),
         // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
         library("InteropSchema", ["FletchRPC", "FletchWire"], path: "Tests/Interop/Generated"),
+        // Generated from Tests/Conformance/Protos, and the program that protobuf's conformance tests talk to.
+        library(
+            "ConformanceSchema", ["FletchWellKnownTypes", "FletchWire"], path: "Tests/Conformance/Generated"),
+        .executableTarget(
+            name: "conformance-testee",
+            dependencies: ["ConformanceSchema", "FletchJSON", "FletchWellKnownTypes", "FletchWire"],
+            path: "Tests/Conformance/Testee", swiftSettings: strict),
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
@@ -167,6 +175,7 @@ let package = Package(
         tests("FletchHTTP2", ["ScriptedPeer"]),
         tests("FletchTLS", ["TLSPeer", "TestSupport"]),
         tests("FletchWellKnownTypes", ["FletchWire"]),
+        tests("FletchJSON", ["ConformanceSchema", "FletchWellKnownTypes", "FletchWire", "Quirks"]),
         tests("LinearAlgebra"),
         tests("FletchCompression", ["LinearAlgebra"]),
         tests(

@@ -21,6 +21,10 @@ class EntryWithUnknownFields(Exception):
     """upb keeps a map entry that has unknown fields as an unknown field of the message."""
 
 
+class FieldNumberZero(Exception):
+    """upb does not look at the field numbers within an unknown group."""
+
+
 @functools.cache
 def holds_maps(descriptor: Descriptor) -> bool:
     """Whether some message that can be within one of the type has a map."""
@@ -43,7 +47,7 @@ def reachable(descriptor: Descriptor) -> list[Descriptor]:
 def ordered(descriptor: Descriptor, encoded: bytes, minimal_tags: bool = False) -> bytes:
     """upb's encoding of a message with the entries of its maps in order, and with `minimal_tags` no tag longer than need be.
 
-    Raises EntryWithUnknownFields where upb took entries for unknown fields.
+    Raises EntryWithUnknownFields where upb took entries for unknown fields, and FieldNumberZero.
     """
     if not holds_maps(descriptor) and not minimal_tags:
         return encoded
@@ -68,10 +72,28 @@ def ordered(descriptor: Descriptor, encoded: bytes, minimal_tags: bool = False) 
     return b"".join(output)
 
 
+def has_foreign_entry(descriptor: Descriptor, encoded: bytes) -> bool:
+    """Whether somewhere in a message that upb accepts an entry of a map has fields that its schema does not name."""
+    if not holds_maps(descriptor):
+        return False
+    for number, wire_type, _, payload in records(encoded):
+        field = descriptor.fields_by_number.get(number)
+        if field is None or field.message_type is None or wire_type != messages.LENGTH:
+            continue
+        content = _content(payload)
+        if messages.is_map(field):
+            named = {(inner.number, messages.wire_type(inner)) for inner in field.message_type.fields}
+            if any(record[:2] not in named for record in records(content)):
+                return True
+        if has_foreign_entry(field.message_type, content):
+            return True
+    return False
+
+
 def _entry(descriptor: Descriptor, tag: bytes, payload: bytes, minimal_tags: bool) -> tuple[object, bytes]:
     """The key of an encoded entry, and the entry in order."""
     content = list(records(_content(payload)))
-    if [number for number, *_ in content] != [1, 2]:
+    if [record[:2] for record in content] != [(number, messages.wire_type(descriptor.fields_by_number[number])) for number in (1, 2)]:
         raise EntryWithUnknownFields
     (_, _, key_tag, key), (_, value_type, value_tag, value) = content
     field = descriptor.fields_by_number[2]
@@ -114,6 +136,8 @@ def records(encoded: bytes):
 
 def _tag(encoded: bytes, place: int) -> tuple[int, int, int]:
     tag, place = read_varint(encoded, place)
+    if tag < 8:
+        raise FieldNumberZero
     return tag >> 3, tag & 7, place
 
 

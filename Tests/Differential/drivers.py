@@ -58,14 +58,11 @@ def build_runtime(scratch: Path) -> Path:
     return folder
 
 
-def generate(protos: Path, files: list[str], plugin: Path, output: Path, visibility: str) -> None:
+def generate(protos: Path, files: list[str], plugin: Path, output: Path) -> None:
     """Fletch's Swift of the files, which are in `protos` or among the repository's own."""
     output.mkdir(parents=True, exist_ok=True)
-    with_well_known = [file for file in files if 'import "google/protobuf/' in (protos / file).read_text()]
-    options = f"services=false,file_naming=path_to_dots,visibility={visibility}"
-    for some, module in ((with_well_known, ",module=FletchWellKnownTypes"), ([file for file in files if file not in with_well_known], "")):
-        if some:
-            run(["protoc", f"-I{protos}", f"-I{ROOT / 'proto'}", f"--plugin=protoc-gen-fletch={plugin}", f"--fletch_out={options}{module}:{output}", *some])
+    run(["protoc", f"-I{protos}", f"-I{ROOT / 'proto'}", f"--plugin=protoc-gen-fletch={plugin}",
+         f"--fletch_out=Server=false,Client=false,FileNaming=PathToUnderscores:{output}", *files])
 
 
 def build_driver(generated: Path, runtime: Path, executable: Path) -> None:
@@ -82,6 +79,14 @@ def build_driver(generated: Path, runtime: Path, executable: Path) -> None:
     objects = [runtime / f"{module}.o" for module in RUNTIME]
     run(["swiftc", *SWIFT_FLAGS, "-Onone", "-wmo", "-module-name", "Driver", "-I", runtime, *objects, "-lprotobuf-c", "-o", executable,
          *driver, list_of_types, *sources])
+
+
+def build_swift_oracle(scratch: Path) -> Path:
+    """swift-protobuf's driver for the committed schemas."""
+    package = Path(__file__).parent / "Oracle"
+    command = ["swift", "build", "--package-path", package, "--scratch-path", scratch / "oracle"]
+    run(command)
+    return Path(run([*command, "--show-bin-path"]).stdout.strip()) / "oracle"
 
 
 # Asking

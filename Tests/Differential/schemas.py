@@ -54,9 +54,9 @@ class Schema:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def random_schema(seed: str, name: str, well_known: list[tuple[str, str]]) -> Schema:
-    """The schema of a seed. `well_known` has (path, message type) that fields may be of."""
-    return _Writer(random.Random(seed), name, well_known).schema()
+def random_schema(seed: str, name: str, well_known: list[tuple[str, str]], avoid: frozenset[str] = frozenset()) -> Schema:
+    """The schema of a seed. `well_known` has (path, message type) that fields may be of; no field is named as in `avoid`."""
+    return _Writer(random.Random(seed), name, well_known, avoid).schema()
 
 
 def _folded(name: str) -> str:
@@ -104,10 +104,11 @@ class _File:
 
 
 class _Writer:
-    def __init__(self, rng: random.Random, name: str, well_known: list[tuple[str, str]]) -> None:
+    def __init__(self, rng: random.Random, name: str, well_known: list[tuple[str, str]], avoid: frozenset[str]) -> None:
         self.rng = rng
         self.name = name
         self.well_known = well_known
+        self.field_names = [name for name in FIELD_NAMES if name not in avoid]
         self.message_types: list[str] = []
         self.enum_types: list[str] = []
         self.used_paths: set[str] = set()
@@ -251,7 +252,7 @@ class _Writer:
 
     def _field_name(self, scope: _Scope, suffixes: tuple[str, ...] = ()) -> str:
         while True:
-            name = self.rng.choice(FIELD_NAMES)
+            name = self.rng.choice(self.field_names)
             if self.rng.random() < 0.35:
                 name += self.rng.choice(["_", ""]) + str(self.rng.randint(0, 999))
             if all(self._entry_name(name) not in scope.taken for _ in suffixes) and scope.claim(name):

@@ -18,7 +18,10 @@ from fletch.v1 import related_products_pb2 as messages
 from fletch.v1 import related_products_pb2_grpc as stubs
 from fingerprint import fingerprint_of
 
-PROTO_ROOTS = ["proto", "codegen/bootstrap", "codegen/example/proto", "Tests/Quirks/Protos", "Tests/Interop/Protos", "Benchmarks/messages/Protos"]
+PROTO_ROOTS = [
+    "proto", "codegen/bootstrap", "codegen/example/proto", "Tests/Quirks/Protos", "Tests/Interop/Protos",
+    "Tests/Conformance/Protos", "Benchmarks/messages/Protos",
+]
 BUF = pathlib.Path(sys.executable).parent / "buf"
 DEBIAN_PROTOC = ["protoc"]
 # Another version than Debian's.

@@ -46,17 +46,21 @@ internal struct Example_V1_GreetRequest: Message {
     internal static let descriptor = Example_V1_GreeterSchema.descriptors[0]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -65,15 +69,19 @@ internal struct Example_V1_Greeting: Message {
     internal static let descriptor = Example_V1_GreeterSchema.descriptors[1]
 
     /// The field `text`.
-    internal var text: String = ""
+    internal var text: String
 
     /// How many this server has greeted.
-    internal var count: Int64 = 0
+    internal var count: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.text = ""
+        self.count = 0
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         text: String = "",
@@ -81,6 +89,7 @@ internal struct Example_V1_Greeting: Message {
     ) {
         self.text = text
         self.count = count
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -115,8 +124,8 @@ extension Example_V1_GreetRequest {
     }
 
     internal init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     internal func copy(into builder: Builder) {
@@ -167,9 +176,9 @@ extension Example_V1_Greeting {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.text = String(view.text)
         self.count = view.count
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
