@@ -172,17 +172,21 @@ public struct Conformance_FailureSet: Message {
     public static let descriptor = Conformance_ConformanceSchema.descriptors[0]
 
     /// The field `failure`.
-    public var failure: [String] = []
+    public var failure: [String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.failure = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         failure: [String] = []
     ) {
         self.failure = failure
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -195,24 +199,24 @@ public struct Conformance_ConformanceRequest: Message {
     public static let descriptor = Conformance_ConformanceSchema.descriptors[1]
 
     /// Which format should the testee serialize its message to?
-    public var requestedOutputFormat: Conformance_WireFormat = Conformance_WireFormat(rawValue: 0)
+    public var requestedOutputFormat: Conformance_WireFormat
 
     /// The full name for the test message to use; for the moment, either:
     /// protobuf_test_messages.proto3.TestAllTypesProto3 or
     /// protobuf_test_messages.google.protobuf.TestAllTypesProto2.
-    public var messageType: String = ""
+    public var messageType: String
 
     /// Each test is given a specific test category. Some category may need
     /// specific support in testee programs. Refer to the definition of TestCategory
     /// for more information.
-    public var testCategory: Conformance_TestCategory = Conformance_TestCategory(rawValue: 0)
+    public var testCategory: Conformance_TestCategory
 
     /// Specify details for how to encode jspb.
-    public var jspbEncodingOptions: Conformance_JspbEncodingConfig? = nil
+    public var jspbEncodingOptions: Conformance_JspbEncodingConfig?
 
     /// This can be used in json and text format. If true, testee should print
     /// unknown fields instead of ignore. This feature is optional.
-    public var printUnknownFields: Bool = false
+    public var printUnknownFields: Bool
 
     /// The payload (whether protobuf of JSON) is always for a
     /// protobuf_test_messages.proto3.TestAllTypes proto (as defined in
@@ -221,7 +225,7 @@ public struct Conformance_ConformanceRequest: Message {
     /// TODO(haberman): if/when we expand the conformance tests to support proto2,
     /// we will want to include a field that lets the payload/response be a
     /// protobuf_test_messages.google.protobuf.TestAllTypes message instead.
-    public var payload: OneOf_Payload? = nil
+    public var payload: OneOf_Payload?
 
     /// The members of `payload`.
     public enum OneOf_Payload: Hashable, Sendable {
@@ -239,9 +243,17 @@ public struct Conformance_ConformanceRequest: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.requestedOutputFormat = Conformance_WireFormat(rawValue: 0)
+        self.messageType = ""
+        self.testCategory = Conformance_TestCategory(rawValue: 0)
+        self.jspbEncodingOptions = nil
+        self.printUnknownFields = false
+        self.payload = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         requestedOutputFormat: Conformance_WireFormat = Conformance_WireFormat(rawValue: 0),
@@ -257,6 +269,7 @@ public struct Conformance_ConformanceRequest: Message {
         self.jspbEncodingOptions = jspbEncodingOptions
         self.printUnknownFields = printUnknownFields
         self.payload = payload
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -265,7 +278,7 @@ public struct Conformance_ConformanceResponse: Message {
     public static let descriptor = Conformance_ConformanceSchema.descriptors[2]
 
     /// The oneof `result`.
-    public var result: OneOf_Result? = nil
+    public var result: OneOf_Result?
 
     /// The members of `result`.
     public enum OneOf_Result: Hashable, Sendable {
@@ -309,14 +322,18 @@ public struct Conformance_ConformanceResponse: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.result = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         result: OneOf_Result? = nil
     ) {
         self.result = result
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -325,17 +342,21 @@ public struct Conformance_JspbEncodingConfig: Message {
     public static let descriptor = Conformance_ConformanceSchema.descriptors[3]
 
     /// Encode the value field of Any as jspb array if true, otherwise binary.
-    public var useJspbArrayAnyFormat: Bool = false
+    public var useJspbArrayAnyFormat: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.useJspbArrayAnyFormat = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         useJspbArrayAnyFormat: Bool = false
     ) {
         self.useJspbArrayAnyFormat = useJspbArrayAnyFormat
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -375,8 +396,8 @@ extension Conformance_FailureSet {
     }
 
     public init(_ view: View) {
-        self.failure = view.failure.map { String($0) }
         self.unknownFields = UnknownFields(view)
+        self.failure = view.failure.map { String($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -541,6 +562,7 @@ extension Conformance_ConformanceRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.requestedOutputFormat = view.requestedOutputFormat
         self.messageType = String(view.messageType)
         self.testCategory = view.testCategory
@@ -553,7 +575,6 @@ extension Conformance_ConformanceRequest {
         case .textPayload(let value): self.payload = .textPayload(String(value))
         case nil: self.payload = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -684,6 +705,7 @@ extension Conformance_ConformanceResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         switch view.result {
         case .parseError(let value): self.result = .parseError(String(value))
         case .runtimeError(let value): self.result = .runtimeError(String(value))
@@ -695,7 +717,6 @@ extension Conformance_ConformanceResponse {
         case .textPayload(let value): self.result = .textPayload(String(value))
         case nil: self.result = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -745,8 +766,8 @@ extension Conformance_JspbEncodingConfig {
     }
 
     public init(_ view: View) {
-        self.useJspbArrayAnyFormat = view.useJspbArrayAnyFormat
         self.unknownFields = UnknownFields(view)
+        self.useJspbArrayAnyFormat = view.useJspbArrayAnyFormat
     }
 
     public func copy(into builder: Builder) {

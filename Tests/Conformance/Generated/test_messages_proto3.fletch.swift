@@ -538,431 +538,431 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
     public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[0]
 
     /// Singular
-    public var optionalInt32: Int32 = 0
+    public var optionalInt32: Int32
 
     /// The field `optional_int64`.
-    public var optionalInt64: Int64 = 0
+    public var optionalInt64: Int64
 
     /// The field `optional_uint32`.
-    public var optionalUint32: UInt32 = 0
+    public var optionalUint32: UInt32
 
     /// The field `optional_uint64`.
-    public var optionalUint64: UInt64 = 0
+    public var optionalUint64: UInt64
 
     /// The field `optional_sint32`.
-    public var optionalSint32: Int32 = 0
+    public var optionalSint32: Int32
 
     /// The field `optional_sint64`.
-    public var optionalSint64: Int64 = 0
+    public var optionalSint64: Int64
 
     /// The field `optional_fixed32`.
-    public var optionalFixed32: UInt32 = 0
+    public var optionalFixed32: UInt32
 
     /// The field `optional_fixed64`.
-    public var optionalFixed64: UInt64 = 0
+    public var optionalFixed64: UInt64
 
     /// The field `optional_sfixed32`.
-    public var optionalSfixed32: Int32 = 0
+    public var optionalSfixed32: Int32
 
     /// The field `optional_sfixed64`.
-    public var optionalSfixed64: Int64 = 0
+    public var optionalSfixed64: Int64
 
     /// The field `optional_float`.
-    public var optionalFloat: Float = 0
+    public var optionalFloat: Float
 
     /// The field `optional_double`.
-    public var optionalDouble: Double = 0
+    public var optionalDouble: Double
 
     /// The field `optional_bool`.
-    public var optionalBool: Bool = false
+    public var optionalBool: Bool
 
     /// The field `optional_string`.
-    public var optionalString: String = ""
+    public var optionalString: String
 
     /// The field `optional_bytes`.
-    public var optionalBytes: [UInt8] = []
+    public var optionalBytes: [UInt8]
 
     /// The field `optional_nested_message`.
-    @Indirect public var optionalNestedMessage: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage? = nil
+    @Indirect public var optionalNestedMessage: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage?
 
     /// The field `optional_foreign_message`.
-    public var optionalForeignMessage: ProtobufTestMessages_Proto3_ForeignMessage? = nil
+    public var optionalForeignMessage: ProtobufTestMessages_Proto3_ForeignMessage?
 
     /// The field `optional_nested_enum`.
-    public var optionalNestedEnum: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum = ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum(rawValue: 0)
+    public var optionalNestedEnum: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum
 
     /// The field `optional_foreign_enum`.
-    public var optionalForeignEnum: ProtobufTestMessages_Proto3_ForeignEnum = ProtobufTestMessages_Proto3_ForeignEnum(rawValue: 0)
+    public var optionalForeignEnum: ProtobufTestMessages_Proto3_ForeignEnum
 
     /// The field `optional_aliased_enum`.
-    public var optionalAliasedEnum: ProtobufTestMessages_Proto3_TestAllTypesProto3.AliasedEnum = ProtobufTestMessages_Proto3_TestAllTypesProto3.AliasedEnum(rawValue: 0)
+    public var optionalAliasedEnum: ProtobufTestMessages_Proto3_TestAllTypesProto3.AliasedEnum
 
     /// The field `optional_string_piece`.
-    public var optionalStringPiece: String = ""
+    public var optionalStringPiece: String
 
     /// The field `optional_cord`.
-    public var optionalCord: String = ""
+    public var optionalCord: String
 
     /// The field `recursive_message`.
-    @Indirect public var recursiveMessage: ProtobufTestMessages_Proto3_TestAllTypesProto3? = nil
+    @Indirect public var recursiveMessage: ProtobufTestMessages_Proto3_TestAllTypesProto3?
 
     /// Repeated
-    public var repeatedInt32: [Int32] = []
+    public var repeatedInt32: [Int32]
 
     /// The field `repeated_int64`.
-    public var repeatedInt64: [Int64] = []
+    public var repeatedInt64: [Int64]
 
     /// The field `repeated_uint32`.
-    public var repeatedUint32: [UInt32] = []
+    public var repeatedUint32: [UInt32]
 
     /// The field `repeated_uint64`.
-    public var repeatedUint64: [UInt64] = []
+    public var repeatedUint64: [UInt64]
 
     /// The field `repeated_sint32`.
-    public var repeatedSint32: [Int32] = []
+    public var repeatedSint32: [Int32]
 
     /// The field `repeated_sint64`.
-    public var repeatedSint64: [Int64] = []
+    public var repeatedSint64: [Int64]
 
     /// The field `repeated_fixed32`.
-    public var repeatedFixed32: [UInt32] = []
+    public var repeatedFixed32: [UInt32]
 
     /// The field `repeated_fixed64`.
-    public var repeatedFixed64: [UInt64] = []
+    public var repeatedFixed64: [UInt64]
 
     /// The field `repeated_sfixed32`.
-    public var repeatedSfixed32: [Int32] = []
+    public var repeatedSfixed32: [Int32]
 
     /// The field `repeated_sfixed64`.
-    public var repeatedSfixed64: [Int64] = []
+    public var repeatedSfixed64: [Int64]
 
     /// The field `repeated_float`.
-    public var repeatedFloat: [Float] = []
+    public var repeatedFloat: [Float]
 
     /// The field `repeated_double`.
-    public var repeatedDouble: [Double] = []
+    public var repeatedDouble: [Double]
 
     /// The field `repeated_bool`.
-    public var repeatedBool: [Bool] = []
+    public var repeatedBool: [Bool]
 
     /// The field `repeated_string`.
-    public var repeatedString: [String] = []
+    public var repeatedString: [String]
 
     /// The field `repeated_bytes`.
-    public var repeatedBytes: [[UInt8]] = []
+    public var repeatedBytes: [[UInt8]]
 
     /// The field `repeated_nested_message`.
-    public var repeatedNestedMessage: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage] = []
+    public var repeatedNestedMessage: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage]
 
     /// The field `repeated_foreign_message`.
-    public var repeatedForeignMessage: [ProtobufTestMessages_Proto3_ForeignMessage] = []
+    public var repeatedForeignMessage: [ProtobufTestMessages_Proto3_ForeignMessage]
 
     /// The field `repeated_nested_enum`.
-    public var repeatedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum] = []
+    public var repeatedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum]
 
     /// The field `repeated_foreign_enum`.
-    public var repeatedForeignEnum: [ProtobufTestMessages_Proto3_ForeignEnum] = []
+    public var repeatedForeignEnum: [ProtobufTestMessages_Proto3_ForeignEnum]
 
     /// The field `repeated_string_piece`.
-    public var repeatedStringPiece: [String] = []
+    public var repeatedStringPiece: [String]
 
     /// The field `repeated_cord`.
-    public var repeatedCord: [String] = []
+    public var repeatedCord: [String]
 
     /// Map
-    public var mapInt32Int32: [Int32: Int32] = [:]
+    public var mapInt32Int32: [Int32: Int32]
 
     /// The field `map_int64_int64`.
-    public var mapInt64Int64: [Int64: Int64] = [:]
+    public var mapInt64Int64: [Int64: Int64]
 
     /// The field `map_uint32_uint32`.
-    public var mapUint32Uint32: [UInt32: UInt32] = [:]
+    public var mapUint32Uint32: [UInt32: UInt32]
 
     /// The field `map_uint64_uint64`.
-    public var mapUint64Uint64: [UInt64: UInt64] = [:]
+    public var mapUint64Uint64: [UInt64: UInt64]
 
     /// The field `map_sint32_sint32`.
-    public var mapSint32Sint32: [Int32: Int32] = [:]
+    public var mapSint32Sint32: [Int32: Int32]
 
     /// The field `map_sint64_sint64`.
-    public var mapSint64Sint64: [Int64: Int64] = [:]
+    public var mapSint64Sint64: [Int64: Int64]
 
     /// The field `map_fixed32_fixed32`.
-    public var mapFixed32Fixed32: [UInt32: UInt32] = [:]
+    public var mapFixed32Fixed32: [UInt32: UInt32]
 
     /// The field `map_fixed64_fixed64`.
-    public var mapFixed64Fixed64: [UInt64: UInt64] = [:]
+    public var mapFixed64Fixed64: [UInt64: UInt64]
 
     /// The field `map_sfixed32_sfixed32`.
-    public var mapSfixed32Sfixed32: [Int32: Int32] = [:]
+    public var mapSfixed32Sfixed32: [Int32: Int32]
 
     /// The field `map_sfixed64_sfixed64`.
-    public var mapSfixed64Sfixed64: [Int64: Int64] = [:]
+    public var mapSfixed64Sfixed64: [Int64: Int64]
 
     /// The field `map_int32_float`.
-    public var mapInt32Float: [Int32: Float] = [:]
+    public var mapInt32Float: [Int32: Float]
 
     /// The field `map_int32_double`.
-    public var mapInt32Double: [Int32: Double] = [:]
+    public var mapInt32Double: [Int32: Double]
 
     /// The field `map_bool_bool`.
-    public var mapBoolBool: [Bool: Bool] = [:]
+    public var mapBoolBool: [Bool: Bool]
 
     /// The field `map_string_string`.
-    public var mapStringString: [String: String] = [:]
+    public var mapStringString: [String: String]
 
     /// The field `map_string_bytes`.
-    public var mapStringBytes: [String: [UInt8]] = [:]
+    public var mapStringBytes: [String: [UInt8]]
 
     /// The field `map_string_nested_message`.
-    public var mapStringNestedMessage: [String: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage] = [:]
+    public var mapStringNestedMessage: [String: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage]
 
     /// The field `map_string_foreign_message`.
-    public var mapStringForeignMessage: [String: ProtobufTestMessages_Proto3_ForeignMessage] = [:]
+    public var mapStringForeignMessage: [String: ProtobufTestMessages_Proto3_ForeignMessage]
 
     /// The field `map_string_nested_enum`.
-    public var mapStringNestedEnum: [String: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum] = [:]
+    public var mapStringNestedEnum: [String: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum]
 
     /// The field `map_string_foreign_enum`.
-    public var mapStringForeignEnum: [String: ProtobufTestMessages_Proto3_ForeignEnum] = [:]
+    public var mapStringForeignEnum: [String: ProtobufTestMessages_Proto3_ForeignEnum]
 
     /// Packed
-    public var packedInt32: [Int32] = []
+    public var packedInt32: [Int32]
 
     /// The field `packed_int64`.
-    public var packedInt64: [Int64] = []
+    public var packedInt64: [Int64]
 
     /// The field `packed_uint32`.
-    public var packedUint32: [UInt32] = []
+    public var packedUint32: [UInt32]
 
     /// The field `packed_uint64`.
-    public var packedUint64: [UInt64] = []
+    public var packedUint64: [UInt64]
 
     /// The field `packed_sint32`.
-    public var packedSint32: [Int32] = []
+    public var packedSint32: [Int32]
 
     /// The field `packed_sint64`.
-    public var packedSint64: [Int64] = []
+    public var packedSint64: [Int64]
 
     /// The field `packed_fixed32`.
-    public var packedFixed32: [UInt32] = []
+    public var packedFixed32: [UInt32]
 
     /// The field `packed_fixed64`.
-    public var packedFixed64: [UInt64] = []
+    public var packedFixed64: [UInt64]
 
     /// The field `packed_sfixed32`.
-    public var packedSfixed32: [Int32] = []
+    public var packedSfixed32: [Int32]
 
     /// The field `packed_sfixed64`.
-    public var packedSfixed64: [Int64] = []
+    public var packedSfixed64: [Int64]
 
     /// The field `packed_float`.
-    public var packedFloat: [Float] = []
+    public var packedFloat: [Float]
 
     /// The field `packed_double`.
-    public var packedDouble: [Double] = []
+    public var packedDouble: [Double]
 
     /// The field `packed_bool`.
-    public var packedBool: [Bool] = []
+    public var packedBool: [Bool]
 
     /// The field `packed_nested_enum`.
-    public var packedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum] = []
+    public var packedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum]
 
     /// Unpacked
-    public var unpackedInt32: [Int32] = []
+    public var unpackedInt32: [Int32]
 
     /// The field `unpacked_int64`.
-    public var unpackedInt64: [Int64] = []
+    public var unpackedInt64: [Int64]
 
     /// The field `unpacked_uint32`.
-    public var unpackedUint32: [UInt32] = []
+    public var unpackedUint32: [UInt32]
 
     /// The field `unpacked_uint64`.
-    public var unpackedUint64: [UInt64] = []
+    public var unpackedUint64: [UInt64]
 
     /// The field `unpacked_sint32`.
-    public var unpackedSint32: [Int32] = []
+    public var unpackedSint32: [Int32]
 
     /// The field `unpacked_sint64`.
-    public var unpackedSint64: [Int64] = []
+    public var unpackedSint64: [Int64]
 
     /// The field `unpacked_fixed32`.
-    public var unpackedFixed32: [UInt32] = []
+    public var unpackedFixed32: [UInt32]
 
     /// The field `unpacked_fixed64`.
-    public var unpackedFixed64: [UInt64] = []
+    public var unpackedFixed64: [UInt64]
 
     /// The field `unpacked_sfixed32`.
-    public var unpackedSfixed32: [Int32] = []
+    public var unpackedSfixed32: [Int32]
 
     /// The field `unpacked_sfixed64`.
-    public var unpackedSfixed64: [Int64] = []
+    public var unpackedSfixed64: [Int64]
 
     /// The field `unpacked_float`.
-    public var unpackedFloat: [Float] = []
+    public var unpackedFloat: [Float]
 
     /// The field `unpacked_double`.
-    public var unpackedDouble: [Double] = []
+    public var unpackedDouble: [Double]
 
     /// The field `unpacked_bool`.
-    public var unpackedBool: [Bool] = []
+    public var unpackedBool: [Bool]
 
     /// The field `unpacked_nested_enum`.
-    public var unpackedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum] = []
+    public var unpackedNestedEnum: [ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum]
 
     /// Well-known types
-    public var optionalBoolWrapper: Google_Protobuf_BoolValue? = nil
+    public var optionalBoolWrapper: Google_Protobuf_BoolValue?
 
     /// The field `optional_int32_wrapper`.
-    public var optionalInt32Wrapper: Google_Protobuf_Int32Value? = nil
+    public var optionalInt32Wrapper: Google_Protobuf_Int32Value?
 
     /// The field `optional_int64_wrapper`.
-    public var optionalInt64Wrapper: Google_Protobuf_Int64Value? = nil
+    public var optionalInt64Wrapper: Google_Protobuf_Int64Value?
 
     /// The field `optional_uint32_wrapper`.
-    public var optionalUint32Wrapper: Google_Protobuf_UInt32Value? = nil
+    public var optionalUint32Wrapper: Google_Protobuf_UInt32Value?
 
     /// The field `optional_uint64_wrapper`.
-    public var optionalUint64Wrapper: Google_Protobuf_UInt64Value? = nil
+    public var optionalUint64Wrapper: Google_Protobuf_UInt64Value?
 
     /// The field `optional_float_wrapper`.
-    public var optionalFloatWrapper: Google_Protobuf_FloatValue? = nil
+    public var optionalFloatWrapper: Google_Protobuf_FloatValue?
 
     /// The field `optional_double_wrapper`.
-    public var optionalDoubleWrapper: Google_Protobuf_DoubleValue? = nil
+    public var optionalDoubleWrapper: Google_Protobuf_DoubleValue?
 
     /// The field `optional_string_wrapper`.
-    public var optionalStringWrapper: Google_Protobuf_StringValue? = nil
+    public var optionalStringWrapper: Google_Protobuf_StringValue?
 
     /// The field `optional_bytes_wrapper`.
-    public var optionalBytesWrapper: Google_Protobuf_BytesValue? = nil
+    public var optionalBytesWrapper: Google_Protobuf_BytesValue?
 
     /// The field `repeated_bool_wrapper`.
-    public var repeatedBoolWrapper: [Google_Protobuf_BoolValue] = []
+    public var repeatedBoolWrapper: [Google_Protobuf_BoolValue]
 
     /// The field `repeated_int32_wrapper`.
-    public var repeatedInt32Wrapper: [Google_Protobuf_Int32Value] = []
+    public var repeatedInt32Wrapper: [Google_Protobuf_Int32Value]
 
     /// The field `repeated_int64_wrapper`.
-    public var repeatedInt64Wrapper: [Google_Protobuf_Int64Value] = []
+    public var repeatedInt64Wrapper: [Google_Protobuf_Int64Value]
 
     /// The field `repeated_uint32_wrapper`.
-    public var repeatedUint32Wrapper: [Google_Protobuf_UInt32Value] = []
+    public var repeatedUint32Wrapper: [Google_Protobuf_UInt32Value]
 
     /// The field `repeated_uint64_wrapper`.
-    public var repeatedUint64Wrapper: [Google_Protobuf_UInt64Value] = []
+    public var repeatedUint64Wrapper: [Google_Protobuf_UInt64Value]
 
     /// The field `repeated_float_wrapper`.
-    public var repeatedFloatWrapper: [Google_Protobuf_FloatValue] = []
+    public var repeatedFloatWrapper: [Google_Protobuf_FloatValue]
 
     /// The field `repeated_double_wrapper`.
-    public var repeatedDoubleWrapper: [Google_Protobuf_DoubleValue] = []
+    public var repeatedDoubleWrapper: [Google_Protobuf_DoubleValue]
 
     /// The field `repeated_string_wrapper`.
-    public var repeatedStringWrapper: [Google_Protobuf_StringValue] = []
+    public var repeatedStringWrapper: [Google_Protobuf_StringValue]
 
     /// The field `repeated_bytes_wrapper`.
-    public var repeatedBytesWrapper: [Google_Protobuf_BytesValue] = []
+    public var repeatedBytesWrapper: [Google_Protobuf_BytesValue]
 
     /// The field `optional_duration`.
-    public var optionalDuration: Google_Protobuf_Duration? = nil
+    public var optionalDuration: Google_Protobuf_Duration?
 
     /// The field `optional_timestamp`.
-    public var optionalTimestamp: Google_Protobuf_Timestamp? = nil
+    public var optionalTimestamp: Google_Protobuf_Timestamp?
 
     /// The field `optional_field_mask`.
-    public var optionalFieldMask: Google_Protobuf_FieldMask? = nil
+    public var optionalFieldMask: Google_Protobuf_FieldMask?
 
     /// The field `optional_struct`.
-    public var optionalStruct: Google_Protobuf_Struct? = nil
+    public var optionalStruct: Google_Protobuf_Struct?
 
     /// The field `optional_any`.
-    public var optionalAny: Google_Protobuf_Any? = nil
+    public var optionalAny: Google_Protobuf_Any?
 
     /// The field `optional_value`.
-    public var optionalValue: Google_Protobuf_Value? = nil
+    public var optionalValue: Google_Protobuf_Value?
 
     /// The field `optional_null_value`.
-    public var optionalNullValue: Google_Protobuf_NullValue = Google_Protobuf_NullValue(rawValue: 0)
+    public var optionalNullValue: Google_Protobuf_NullValue
 
     /// The field `repeated_duration`.
-    public var repeatedDuration: [Google_Protobuf_Duration] = []
+    public var repeatedDuration: [Google_Protobuf_Duration]
 
     /// The field `repeated_timestamp`.
-    public var repeatedTimestamp: [Google_Protobuf_Timestamp] = []
+    public var repeatedTimestamp: [Google_Protobuf_Timestamp]
 
     /// The field `repeated_fieldmask`.
-    public var repeatedFieldmask: [Google_Protobuf_FieldMask] = []
+    public var repeatedFieldmask: [Google_Protobuf_FieldMask]
 
     /// The field `repeated_any`.
-    public var repeatedAny: [Google_Protobuf_Any] = []
+    public var repeatedAny: [Google_Protobuf_Any]
 
     /// The field `repeated_value`.
-    public var repeatedValue: [Google_Protobuf_Value] = []
+    public var repeatedValue: [Google_Protobuf_Value]
 
     /// The field `repeated_list_value`.
-    public var repeatedListValue: [Google_Protobuf_ListValue] = []
+    public var repeatedListValue: [Google_Protobuf_ListValue]
 
     /// The field `repeated_struct`.
-    public var repeatedStruct: [Google_Protobuf_Struct] = []
+    public var repeatedStruct: [Google_Protobuf_Struct]
 
     /// Test field-name-to-JSON-name convention.
     /// (protobuf says names can be any valid C/C++ identifier.)
-    public var fieldname1: Int32 = 0
+    public var fieldname1: Int32
 
     /// The field `field_name2`.
-    public var fieldName2: Int32 = 0
+    public var fieldName2: Int32
 
     /// The field `_field_name3`.
-    public var _fieldName3: Int32 = 0
+    public var _fieldName3: Int32
 
     /// The field `field__name4_`.
-    public var fieldName4: Int32 = 0
+    public var fieldName4: Int32
 
     /// The field `field0name5`.
-    public var field0Name5: Int32 = 0
+    public var field0Name5: Int32
 
     /// The field `field_0_name6`.
-    public var field0Name6: Int32 = 0
+    public var field0Name6: Int32
 
     /// The field `fieldName7`.
-    public var fieldName7: Int32 = 0
+    public var fieldName7: Int32
 
     /// The field `FieldName8`.
-    public var fieldName8: Int32 = 0
+    public var fieldName8: Int32
 
     /// The field `field_Name9`.
-    public var fieldName9: Int32 = 0
+    public var fieldName9: Int32
 
     /// The field `Field_Name10`.
-    public var fieldName10: Int32 = 0
+    public var fieldName10: Int32
 
     /// The field `FIELD_NAME11`.
-    public var fieldName11: Int32 = 0
+    public var fieldName11: Int32
 
     /// The field `FIELD_name12`.
-    public var fieldName12: Int32 = 0
+    public var fieldName12: Int32
 
     /// The field `__field_name13`.
-    public var __fieldName13: Int32 = 0
+    public var __fieldName13: Int32
 
     /// The field `__Field_name14`.
-    public var __fieldName14: Int32 = 0
+    public var __fieldName14: Int32
 
     /// The field `field__name15`.
-    public var fieldName15: Int32 = 0
+    public var fieldName15: Int32
 
     /// The field `field__Name16`.
-    public var fieldName16: Int32 = 0
+    public var fieldName16: Int32
 
     /// The field `field_name17__`.
-    public var fieldName17: Int32 = 0
+    public var fieldName17: Int32
 
     /// The field `Field_name18__`.
-    public var fieldName18: Int32 = 0
+    public var fieldName18: Int32
 
     /// The oneof `oneof_field`.
-    public var oneofField: OneOf_OneofField? = nil
+    public var oneofField: OneOf_OneofField?
 
     /// The members of `oneofField`.
     public indirect enum OneOf_OneofField: Hashable, Sendable {
@@ -998,9 +998,153 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.optionalInt32 = 0
+        self.optionalInt64 = 0
+        self.optionalUint32 = 0
+        self.optionalUint64 = 0
+        self.optionalSint32 = 0
+        self.optionalSint64 = 0
+        self.optionalFixed32 = 0
+        self.optionalFixed64 = 0
+        self.optionalSfixed32 = 0
+        self.optionalSfixed64 = 0
+        self.optionalFloat = 0
+        self.optionalDouble = 0
+        self.optionalBool = false
+        self.optionalString = ""
+        self.optionalBytes = []
+        self.optionalNestedMessage = nil
+        self.optionalForeignMessage = nil
+        self.optionalNestedEnum = ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum(rawValue: 0)
+        self.optionalForeignEnum = ProtobufTestMessages_Proto3_ForeignEnum(rawValue: 0)
+        self.optionalAliasedEnum = ProtobufTestMessages_Proto3_TestAllTypesProto3.AliasedEnum(rawValue: 0)
+        self.optionalStringPiece = ""
+        self.optionalCord = ""
+        self.recursiveMessage = nil
+        self.repeatedInt32 = []
+        self.repeatedInt64 = []
+        self.repeatedUint32 = []
+        self.repeatedUint64 = []
+        self.repeatedSint32 = []
+        self.repeatedSint64 = []
+        self.repeatedFixed32 = []
+        self.repeatedFixed64 = []
+        self.repeatedSfixed32 = []
+        self.repeatedSfixed64 = []
+        self.repeatedFloat = []
+        self.repeatedDouble = []
+        self.repeatedBool = []
+        self.repeatedString = []
+        self.repeatedBytes = []
+        self.repeatedNestedMessage = []
+        self.repeatedForeignMessage = []
+        self.repeatedNestedEnum = []
+        self.repeatedForeignEnum = []
+        self.repeatedStringPiece = []
+        self.repeatedCord = []
+        self.mapInt32Int32 = [:]
+        self.mapInt64Int64 = [:]
+        self.mapUint32Uint32 = [:]
+        self.mapUint64Uint64 = [:]
+        self.mapSint32Sint32 = [:]
+        self.mapSint64Sint64 = [:]
+        self.mapFixed32Fixed32 = [:]
+        self.mapFixed64Fixed64 = [:]
+        self.mapSfixed32Sfixed32 = [:]
+        self.mapSfixed64Sfixed64 = [:]
+        self.mapInt32Float = [:]
+        self.mapInt32Double = [:]
+        self.mapBoolBool = [:]
+        self.mapStringString = [:]
+        self.mapStringBytes = [:]
+        self.mapStringNestedMessage = [:]
+        self.mapStringForeignMessage = [:]
+        self.mapStringNestedEnum = [:]
+        self.mapStringForeignEnum = [:]
+        self.packedInt32 = []
+        self.packedInt64 = []
+        self.packedUint32 = []
+        self.packedUint64 = []
+        self.packedSint32 = []
+        self.packedSint64 = []
+        self.packedFixed32 = []
+        self.packedFixed64 = []
+        self.packedSfixed32 = []
+        self.packedSfixed64 = []
+        self.packedFloat = []
+        self.packedDouble = []
+        self.packedBool = []
+        self.packedNestedEnum = []
+        self.unpackedInt32 = []
+        self.unpackedInt64 = []
+        self.unpackedUint32 = []
+        self.unpackedUint64 = []
+        self.unpackedSint32 = []
+        self.unpackedSint64 = []
+        self.unpackedFixed32 = []
+        self.unpackedFixed64 = []
+        self.unpackedSfixed32 = []
+        self.unpackedSfixed64 = []
+        self.unpackedFloat = []
+        self.unpackedDouble = []
+        self.unpackedBool = []
+        self.unpackedNestedEnum = []
+        self.optionalBoolWrapper = nil
+        self.optionalInt32Wrapper = nil
+        self.optionalInt64Wrapper = nil
+        self.optionalUint32Wrapper = nil
+        self.optionalUint64Wrapper = nil
+        self.optionalFloatWrapper = nil
+        self.optionalDoubleWrapper = nil
+        self.optionalStringWrapper = nil
+        self.optionalBytesWrapper = nil
+        self.repeatedBoolWrapper = []
+        self.repeatedInt32Wrapper = []
+        self.repeatedInt64Wrapper = []
+        self.repeatedUint32Wrapper = []
+        self.repeatedUint64Wrapper = []
+        self.repeatedFloatWrapper = []
+        self.repeatedDoubleWrapper = []
+        self.repeatedStringWrapper = []
+        self.repeatedBytesWrapper = []
+        self.optionalDuration = nil
+        self.optionalTimestamp = nil
+        self.optionalFieldMask = nil
+        self.optionalStruct = nil
+        self.optionalAny = nil
+        self.optionalValue = nil
+        self.optionalNullValue = Google_Protobuf_NullValue(rawValue: 0)
+        self.repeatedDuration = []
+        self.repeatedTimestamp = []
+        self.repeatedFieldmask = []
+        self.repeatedAny = []
+        self.repeatedValue = []
+        self.repeatedListValue = []
+        self.repeatedStruct = []
+        self.fieldname1 = 0
+        self.fieldName2 = 0
+        self._fieldName3 = 0
+        self.fieldName4 = 0
+        self.field0Name5 = 0
+        self.field0Name6 = 0
+        self.fieldName7 = 0
+        self.fieldName8 = 0
+        self.fieldName9 = 0
+        self.fieldName10 = 0
+        self.fieldName11 = 0
+        self.fieldName12 = 0
+        self.__fieldName13 = 0
+        self.__fieldName14 = 0
+        self.fieldName15 = 0
+        self.fieldName16 = 0
+        self.fieldName17 = 0
+        self.fieldName18 = 0
+        self.oneofField = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         optionalInt32: Int32 = 0,
@@ -1288,6 +1432,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         self.fieldName17 = fieldName17
         self.fieldName18 = fieldName18
         self.oneofField = oneofField
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `protobuf_test_messages.proto3.TestAllTypesProto3.NestedEnum`.
@@ -1365,15 +1510,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[1]
 
         /// The field `a`.
-        public var a: Int32 = 0
+        public var a: Int32
 
         /// The field `corecursive`.
-        @Indirect public var corecursive: ProtobufTestMessages_Proto3_TestAllTypesProto3? = nil
+        @Indirect public var corecursive: ProtobufTestMessages_Proto3_TestAllTypesProto3?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.a = 0
+            self.corecursive = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             a: Int32 = 0,
@@ -1381,6 +1530,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.a = a
             self.corecursive = corecursive
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1389,15 +1539,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[2]
 
         /// The field `key`.
-        public var key: Int32 = 0
+        public var key: Int32
 
         /// The field `value`.
-        public var value: Int32 = 0
+        public var value: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int32 = 0,
@@ -1405,6 +1559,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1413,15 +1568,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[3]
 
         /// The field `key`.
-        public var key: Int64 = 0
+        public var key: Int64
 
         /// The field `value`.
-        public var value: Int64 = 0
+        public var value: Int64
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int64 = 0,
@@ -1429,6 +1588,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1437,15 +1597,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[4]
 
         /// The field `key`.
-        public var key: UInt32 = 0
+        public var key: UInt32
 
         /// The field `value`.
-        public var value: UInt32 = 0
+        public var value: UInt32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: UInt32 = 0,
@@ -1453,6 +1617,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1461,15 +1626,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[5]
 
         /// The field `key`.
-        public var key: UInt64 = 0
+        public var key: UInt64
 
         /// The field `value`.
-        public var value: UInt64 = 0
+        public var value: UInt64
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: UInt64 = 0,
@@ -1477,6 +1646,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1485,15 +1655,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[6]
 
         /// The field `key`.
-        public var key: Int32 = 0
+        public var key: Int32
 
         /// The field `value`.
-        public var value: Int32 = 0
+        public var value: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int32 = 0,
@@ -1501,6 +1675,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1509,15 +1684,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[7]
 
         /// The field `key`.
-        public var key: Int64 = 0
+        public var key: Int64
 
         /// The field `value`.
-        public var value: Int64 = 0
+        public var value: Int64
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int64 = 0,
@@ -1525,6 +1704,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1533,15 +1713,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[8]
 
         /// The field `key`.
-        public var key: UInt32 = 0
+        public var key: UInt32
 
         /// The field `value`.
-        public var value: UInt32 = 0
+        public var value: UInt32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: UInt32 = 0,
@@ -1549,6 +1733,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1557,15 +1742,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[9]
 
         /// The field `key`.
-        public var key: UInt64 = 0
+        public var key: UInt64
 
         /// The field `value`.
-        public var value: UInt64 = 0
+        public var value: UInt64
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: UInt64 = 0,
@@ -1573,6 +1762,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1581,15 +1771,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[10]
 
         /// The field `key`.
-        public var key: Int32 = 0
+        public var key: Int32
 
         /// The field `value`.
-        public var value: Int32 = 0
+        public var value: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int32 = 0,
@@ -1597,6 +1791,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1605,15 +1800,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[11]
 
         /// The field `key`.
-        public var key: Int64 = 0
+        public var key: Int64
 
         /// The field `value`.
-        public var value: Int64 = 0
+        public var value: Int64
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int64 = 0,
@@ -1621,6 +1820,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1629,15 +1829,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[12]
 
         /// The field `key`.
-        public var key: Int32 = 0
+        public var key: Int32
 
         /// The field `value`.
-        public var value: Float = 0
+        public var value: Float
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int32 = 0,
@@ -1645,6 +1849,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1653,15 +1858,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[13]
 
         /// The field `key`.
-        public var key: Int32 = 0
+        public var key: Int32
 
         /// The field `value`.
-        public var value: Double = 0
+        public var value: Double
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int32 = 0,
@@ -1669,6 +1878,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1677,15 +1887,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[14]
 
         /// The field `key`.
-        public var key: Bool = false
+        public var key: Bool
 
         /// The field `value`.
-        public var value: Bool = false
+        public var value: Bool
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = false
+            self.value = false
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Bool = false,
@@ -1693,6 +1907,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1701,15 +1916,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[15]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: String = ""
+        public var value: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1717,6 +1936,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1725,15 +1945,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[16]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: [UInt8] = []
+        public var value: [UInt8]
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = []
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1741,6 +1965,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1749,15 +1974,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[17]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage? = nil
+        public var value: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1765,6 +1994,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1773,15 +2003,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[18]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: ProtobufTestMessages_Proto3_ForeignMessage? = nil
+        public var value: ProtobufTestMessages_Proto3_ForeignMessage?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1789,6 +2023,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1797,15 +2032,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[19]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum = ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum(rawValue: 0)
+        public var value: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum(rawValue: 0)
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1813,6 +2052,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1821,15 +2061,19 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[20]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: ProtobufTestMessages_Proto3_ForeignEnum = ProtobufTestMessages_Proto3_ForeignEnum(rawValue: 0)
+        public var value: ProtobufTestMessages_Proto3_ForeignEnum
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = ProtobufTestMessages_Proto3_ForeignEnum(rawValue: 0)
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -1837,6 +2081,7 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -1846,17 +2091,21 @@ public struct ProtobufTestMessages_Proto3_ForeignMessage: Message {
     public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[21]
 
     /// The field `c`.
-    public var c: Int32 = 0
+    public var c: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.c = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         c: Int32 = 0
     ) {
         self.c = c
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1865,9 +2114,11 @@ public struct ProtobufTestMessages_Proto3_NullHypothesisProto3: Message {
     public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[22]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `protobuf_test_messages.proto3.EnumOnlyProto3`.
@@ -1875,9 +2126,11 @@ public struct ProtobufTestMessages_Proto3_EnumOnlyProto3: Message {
     public static let descriptor = ProtobufTestMessages_Proto3_TestMessagesProto3Schema.descriptors[23]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 
     /// The enum `protobuf_test_messages.proto3.EnumOnlyProto3.Bool`.
     public struct BoolEnum: Enumeration, CaseIterable {
@@ -4124,6 +4377,7 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.optionalInt32 = view.optionalInt32
         self.optionalInt64 = view.optionalInt64
         self.optionalUint32 = view.optionalUint32
@@ -4168,25 +4422,82 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
         self.repeatedForeignEnum = Array(view.repeatedForeignEnum)
         self.repeatedStringPiece = view.repeatedStringPiece.map { String($0) }
         self.repeatedCord = view.repeatedCord.map { String($0) }
-        for entry in view.mapInt32Int32 { self.mapInt32Int32[entry.key] = entry.value }
-        for entry in view.mapInt64Int64 { self.mapInt64Int64[entry.key] = entry.value }
-        for entry in view.mapUint32Uint32 { self.mapUint32Uint32[entry.key] = entry.value }
-        for entry in view.mapUint64Uint64 { self.mapUint64Uint64[entry.key] = entry.value }
-        for entry in view.mapSint32Sint32 { self.mapSint32Sint32[entry.key] = entry.value }
-        for entry in view.mapSint64Sint64 { self.mapSint64Sint64[entry.key] = entry.value }
-        for entry in view.mapFixed32Fixed32 { self.mapFixed32Fixed32[entry.key] = entry.value }
-        for entry in view.mapFixed64Fixed64 { self.mapFixed64Fixed64[entry.key] = entry.value }
-        for entry in view.mapSfixed32Sfixed32 { self.mapSfixed32Sfixed32[entry.key] = entry.value }
-        for entry in view.mapSfixed64Sfixed64 { self.mapSfixed64Sfixed64[entry.key] = entry.value }
-        for entry in view.mapInt32Float { self.mapInt32Float[entry.key] = entry.value }
-        for entry in view.mapInt32Double { self.mapInt32Double[entry.key] = entry.value }
-        for entry in view.mapBoolBool { self.mapBoolBool[entry.key] = entry.value }
-        for entry in view.mapStringString { self.mapStringString[String(entry.key)] = String(entry.value) }
-        for entry in view.mapStringBytes { self.mapStringBytes[String(entry.key)] = [UInt8](entry.value) }
-        for entry in view.mapStringNestedMessage { self.mapStringNestedMessage[String(entry.key)] = entry.value.map { ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage($0) } ?? ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage() }
-        for entry in view.mapStringForeignMessage { self.mapStringForeignMessage[String(entry.key)] = entry.value.map { ProtobufTestMessages_Proto3_ForeignMessage($0) } ?? ProtobufTestMessages_Proto3_ForeignMessage() }
-        for entry in view.mapStringNestedEnum { self.mapStringNestedEnum[String(entry.key)] = entry.value }
-        for entry in view.mapStringForeignEnum { self.mapStringForeignEnum[String(entry.key)] = entry.value }
+        self.mapInt32Int32 = Dictionary(minimumCapacity: view.mapInt32Int32.count)
+        for entry in view.mapInt32Int32 {
+            self.mapInt32Int32[entry.key] = entry.value
+        }
+        self.mapInt64Int64 = Dictionary(minimumCapacity: view.mapInt64Int64.count)
+        for entry in view.mapInt64Int64 {
+            self.mapInt64Int64[entry.key] = entry.value
+        }
+        self.mapUint32Uint32 = Dictionary(minimumCapacity: view.mapUint32Uint32.count)
+        for entry in view.mapUint32Uint32 {
+            self.mapUint32Uint32[entry.key] = entry.value
+        }
+        self.mapUint64Uint64 = Dictionary(minimumCapacity: view.mapUint64Uint64.count)
+        for entry in view.mapUint64Uint64 {
+            self.mapUint64Uint64[entry.key] = entry.value
+        }
+        self.mapSint32Sint32 = Dictionary(minimumCapacity: view.mapSint32Sint32.count)
+        for entry in view.mapSint32Sint32 {
+            self.mapSint32Sint32[entry.key] = entry.value
+        }
+        self.mapSint64Sint64 = Dictionary(minimumCapacity: view.mapSint64Sint64.count)
+        for entry in view.mapSint64Sint64 {
+            self.mapSint64Sint64[entry.key] = entry.value
+        }
+        self.mapFixed32Fixed32 = Dictionary(minimumCapacity: view.mapFixed32Fixed32.count)
+        for entry in view.mapFixed32Fixed32 {
+            self.mapFixed32Fixed32[entry.key] = entry.value
+        }
+        self.mapFixed64Fixed64 = Dictionary(minimumCapacity: view.mapFixed64Fixed64.count)
+        for entry in view.mapFixed64Fixed64 {
+            self.mapFixed64Fixed64[entry.key] = entry.value
+        }
+        self.mapSfixed32Sfixed32 = Dictionary(minimumCapacity: view.mapSfixed32Sfixed32.count)
+        for entry in view.mapSfixed32Sfixed32 {
+            self.mapSfixed32Sfixed32[entry.key] = entry.value
+        }
+        self.mapSfixed64Sfixed64 = Dictionary(minimumCapacity: view.mapSfixed64Sfixed64.count)
+        for entry in view.mapSfixed64Sfixed64 {
+            self.mapSfixed64Sfixed64[entry.key] = entry.value
+        }
+        self.mapInt32Float = Dictionary(minimumCapacity: view.mapInt32Float.count)
+        for entry in view.mapInt32Float {
+            self.mapInt32Float[entry.key] = entry.value
+        }
+        self.mapInt32Double = Dictionary(minimumCapacity: view.mapInt32Double.count)
+        for entry in view.mapInt32Double {
+            self.mapInt32Double[entry.key] = entry.value
+        }
+        self.mapBoolBool = Dictionary(minimumCapacity: view.mapBoolBool.count)
+        for entry in view.mapBoolBool {
+            self.mapBoolBool[entry.key] = entry.value
+        }
+        self.mapStringString = Dictionary(minimumCapacity: view.mapStringString.count)
+        for entry in view.mapStringString {
+            self.mapStringString._set(String(entry.value), forKey: entry.key, of: entry, number: 69, in: &self.unknownFields)
+        }
+        self.mapStringBytes = Dictionary(minimumCapacity: view.mapStringBytes.count)
+        for entry in view.mapStringBytes {
+            self.mapStringBytes._set([UInt8](entry.value), forKey: entry.key, of: entry, number: 70, in: &self.unknownFields)
+        }
+        self.mapStringNestedMessage = Dictionary(minimumCapacity: view.mapStringNestedMessage.count)
+        for entry in view.mapStringNestedMessage {
+            self.mapStringNestedMessage._set(entry.value.map { ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage($0) } ?? ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage(), forKey: entry.key, of: entry, number: 71, in: &self.unknownFields)
+        }
+        self.mapStringForeignMessage = Dictionary(minimumCapacity: view.mapStringForeignMessage.count)
+        for entry in view.mapStringForeignMessage {
+            self.mapStringForeignMessage._set(entry.value.map { ProtobufTestMessages_Proto3_ForeignMessage($0) } ?? ProtobufTestMessages_Proto3_ForeignMessage(), forKey: entry.key, of: entry, number: 72, in: &self.unknownFields)
+        }
+        self.mapStringNestedEnum = Dictionary(minimumCapacity: view.mapStringNestedEnum.count)
+        for entry in view.mapStringNestedEnum {
+            self.mapStringNestedEnum._set(entry.value, forKey: entry.key, of: entry, number: 73, in: &self.unknownFields)
+        }
+        self.mapStringForeignEnum = Dictionary(minimumCapacity: view.mapStringForeignEnum.count)
+        for entry in view.mapStringForeignEnum {
+            self.mapStringForeignEnum._set(entry.value, forKey: entry.key, of: entry, number: 74, in: &self.unknownFields)
+        }
         self.packedInt32 = Array(view.packedInt32)
         self.packedInt64 = Array(view.packedInt64)
         self.packedUint32 = Array(view.packedUint32)
@@ -4278,7 +4589,6 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
         case .oneofNullValue(let value): self.oneofField = .oneofNullValue(value)
         case nil: self.oneofField = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4779,9 +5089,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.a = view.a
         self.corecursive = view.corecursive.map { ProtobufTestMessages_Proto3_TestAllTypesProto3($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4835,9 +5145,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapInt32Int32Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4891,9 +5201,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapInt64Int64Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4947,9 +5257,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapUint32Uint32Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5003,9 +5313,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapUint64Uint64Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5059,9 +5369,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapSint32Sint32Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5115,9 +5425,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapSint64Sint64Entry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5171,9 +5481,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapFixed32Fixed32Entry 
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5227,9 +5537,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapFixed64Fixed64Entry 
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5283,9 +5593,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapSfixed32Sfixed32Entr
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5339,9 +5649,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapSfixed64Sfixed64Entr
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5395,9 +5705,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapInt32FloatEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5451,9 +5761,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapInt32DoubleEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5507,9 +5817,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapBoolBoolEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5563,9 +5873,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringStringEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5619,9 +5929,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringBytesEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = [UInt8](view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5681,9 +5991,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringNestedMessageE
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5743,9 +6053,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringForeignMessage
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { ProtobufTestMessages_Proto3_ForeignMessage($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5799,9 +6109,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringNestedEnumEntr
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5855,9 +6165,9 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3.MapStringForeignEnumEnt
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5898,8 +6208,8 @@ extension ProtobufTestMessages_Proto3_ForeignMessage {
     }
 
     public init(_ view: View) {
-        self.c = view.c
         self.unknownFields = UnknownFields(view)
+        self.c = view.c
     }
 
     public func copy(into builder: Builder) {

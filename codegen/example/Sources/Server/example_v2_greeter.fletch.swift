@@ -91,15 +91,19 @@ internal struct Example_V2_GreetRequest: Message {
     internal static let descriptor = Example_V2_GreeterSchema.descriptors[0]
 
     /// The field `person`.
-    internal var person: Example_V2_Person? = nil
+    internal var person: Example_V2_Person?
 
     /// The field `tone`.
-    internal var tone: Example_V2_Tone = Example_V2_Tone(rawValue: 0)
+    internal var tone: Example_V2_Tone
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.person = nil
+        self.tone = Example_V2_Tone(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         person: Example_V2_Person? = nil,
@@ -107,6 +111,7 @@ internal struct Example_V2_GreetRequest: Message {
     ) {
         self.person = person
         self.tone = tone
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -115,15 +120,19 @@ internal struct Example_V2_Person: Message {
     internal static let descriptor = Example_V2_GreeterSchema.descriptors[1]
 
     /// The field `given_name`.
-    internal var givenName: String = ""
+    internal var givenName: String
 
     /// The field `family_name`.
-    internal var familyName: String = ""
+    internal var familyName: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.givenName = ""
+        self.familyName = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         givenName: String = "",
@@ -131,6 +140,7 @@ internal struct Example_V2_Person: Message {
     ) {
         self.givenName = givenName
         self.familyName = familyName
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -139,21 +149,27 @@ internal struct Example_V2_GreetResponse: Message {
     internal static let descriptor = Example_V2_GreeterSchema.descriptors[2]
 
     /// The field `text`.
-    internal var text: String = ""
+    internal var text: String
 
     /// How many this server has greeted, in whichever version of the schema.
-    internal var count: Int64 = 0
+    internal var count: Int64
 
     /// Who was greeted, as the request said it.
-    internal var person: Example_V2_Person? = nil
+    internal var person: Example_V2_Person?
 
     /// The tone of the text; casual where the server does not know the one that was asked for.
-    internal var tone: Example_V2_Tone = Example_V2_Tone(rawValue: 0)
+    internal var tone: Example_V2_Tone
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.text = ""
+        self.count = 0
+        self.person = nil
+        self.tone = Example_V2_Tone(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         text: String = "",
@@ -165,6 +181,7 @@ internal struct Example_V2_GreetResponse: Message {
         self.count = count
         self.person = person
         self.tone = tone
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -217,9 +234,9 @@ extension Example_V2_GreetRequest {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.person = view.person.map { Example_V2_Person($0) }
         self.tone = view.tone
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -271,9 +288,9 @@ extension Example_V2_Person {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.givenName = String(view.givenName)
         self.familyName = String(view.familyName)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -354,11 +371,11 @@ extension Example_V2_GreetResponse {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.text = String(view.text)
         self.count = view.count
         self.person = view.person.map { Example_V2_Person($0) }
         self.tone = view.tone
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
