@@ -42,7 +42,8 @@ let package = Package(
         .library(
             name: "FletchClient",
             targets: [
-                "FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchClient", "FletchCompression", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchTLS",
+                "FletchWellKnownTypes", "FletchWire",
             ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
@@ -90,7 +91,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
-        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire"]),
+        library(
+            "FletchClient",
+            ["FletchCompression", "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchTLS"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -195,7 +198,13 @@ let package = Package(
                 "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("FletchClient", ["FletchRPC", "FletchRichErrors", "FletchSchema", "ScriptedPeer"]),
+        tests(
+            "FletchClient",
+            [
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
+                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests(
             "Services",
             [
