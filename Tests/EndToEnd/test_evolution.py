@@ -1,5 +1,6 @@
 """Schemas that change: what identifies them, what may change, and what callers and tables of other versions meet."""
 
+import concurrent.futures
 import pathlib
 import re
 import shutil
@@ -283,8 +284,37 @@ def test_a_newer_format_is_refused(store, tmp_path):
     assert text.endswith("related/1/manifest.binpb: has format 2, this program reads format 1; update Fletch")
 
 
-def test_the_command_lists_its_schemas(store, released):
-    lines = harness.fletch("schema", "--store", store).stdout.splitlines()
-    assert lines[-1] == "table related/1: written under the same schema"
-    listed = {name: value for value, name in (line.split() for line in lines[:-1])}
+def test_the_command_lists_its_schemas_and_compares(store, server, released):
+    lines = harness.fletch("schema", "--store", store, "--server", server.address).stdout.splitlines()
+    listed = {name: value for value, name in (line.split() for line in lines if line.endswith(".proto"))}
     assert listed == {name: released[name] for name in listed} and {RELATED, MANIFEST} <= set(listed)
+    assert lines[len(listed) :] == [
+        "table related/1: written under the same schema",
+        "server fletch.v1.RelatedProducts: the same schema",
+        "server grpc.health.v1.Health: the same schema",
+        "server grpc.reflection.v1.ServerReflection: the same schema",
+        "server grpc.reflection.v1alpha.ServerReflection: the same schema",
+        "server grpc.channelz.v1.Channelz: not served, or its schema not said",
+    ]
+
+
+class OtherSchema(grpc.GenericRpcHandler):
+    """A server of another schema; it has none of the methods that it is asked for."""
+
+    def service(self, details):
+        def refuse(_, context):
+            context.send_initial_metadata([("fletch-schema", "fedcba9876543210")])
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+
+        return grpc.unary_unary_rpc_method_handler(refuse) if "RelatedProducts" in details.method else None
+
+
+def test_the_command_tells_a_server_of_another_schema(released):
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=[OtherSchema()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    lines = harness.fletch("schema", "--server", f"127.0.0.1:{port}").stdout.splitlines()
+    server.stop(None)
+    assert (
+        f"server fletch.v1.RelatedProducts: schema 'fedcba9876543210', this build has '{released[RELATED]}'" in lines)
+    assert harness.refusal("schema", "--server", f"127.0.0.1:{port}").startswith("Error: UNAVAILABLE")
