@@ -197,6 +197,8 @@ def test_type(options: Options, name: str, fletch: drivers.Driver, swift: driver
     swift_answers = swift.ask(questions) if swift else [None] * len(inputs)
     for index, (message, answer, swift_answer) in enumerate(zip(inputs, answers, swift_answers)):
         verdicts = {"upb": comparison.compare(upb, message, answer, is_valid=index < options.messages)}
+        if index < options.messages:
+            verdicts["JSON"] = comparison.compare_json(upb, message, answer)
         if swift_answer:
             verdicts["swift-protobuf"] = comparison.compare_with_swift(upb, message, answer, swift_answer)
         for name_of_oracle, verdict in verdicts.items():

@@ -15,7 +15,7 @@ SWIFT_FLAGS = [
     *(flag for feature in ("ExistentialAny", "MemberImportVisibility", "InternalImportsByDefault") for flag in ("-enable-upcoming-feature", feature)),
 ]
 
-RUNTIME = ["FletchWire", "FletchWellKnownTypes"]  # in the order of building
+RUNTIME = ["FletchWire", "FletchWellKnownTypes", "FletchJSON"]  # in the order of building
 
 
 class BuildError(Exception):
