@@ -74,6 +74,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchJSON", ["FletchWire"]),
         library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
@@ -89,7 +90,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
-        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire"]),
+        library(
+            "FletchClient",
+            ["FletchCompression", "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchTLS"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -153,6 +156,13 @@ let package = Package(
         library("Quirks", ["FletchRPC", "FletchWire"], path: "Tests/Quirks/Generated"),
         // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
         library("InteropSchema", ["FletchRPC", "FletchWire"], path: "Tests/Interop/Generated"),
+        // Generated from Tests/Conformance/Protos, and the program that protobuf's conformance tests talk to.
+        library(
+            "ConformanceSchema", ["FletchWellKnownTypes", "FletchWire"], path: "Tests/Conformance/Generated"),
+        .executableTarget(
+            name: "conformance-testee",
+            dependencies: ["ConformanceSchema", "FletchJSON", "FletchWellKnownTypes", "FletchWire"],
+            path: "Tests/Conformance/Testee", swiftSettings: strict),
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
@@ -167,6 +177,7 @@ let package = Package(
         tests("FletchHTTP2", ["ScriptedPeer"]),
         tests("FletchTLS", ["TLSPeer", "TestSupport"]),
         tests("FletchWellKnownTypes", ["FletchWire"]),
+        tests("FletchJSON", ["ConformanceSchema", "FletchWellKnownTypes", "FletchWire", "Quirks"]),
         tests("LinearAlgebra"),
         tests("FletchCompression", ["LinearAlgebra"]),
         tests(
@@ -175,7 +186,7 @@ let package = Package(
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
                 "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
-        tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
+        tests("Tables", ["LinearAlgebra", "FletchSchema", "FletchWire", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "FletchSchema", "Tables", "TestSupport"]),
@@ -186,7 +197,13 @@ let package = Package(
                 "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("FletchClient", ["FletchRPC", "FletchRichErrors", "FletchSchema", "ScriptedPeer"]),
+        tests(
+            "FletchClient",
+            [
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
+                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests(
             "Services",
             [

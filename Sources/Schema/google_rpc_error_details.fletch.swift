@@ -152,18 +152,23 @@ public struct Google_Rpc_ErrorInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[0]
 
     /// In UPPER_SNAKE_CASE, unique within the domain.
-    public var reason: String = ""
+    public var reason: String
 
     /// Who the reason belongs to, for example the name of a service.
-    public var domain: String = ""
+    public var domain: String
 
     /// The field `metadata`.
-    public var metadata: [String: String] = [:]
+    public var metadata: [String: String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.reason = ""
+        self.domain = ""
+        self.metadata = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         reason: String = "",
@@ -173,6 +178,7 @@ public struct Google_Rpc_ErrorInfo: Message {
         self.reason = reason
         self.domain = domain
         self.metadata = metadata
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -180,15 +186,19 @@ public struct Google_Rpc_ErrorInfo: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[1]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: String = ""
+        public var value: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -196,6 +206,7 @@ public struct Google_Rpc_ErrorInfo: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -205,17 +216,21 @@ public struct Google_Rpc_RetryInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[2]
 
     /// The least to wait.
-    public var retryDelay: Google_Protobuf_Duration? = nil
+    public var retryDelay: Google_Protobuf_Duration?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.retryDelay = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         retryDelay: Google_Protobuf_Duration? = nil
     ) {
         self.retryDelay = retryDelay
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -224,15 +239,19 @@ public struct Google_Rpc_DebugInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[3]
 
     /// The field `stack_entries`.
-    public var stackEntries: [String] = []
+    public var stackEntries: [String]
 
     /// The field `detail`.
-    public var detail: String = ""
+    public var detail: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.stackEntries = []
+        self.detail = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         stackEntries: [String] = [],
@@ -240,6 +259,7 @@ public struct Google_Rpc_DebugInfo: Message {
     ) {
         self.stackEntries = stackEntries
         self.detail = detail
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -248,17 +268,21 @@ public struct Google_Rpc_QuotaFailure: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[4]
 
     /// The field `violations`.
-    public var violations: [Google_Rpc_QuotaFailure.Violation] = []
+    public var violations: [Google_Rpc_QuotaFailure.Violation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.violations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         violations: [Google_Rpc_QuotaFailure.Violation] = []
     ) {
         self.violations = violations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.QuotaFailure.Violation`.
@@ -266,33 +290,43 @@ public struct Google_Rpc_QuotaFailure: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[5]
 
         /// Whose quota, for example "clientip:192.0.2.1".
-        public var subject: String = ""
+        public var subject: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// The service that the quota is of, where it is not the one called.
-        public var apiService: String = ""
+        public var apiService: String
 
         /// What is counted.
-        public var quotaMetric: String = ""
+        public var quotaMetric: String
 
         /// The field `quota_id`.
-        public var quotaID: String = ""
+        public var quotaID: String
 
         /// What the quota depends on, for example a region.
-        public var quotaDimensions: [String: String] = [:]
+        public var quotaDimensions: [String: String]
 
         /// The quota in force.
-        public var quotaValue: Int64 = 0
+        public var quotaValue: Int64
 
         /// The quota that a change under way will bring.
-        public var futureQuotaValue: Int64? = nil
+        public var futureQuotaValue: Int64?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.subject = ""
+            self.description = ""
+            self.apiService = ""
+            self.quotaMetric = ""
+            self.quotaID = ""
+            self.quotaDimensions = [:]
+            self.quotaValue = 0
+            self.futureQuotaValue = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             subject: String = "",
@@ -312,6 +346,7 @@ public struct Google_Rpc_QuotaFailure: Message {
             self.quotaDimensions = quotaDimensions
             self.quotaValue = quotaValue
             self.futureQuotaValue = futureQuotaValue
+            self.unknownFields = UnknownFields()
         }
 
         /// An entry of a map, as it is encoded.
@@ -319,15 +354,19 @@ public struct Google_Rpc_QuotaFailure: Message {
             public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[6]
 
             /// The field `key`.
-            public var key: String = ""
+            public var key: String
 
             /// The field `value`.
-            public var value: String = ""
+            public var value: String
 
             /// Fields of a decoded message that this schema does not name.
-            public var unknownFields = UnknownFields()
+            public var unknownFields: UnknownFields
 
-            public init() {}
+            public init() {
+                self.key = ""
+                self.value = ""
+                self.unknownFields = UnknownFields()
+            }
 
             public init(
                 key: String = "",
@@ -335,6 +374,7 @@ public struct Google_Rpc_QuotaFailure: Message {
             ) {
                 self.key = key
                 self.value = value
+                self.unknownFields = UnknownFields()
             }
         }
     }
@@ -345,17 +385,21 @@ public struct Google_Rpc_PreconditionFailure: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[7]
 
     /// The field `violations`.
-    public var violations: [Google_Rpc_PreconditionFailure.Violation] = []
+    public var violations: [Google_Rpc_PreconditionFailure.Violation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.violations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         violations: [Google_Rpc_PreconditionFailure.Violation] = []
     ) {
         self.violations = violations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.PreconditionFailure.Violation`.
@@ -363,18 +407,23 @@ public struct Google_Rpc_PreconditionFailure: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[8]
 
         /// A kind that the service defines, for example "TOS".
-        public var type: String = ""
+        public var type: String
 
         /// What it is about, in the terms of its kind.
-        public var subject: String = ""
+        public var subject: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.type = ""
+            self.subject = ""
+            self.description = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             type: String = "",
@@ -384,6 +433,7 @@ public struct Google_Rpc_PreconditionFailure: Message {
             self.type = type
             self.subject = subject
             self.description = description
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -393,17 +443,21 @@ public struct Google_Rpc_BadRequest: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[9]
 
     /// The field `field_violations`.
-    public var fieldViolations: [Google_Rpc_BadRequest.FieldViolation] = []
+    public var fieldViolations: [Google_Rpc_BadRequest.FieldViolation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fieldViolations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fieldViolations: [Google_Rpc_BadRequest.FieldViolation] = []
     ) {
         self.fieldViolations = fieldViolations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.BadRequest.FieldViolation`.
@@ -411,21 +465,27 @@ public struct Google_Rpc_BadRequest: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[10]
 
         /// A path into the request, for example "requests[0].limit".
-        public var field: String = ""
+        public var field: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// In UPPER_SNAKE_CASE, unique within the domain of the error's ErrorInfo.
-        public var reason: String = ""
+        public var reason: String
 
         /// For users.
-        public var localizedMessage: Google_Rpc_LocalizedMessage? = nil
+        public var localizedMessage: Google_Rpc_LocalizedMessage?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.field = ""
+            self.description = ""
+            self.reason = ""
+            self.localizedMessage = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             field: String = "",
@@ -437,6 +497,7 @@ public struct Google_Rpc_BadRequest: Message {
             self.description = description
             self.reason = reason
             self.localizedMessage = localizedMessage
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -446,15 +507,19 @@ public struct Google_Rpc_RequestInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[11]
 
     /// The field `request_id`.
-    public var requestID: String = ""
+    public var requestID: String
 
     /// For the service's own developers.
-    public var servingData: String = ""
+    public var servingData: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.requestID = ""
+        self.servingData = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         requestID: String = "",
@@ -462,6 +527,7 @@ public struct Google_Rpc_RequestInfo: Message {
     ) {
         self.requestID = requestID
         self.servingData = servingData
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -470,21 +536,27 @@ public struct Google_Rpc_ResourceInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[12]
 
     /// The field `resource_type`.
-    public var resourceType: String = ""
+    public var resourceType: String
 
     /// The field `resource_name`.
-    public var resourceName: String = ""
+    public var resourceName: String
 
     /// The field `owner`.
-    public var owner: String = ""
+    public var owner: String
 
     /// The field `description`.
-    public var description: String = ""
+    public var description: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.resourceType = ""
+        self.resourceName = ""
+        self.owner = ""
+        self.description = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         resourceType: String = "",
@@ -496,6 +568,7 @@ public struct Google_Rpc_ResourceInfo: Message {
         self.resourceName = resourceName
         self.owner = owner
         self.description = description
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -504,17 +577,21 @@ public struct Google_Rpc_Help: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[13]
 
     /// The field `links`.
-    public var links: [Google_Rpc_Help.Link] = []
+    public var links: [Google_Rpc_Help.Link]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.links = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         links: [Google_Rpc_Help.Link] = []
     ) {
         self.links = links
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.Help.Link`.
@@ -522,15 +599,19 @@ public struct Google_Rpc_Help: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[14]
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// The field `url`.
-        public var url: String = ""
+        public var url: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.description = ""
+            self.url = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             description: String = "",
@@ -538,6 +619,7 @@ public struct Google_Rpc_Help: Message {
         ) {
             self.description = description
             self.url = url
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -547,15 +629,19 @@ public struct Google_Rpc_LocalizedMessage: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[15]
 
     /// By BCP 47, for example "en-US".
-    public var locale: String = ""
+    public var locale: String
 
     /// The field `message`.
-    public var message: String = ""
+    public var message: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.locale = ""
+        self.message = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         locale: String = "",
@@ -563,6 +649,7 @@ public struct Google_Rpc_LocalizedMessage: Message {
     ) {
         self.locale = locale
         self.message = message
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -624,10 +711,13 @@ extension Google_Rpc_ErrorInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.reason = String(view.reason)
         self.domain = String(view.domain)
-        for entry in view.metadata { self.metadata[String(entry.key)] = String(entry.value) }
-        self.unknownFields = UnknownFields(view)
+        self.metadata = Dictionary(minimumCapacity: view.metadata.count)
+        for entry in view.metadata {
+            self.metadata._set(String(entry.value), forKey: entry.key, of: entry, number: 3, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
@@ -687,9 +777,9 @@ extension Google_Rpc_ErrorInfo.MetadataEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -737,8 +827,8 @@ extension Google_Rpc_RetryInfo {
     }
 
     public init(_ view: View) {
-        self.retryDelay = view.retryDelay.map { Google_Protobuf_Duration($0) }
         self.unknownFields = UnknownFields(view)
+        self.retryDelay = view.retryDelay.map { Google_Protobuf_Duration($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -794,9 +884,9 @@ extension Google_Rpc_DebugInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.stackEntries = view.stackEntries.map { String($0) }
         self.detail = String(view.detail)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -845,8 +935,8 @@ extension Google_Rpc_QuotaFailure {
     }
 
     public init(_ view: View) {
-        self.violations = view.violations.map { Google_Rpc_QuotaFailure.Violation($0) }
         self.unknownFields = UnknownFields(view)
+        self.violations = view.violations.map { Google_Rpc_QuotaFailure.Violation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -972,15 +1062,18 @@ extension Google_Rpc_QuotaFailure.Violation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.subject = String(view.subject)
         self.description = String(view.description)
         self.apiService = String(view.apiService)
         self.quotaMetric = String(view.quotaMetric)
         self.quotaID = String(view.quotaID)
-        for entry in view.quotaDimensions { self.quotaDimensions[String(entry.key)] = String(entry.value) }
+        self.quotaDimensions = Dictionary(minimumCapacity: view.quotaDimensions.count)
+        for entry in view.quotaDimensions {
+            self.quotaDimensions._set(String(entry.value), forKey: entry.key, of: entry, number: 6, in: &self.unknownFields)
+        }
         self.quotaValue = view.quotaValue
         self.futureQuotaValue = view.futureQuotaValue
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1045,9 +1138,9 @@ extension Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1093,8 +1186,8 @@ extension Google_Rpc_PreconditionFailure {
     }
 
     public init(_ view: View) {
-        self.violations = view.violations.map { Google_Rpc_PreconditionFailure.Violation($0) }
         self.unknownFields = UnknownFields(view)
+        self.violations = view.violations.map { Google_Rpc_PreconditionFailure.Violation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1159,10 +1252,10 @@ extension Google_Rpc_PreconditionFailure.Violation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.type = String(view.type)
         self.subject = String(view.subject)
         self.description = String(view.description)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1209,8 +1302,8 @@ extension Google_Rpc_BadRequest {
     }
 
     public init(_ view: View) {
-        self.fieldViolations = view.fieldViolations.map { Google_Rpc_BadRequest.FieldViolation($0) }
         self.unknownFields = UnknownFields(view)
+        self.fieldViolations = view.fieldViolations.map { Google_Rpc_BadRequest.FieldViolation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1293,11 +1386,11 @@ extension Google_Rpc_BadRequest.FieldViolation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.field = String(view.field)
         self.description = String(view.description)
         self.reason = String(view.reason)
         self.localizedMessage = view.localizedMessage.map { Google_Rpc_LocalizedMessage($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1351,9 +1444,9 @@ extension Google_Rpc_RequestInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.requestID = String(view.requestID)
         self.servingData = String(view.servingData)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1427,11 +1520,11 @@ extension Google_Rpc_ResourceInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.resourceType = String(view.resourceType)
         self.resourceName = String(view.resourceName)
         self.owner = String(view.owner)
         self.description = String(view.description)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1479,8 +1572,8 @@ extension Google_Rpc_Help {
     }
 
     public init(_ view: View) {
-        self.links = view.links.map { Google_Rpc_Help.Link($0) }
         self.unknownFields = UnknownFields(view)
+        self.links = view.links.map { Google_Rpc_Help.Link($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1534,9 +1627,9 @@ extension Google_Rpc_Help.Link {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.description = String(view.description)
         self.url = String(view.url)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1588,9 +1681,9 @@ extension Google_Rpc_LocalizedMessage {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.locale = String(view.locale)
         self.message = String(view.message)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

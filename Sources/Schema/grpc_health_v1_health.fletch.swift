@@ -65,17 +65,21 @@ public struct HealthCheckRequest: Message {
     public static let descriptor = HealthSchema.descriptors[0]
 
     /// The field `service`.
-    public var service: String = ""
+    public var service: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.service = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         service: String = ""
     ) {
         self.service = service
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -84,17 +88,21 @@ public struct HealthCheckResponse: Message {
     public static let descriptor = HealthSchema.descriptors[1]
 
     /// The field `status`.
-    public var status: HealthCheckResponse.ServingStatus = HealthCheckResponse.ServingStatus(rawValue: 0)
+    public var status: HealthCheckResponse.ServingStatus
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.status = HealthCheckResponse.ServingStatus(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         status: HealthCheckResponse.ServingStatus = HealthCheckResponse.ServingStatus(rawValue: 0)
     ) {
         self.status = status
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `grpc.health.v1.HealthCheckResponse.ServingStatus`.
@@ -137,9 +145,11 @@ public struct HealthListRequest: Message {
     public static let descriptor = HealthSchema.descriptors[2]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `grpc.health.v1.HealthListResponse`.
@@ -147,17 +157,21 @@ public struct HealthListResponse: Message {
     public static let descriptor = HealthSchema.descriptors[3]
 
     /// By the name of the service.
-    public var statuses: [String: HealthCheckResponse] = [:]
+    public var statuses: [String: HealthCheckResponse]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.statuses = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         statuses: [String: HealthCheckResponse] = [:]
     ) {
         self.statuses = statuses
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -165,15 +179,19 @@ public struct HealthListResponse: Message {
         public static let descriptor = HealthSchema.descriptors[4]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: HealthCheckResponse? = nil
+        public var value: HealthCheckResponse?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -181,6 +199,7 @@ public struct HealthListResponse: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -216,8 +235,8 @@ extension HealthCheckRequest {
     }
 
     public init(_ view: View) {
-        self.service = String(view.service)
         self.unknownFields = UnknownFields(view)
+        self.service = String(view.service)
     }
 
     public func copy(into builder: Builder) {
@@ -257,8 +276,8 @@ extension HealthCheckResponse {
     }
 
     public init(_ view: View) {
-        self.status = view.status
         self.unknownFields = UnknownFields(view)
+        self.status = view.status
     }
 
     public func copy(into builder: Builder) {
@@ -331,8 +350,11 @@ extension HealthListResponse {
     }
 
     public init(_ view: View) {
-        for entry in view.statuses { self.statuses[String(entry.key)] = entry.value.map { HealthCheckResponse($0) } ?? HealthCheckResponse() }
         self.unknownFields = UnknownFields(view)
+        self.statuses = Dictionary(minimumCapacity: view.statuses.count)
+        for entry in view.statuses {
+            self.statuses._set(entry.value.map { HealthCheckResponse($0) } ?? HealthCheckResponse(), forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
@@ -396,9 +418,9 @@ extension HealthListResponse.StatusesEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { HealthCheckResponse($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -102,10 +102,10 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[0]
 
     /// The field `host`.
-    public var host: String = ""
+    public var host: String
 
     /// The oneof `message_request`.
-    public var messageRequest: OneOf_MessageRequest? = nil
+    public var messageRequest: OneOf_MessageRequest?
 
     /// The members of `messageRequest`.
     public enum OneOf_MessageRequest: Hashable, Sendable {
@@ -126,9 +126,13 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.host = ""
+        self.messageRequest = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         host: String = "",
@@ -136,6 +140,7 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     ) {
         self.host = host
         self.messageRequest = messageRequest
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -144,15 +149,19 @@ public struct Grpc_Reflection_V1Alpha_ExtensionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[1]
 
     /// The full name of the message that is extended.
-    public var containingType: String = ""
+    public var containingType: String
 
     /// The field `extension_number`.
-    public var extensionNumber: Int32 = 0
+    public var extensionNumber: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.containingType = ""
+        self.extensionNumber = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         containingType: String = "",
@@ -160,6 +169,7 @@ public struct Grpc_Reflection_V1Alpha_ExtensionRequest: Message {
     ) {
         self.containingType = containingType
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -168,13 +178,13 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[2]
 
     /// The request's host.
-    public var validHost: String = ""
+    public var validHost: String
 
     /// The field `original_request`.
-    public var originalRequest: Grpc_Reflection_V1Alpha_ServerReflectionRequest? = nil
+    public var originalRequest: Grpc_Reflection_V1Alpha_ServerReflectionRequest?
 
     /// The oneof `message_response`.
-    public var messageResponse: OneOf_MessageResponse? = nil
+    public var messageResponse: OneOf_MessageResponse?
 
     /// The members of `messageResponse`.
     public enum OneOf_MessageResponse: Hashable, Sendable {
@@ -192,9 +202,14 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.validHost = ""
+        self.originalRequest = nil
+        self.messageResponse = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         validHost: String = "",
@@ -204,6 +219,7 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
         self.validHost = validHost
         self.originalRequest = originalRequest
         self.messageResponse = messageResponse
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -212,17 +228,21 @@ public struct Grpc_Reflection_V1Alpha_FileDescriptorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[3]
 
     /// Encoded google.protobuf.FileDescriptorProto messages: the file asked for, then what it imports.
-    public var fileDescriptorProto: [[UInt8]] = []
+    public var fileDescriptorProto: [[UInt8]]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fileDescriptorProto = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fileDescriptorProto: [[UInt8]] = []
     ) {
         self.fileDescriptorProto = fileDescriptorProto
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -231,15 +251,19 @@ public struct Grpc_Reflection_V1Alpha_ExtensionNumberResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[4]
 
     /// The field `base_type_name`.
-    public var baseTypeName: String = ""
+    public var baseTypeName: String
 
     /// The field `extension_number`.
-    public var extensionNumber: [Int32] = []
+    public var extensionNumber: [Int32]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.baseTypeName = ""
+        self.extensionNumber = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         baseTypeName: String = "",
@@ -247,6 +271,7 @@ public struct Grpc_Reflection_V1Alpha_ExtensionNumberResponse: Message {
     ) {
         self.baseTypeName = baseTypeName
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -255,17 +280,21 @@ public struct Grpc_Reflection_V1Alpha_ListServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[5]
 
     /// The field `service`.
-    public var service: [Grpc_Reflection_V1Alpha_ServiceResponse] = []
+    public var service: [Grpc_Reflection_V1Alpha_ServiceResponse]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.service = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         service: [Grpc_Reflection_V1Alpha_ServiceResponse] = []
     ) {
         self.service = service
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -274,17 +303,21 @@ public struct Grpc_Reflection_V1Alpha_ServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[6]
 
     /// The full name.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -293,15 +326,19 @@ public struct Grpc_Reflection_V1Alpha_ErrorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[7]
 
     /// A gRPC status code.
-    public var errorCode: Int32 = 0
+    public var errorCode: Int32
 
     /// The field `error_message`.
-    public var errorMessage: String = ""
+    public var errorMessage: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.errorCode = 0
+        self.errorMessage = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         errorCode: Int32 = 0,
@@ -309,6 +346,7 @@ public struct Grpc_Reflection_V1Alpha_ErrorResponse: Message {
     ) {
         self.errorCode = errorCode
         self.errorMessage = errorMessage
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -407,6 +445,7 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.host = String(view.host)
         switch view.messageRequest {
         case .fileByFilename(let value): self.messageRequest = .fileByFilename(String(value))
@@ -416,7 +455,6 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionRequest {
         case .listServices(let value): self.messageRequest = .listServices(String(value))
         case nil: self.messageRequest = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -475,9 +513,9 @@ extension Grpc_Reflection_V1Alpha_ExtensionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.containingType = String(view.containingType)
         self.extensionNumber = view.extensionNumber
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -617,6 +655,7 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.validHost = String(view.validHost)
         self.originalRequest = view.originalRequest.map { Grpc_Reflection_V1Alpha_ServerReflectionRequest($0) }
         switch view.messageResponse {
@@ -626,7 +665,6 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionResponse {
         case .errorResponse(let value): self.messageResponse = .errorResponse(Grpc_Reflection_V1Alpha_ErrorResponse(value))
         case nil: self.messageResponse = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -679,8 +717,8 @@ extension Grpc_Reflection_V1Alpha_FileDescriptorResponse {
     }
 
     public init(_ view: View) {
-        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
         self.unknownFields = UnknownFields(view)
+        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -739,9 +777,9 @@ extension Grpc_Reflection_V1Alpha_ExtensionNumberResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.baseTypeName = String(view.baseTypeName)
         self.extensionNumber = Array(view.extensionNumber)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -790,8 +828,8 @@ extension Grpc_Reflection_V1Alpha_ListServiceResponse {
     }
 
     public init(_ view: View) {
-        self.service = view.service.map { Grpc_Reflection_V1Alpha_ServiceResponse($0) }
         self.unknownFields = UnknownFields(view)
+        self.service = view.service.map { Grpc_Reflection_V1Alpha_ServiceResponse($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -834,8 +872,8 @@ extension Grpc_Reflection_V1Alpha_ServiceResponse {
     }
 
     public init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     public func copy(into builder: Builder) {
@@ -886,9 +924,9 @@ extension Grpc_Reflection_V1Alpha_ErrorResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.errorCode = view.errorCode
         self.errorMessage = String(view.errorMessage)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

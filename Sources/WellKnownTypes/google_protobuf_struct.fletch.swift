@@ -97,17 +97,21 @@ public struct Google_Protobuf_Struct: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[0]
 
     /// Unordered map of dynamically typed values.
-    public var fields: [String: Google_Protobuf_Value] = [:]
+    public var fields: [String: Google_Protobuf_Value]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fields = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fields: [String: Google_Protobuf_Value] = [:]
     ) {
         self.fields = fields
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -115,15 +119,19 @@ public struct Google_Protobuf_Struct: Message {
         public static let descriptor = Google_Protobuf_StructSchema.descriptors[1]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: Google_Protobuf_Value? = nil
+        public var value: Google_Protobuf_Value?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -131,6 +139,7 @@ public struct Google_Protobuf_Struct: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -145,7 +154,7 @@ public struct Google_Protobuf_Value: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[2]
 
     /// The kind of value.
-    public var kind: OneOf_Kind? = nil
+    public var kind: OneOf_Kind?
 
     /// The members of `kind`.
     public enum OneOf_Kind: Hashable, Sendable {
@@ -169,14 +178,18 @@ public struct Google_Protobuf_Value: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.kind = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         kind: OneOf_Kind? = nil
     ) {
         self.kind = kind
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -187,17 +200,21 @@ public struct Google_Protobuf_ListValue: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[3]
 
     /// Repeated field of dynamically typed values.
-    public var values: [Google_Protobuf_Value] = []
+    public var values: [Google_Protobuf_Value]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.values = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         values: [Google_Protobuf_Value] = []
     ) {
         self.values = values
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -237,8 +254,11 @@ extension Google_Protobuf_Struct {
     }
 
     public init(_ view: View) {
-        for entry in view.fields { self.fields[String(entry.key)] = entry.value.map { Google_Protobuf_Value($0) } ?? Google_Protobuf_Value() }
         self.unknownFields = UnknownFields(view)
+        self.fields = Dictionary(minimumCapacity: view.fields.count)
+        for entry in view.fields {
+            self.fields._set(entry.value.map { Google_Protobuf_Value($0) } ?? Google_Protobuf_Value(), forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
@@ -302,9 +322,9 @@ extension Google_Protobuf_Struct.FieldsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { Google_Protobuf_Value($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -413,6 +433,7 @@ extension Google_Protobuf_Value {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         switch view.kind {
         case .nullValue(let value): self.kind = .nullValue(value)
         case .numberValue(let value): self.kind = .numberValue(value)
@@ -422,7 +443,6 @@ extension Google_Protobuf_Value {
         case .listValue(let value): self.kind = .listValue(Google_Protobuf_ListValue(value))
         case nil: self.kind = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -475,8 +495,8 @@ extension Google_Protobuf_ListValue {
     }
 
     public init(_ view: View) {
-        self.values = view.values.map { Google_Protobuf_Value($0) }
         self.unknownFields = UnknownFields(view)
+        self.values = view.values.map { Google_Protobuf_Value($0) }
     }
 
     public func copy(into builder: Builder) {

@@ -77,17 +77,21 @@ public struct Google_Protobuf_DoubleValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[0]
 
     /// The double value.
-    public var value: Double = 0
+    public var value: Double
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Double = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -98,17 +102,21 @@ public struct Google_Protobuf_FloatValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[1]
 
     /// The float value.
-    public var value: Float = 0
+    public var value: Float
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Float = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -119,17 +127,21 @@ public struct Google_Protobuf_Int64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[2]
 
     /// The int64 value.
-    public var value: Int64 = 0
+    public var value: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Int64 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -140,17 +152,21 @@ public struct Google_Protobuf_UInt64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[3]
 
     /// The uint64 value.
-    public var value: UInt64 = 0
+    public var value: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: UInt64 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -161,17 +177,21 @@ public struct Google_Protobuf_Int32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[4]
 
     /// The int32 value.
-    public var value: Int32 = 0
+    public var value: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Int32 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -182,17 +202,21 @@ public struct Google_Protobuf_UInt32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[5]
 
     /// The uint32 value.
-    public var value: UInt32 = 0
+    public var value: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: UInt32 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -203,17 +227,21 @@ public struct Google_Protobuf_BoolValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[6]
 
     /// The bool value.
-    public var value: Bool = false
+    public var value: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Bool = false
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -224,17 +252,21 @@ public struct Google_Protobuf_StringValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[7]
 
     /// The string value.
-    public var value: String = ""
+    public var value: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: String = ""
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -245,17 +277,21 @@ public struct Google_Protobuf_BytesValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[8]
 
     /// The bytes value.
-    public var value: [UInt8] = []
+    public var value: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: [UInt8] = []
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -290,8 +326,8 @@ extension Google_Protobuf_DoubleValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -331,8 +367,8 @@ extension Google_Protobuf_FloatValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -372,8 +408,8 @@ extension Google_Protobuf_Int64Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -413,8 +449,8 @@ extension Google_Protobuf_UInt64Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -454,8 +490,8 @@ extension Google_Protobuf_Int32Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -495,8 +531,8 @@ extension Google_Protobuf_UInt32Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -536,8 +572,8 @@ extension Google_Protobuf_BoolValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -577,8 +613,8 @@ extension Google_Protobuf_StringValue {
     }
 
     public init(_ view: View) {
-        self.value = String(view.value)
         self.unknownFields = UnknownFields(view)
+        self.value = String(view.value)
     }
 
     public func copy(into builder: Builder) {
@@ -618,8 +654,8 @@ extension Google_Protobuf_BytesValue {
     }
 
     public init(_ view: View) {
-        self.value = [UInt8](view.value)
         self.unknownFields = UnknownFields(view)
+        self.value = [UInt8](view.value)
     }
 
     public func copy(into builder: Builder) {

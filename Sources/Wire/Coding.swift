@@ -8,9 +8,14 @@ func decode(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
 ) throws(WireError) -> UnsafeRawPointer {
     let scanner = try Scanner.scan(bytes, as: type, limits: limits)
-    guard scanner.needsRewriting else {
-        return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
-    }
+    guard !scanner.needsRewriting else { return try decodeRewritten(bytes, as: type, in: arena, limits: limits) }
+    return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
+}
+
+@inline(never)
+private func decodeRewritten(
+    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
+) throws(WireError) -> UnsafeRawPointer {
     let rewritten = try Rewriter.rewrite(bytes, as: type, limits: limits)
     let message = try rewritten.withUnsafeBufferPointer { (rewritten) throws(WireError) in
         let rewritten = UnsafeRawBufferPointer(rewritten)
@@ -22,6 +27,7 @@ func decode(
     return message
 }
 
+@inline(__always)
 private func unpack(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, memory: Int
 ) throws(WireError) -> UnsafeRawPointer {
@@ -89,5 +95,10 @@ extension Arena {
         guard let memory = allocate(byteCount: headroom + size) else { return nil }
         return FletchWire.encode(
             message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
+    }
+    /// Encodes a message of the type into an array of its own.
+    @usableFromInline
+    func encoded(_ message: UnsafeRawPointer, as type: MessageDescriptor) -> [UInt8] {
+        [UInt8](UnsafeRawBufferPointer(encode(message, as: type, headroom: 0)!))
     }
 }

@@ -195,20 +195,20 @@ extension [UInt8] {
     }
 
     /// Appends a length-prefixed field.
-    fileprivate mutating func appendField(_ number: UInt32, _ payload: [UInt8]) {
-        appendTag(number, .lengthPrefixed)
+    mutating func appendField(_ number: UInt32, _ payload: [UInt8]) {
+        appendTag(number, WireType.lengthPrefixed.rawValue)
         appendVarint(UInt64(payload.count))
         self += payload
     }
 
     /// Appends a field as it is, but for a tag that was longer than it must be: protobuf-c keeps none, either.
     fileprivate mutating func append(_ record: Records.Record) {
-        appendTag(record.number, record.wireType)
+        appendTag(record.number, record.wireType.rawValue)
         self += record.value
     }
 
-    fileprivate mutating func appendTag(_ number: UInt32, _ wireType: WireType) {
-        appendVarint(UInt64(number) << 3 | UInt64(wireType.rawValue))
+    mutating func appendTag(_ number: UInt32, _ wireType: UInt8) {
+        appendVarint(UInt64(number) << 3 | UInt64(wireType))
     }
 }
 
@@ -228,7 +228,7 @@ extension [UInt8] {
         if record.wireType == .lengthPrefixed {
             appendField(record.number, bools)
         } else {
-            appendTag(record.number, record.wireType)
+            appendTag(record.number, record.wireType.rawValue)
             self += bools
         }
     }

@@ -29,6 +29,7 @@ struct Scanner {
     private init(memoryLimit: Int) { self.memoryLimit = memoryLimit }
 
     /// Checks `bytes` as one message of the type.
+    @inline(__always)
     static func scan(
         _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, limits: DecodeLimits
     ) throws(WireError) -> Scanner {

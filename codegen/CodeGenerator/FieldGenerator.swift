@@ -46,11 +46,10 @@ struct FieldGenerator {
     }
 
     func printValueProperty(_ access: String, _ printer: inout Printer) {
-        let (type, initial) = valueType
         let wrapper = field.isRecursive ? "@Indirect " : ""
         printer.print("")
         printer.document(field.comment)
-        printer.print("\(wrapper)\(access) var \(field.swiftName): \(type) = \(initial)")
+        printer.print("\(wrapper)\(access) var \(field.swiftName): \(valueType.type)")
     }
 
     /// Sets the value's property from a view's.
@@ -71,7 +70,16 @@ struct FieldGenerator {
             let mapped =
                 value.isMessage
                 ? "entry.value.map { \(value.toValue("$0")) } ?? \(value.valueType)()" : value.toValue("entry.value")
-            printer.print("for entry in \(source) { \(target)[\(key.toValue("entry.key"))] = \(mapped) }")
+            printer.print("\(target) = Dictionary(minimumCapacity: \(source).count)")
+            printer.block("for entry in \(source) {") { printer in
+                if key == .string {
+                    printer.print(
+                        "\(target)._set(\(mapped), forKey: entry.key, of: entry, number: \(field.number), "
+                            + "in: &self.unknownFields)")
+                } else {
+                    printer.print("\(target)[entry.key] = \(mapped)")
+                }
+            }
         }
     }
 

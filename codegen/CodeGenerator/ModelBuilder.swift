@@ -220,12 +220,15 @@ struct ModelBuilder {
         _ enumeration: EnumDescriptorProto, scope: String, path: [Int32]
     ) throws(GeneratorError) -> EnumModel {
         let names = enumeration.value.map(\.name)
-        let values = enumeration.value.enumerated().map { position, value in
+        let all = enumeration.value.enumerated().map { position, value in
             EnumModel.Value(
                 name: value.name, swiftName: Naming.enumValue(value.name, of: enumeration.name, siblings: names),
                 number: value.number,
                 comment: comments[path + [Comments.Step.value, Int32(position)], or: "`\(value.name)`."])
         }
+        // An alias that Swift calls the same is the same value: `MOO` and `moo`.
+        var seen: Set<String> = []
+        let values = all.filter { seen.insert("\($0.swiftName) \($0.number)").inserted }
         let fullName = "\(scope).\(enumeration.name)"
         var swiftNames = SwiftNames()
         for value in values {

@@ -107,11 +107,12 @@ enum Naming {
 
     /// Types that generated code names.
     private static let reservedTypes: Set<String> = [
-        "Arena", "Array", "AsyncCall", "Bool", "Builder", "CallOptions", "CaseIterable", "Channel", "ClientChannel",
+        "Arena", "Array", "AsyncCall", "BodyResult", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel",
         "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC", "FletchWire",
         "Float", "Hashable", "Indirect", "Int",
         "Int32", "Int64", "Message", "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor",
-        "MessageView", "Method", "Protocol", "RPCError", "RepeatedView", "RequestStream", "ResponseWriter",
+        "MessageView", "Method", "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter",
+        "ResponseStream", "ResponseWriter",
         "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
         "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "ValueAppender", "View",
         "WireBytes",

@@ -188,18 +188,23 @@ internal struct CodeGeneratorRequest: Message {
     internal static let descriptor = CompilerSchema.descriptors[0]
 
     /// The field `file_to_generate`.
-    internal var fileToGenerate: [String] = []
+    internal var fileToGenerate: [String]
 
     /// The field `parameter`.
-    internal var parameter: String = ""
+    internal var parameter: String
 
     /// The field `proto_file`.
-    internal var protoFile: [FileDescriptorProto] = []
+    internal var protoFile: [FileDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.fileToGenerate = []
+        self.parameter = ""
+        self.protoFile = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         fileToGenerate: [String] = [],
@@ -209,6 +214,7 @@ internal struct CodeGeneratorRequest: Message {
         self.fileToGenerate = fileToGenerate
         self.parameter = parameter
         self.protoFile = protoFile
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -217,18 +223,23 @@ internal struct CodeGeneratorResponse: Message {
     internal static let descriptor = CompilerSchema.descriptors[1]
 
     /// Set where generation failed.
-    internal var error: String? = nil
+    internal var error: String?
 
     /// A bit set; 1: proto3 `optional`.
-    internal var supportedFeatures: UInt64 = 0
+    internal var supportedFeatures: UInt64
 
     /// The field `file`.
-    internal var file: [CodeGeneratorResponse.File] = []
+    internal var file: [CodeGeneratorResponse.File]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.error = nil
+        self.supportedFeatures = 0
+        self.file = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         error: String? = nil,
@@ -238,6 +249,7 @@ internal struct CodeGeneratorResponse: Message {
         self.error = error
         self.supportedFeatures = supportedFeatures
         self.file = file
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `fletch.compiler.CodeGeneratorResponse.File`.
@@ -245,15 +257,19 @@ internal struct CodeGeneratorResponse: Message {
         internal static let descriptor = CompilerSchema.descriptors[2]
 
         /// The field `name`.
-        internal var name: String = ""
+        internal var name: String
 
         /// The field `content`.
-        internal var content: String = ""
+        internal var content: String
 
         /// Fields of a decoded message that this schema does not name.
-        internal var unknownFields = UnknownFields()
+        internal var unknownFields: UnknownFields
 
-        internal init() {}
+        internal init() {
+            self.name = ""
+            self.content = ""
+            self.unknownFields = UnknownFields()
+        }
 
         internal init(
             name: String = "",
@@ -261,6 +277,7 @@ internal struct CodeGeneratorResponse: Message {
         ) {
             self.name = name
             self.content = content
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -270,36 +287,47 @@ internal struct FileDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[3]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `package`.
-    internal var package: String = ""
+    internal var package: String
 
     /// The field `dependency`.
-    internal var dependency: [String] = []
+    internal var dependency: [String]
 
     /// The field `message_type`.
-    internal var messageType: [DescriptorProto] = []
+    internal var messageType: [DescriptorProto]
 
     /// The field `enum_type`.
-    internal var enumType: [EnumDescriptorProto] = []
+    internal var enumType: [EnumDescriptorProto]
 
     /// The field `service`.
-    internal var service: [ServiceDescriptorProto] = []
+    internal var service: [ServiceDescriptorProto]
 
     /// The field `options`.
-    internal var options: FileOptions? = nil
+    internal var options: FileOptions?
 
     /// The field `source_code_info`.
-    internal var sourceCodeInfo: SourceCodeInfo? = nil
+    internal var sourceCodeInfo: SourceCodeInfo?
 
     /// Empty for proto2.
-    internal var syntax: String = ""
+    internal var syntax: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.package = ""
+        self.dependency = []
+        self.messageType = []
+        self.enumType = []
+        self.service = []
+        self.options = nil
+        self.sourceCodeInfo = nil
+        self.syntax = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -321,6 +349,7 @@ internal struct FileDescriptorProto: Message {
         self.options = options
         self.sourceCodeInfo = sourceCodeInfo
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -329,27 +358,35 @@ internal struct DescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[4]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `field`.
-    internal var field: [FieldDescriptorProto] = []
+    internal var field: [FieldDescriptorProto]
 
     /// The field `nested_type`.
-    internal var nestedType: [DescriptorProto] = []
+    internal var nestedType: [DescriptorProto]
 
     /// The field `enum_type`.
-    internal var enumType: [EnumDescriptorProto] = []
+    internal var enumType: [EnumDescriptorProto]
 
     /// The field `options`.
-    internal var options: MessageOptions? = nil
+    internal var options: MessageOptions?
 
     /// The field `oneof_decl`.
-    internal var oneofDecl: [OneofDescriptorProto] = []
+    internal var oneofDecl: [OneofDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.field = []
+        self.nestedType = []
+        self.enumType = []
+        self.options = nil
+        self.oneofDecl = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -365,6 +402,7 @@ internal struct DescriptorProto: Message {
         self.enumType = enumType
         self.options = options
         self.oneofDecl = oneofDecl
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -373,36 +411,47 @@ internal struct FieldDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[5]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `number`.
-    internal var number: Int32 = 0
+    internal var number: Int32
 
     /// The field `label`.
-    internal var label: FieldDescriptorProto.Label = FieldDescriptorProto.Label(rawValue: 0)
+    internal var label: FieldDescriptorProto.Label
 
     /// The field `type`.
-    internal var type: FieldDescriptorProto.TypeEnum = FieldDescriptorProto.TypeEnum(rawValue: 0)
+    internal var type: FieldDescriptorProto.TypeEnum
 
     /// The full name of a message or enum, with a leading dot.
-    internal var typeName: String = ""
+    internal var typeName: String
 
     /// The field `options`.
-    internal var options: FieldOptions? = nil
+    internal var options: FieldOptions?
 
     /// The field `oneof_index`.
-    internal var oneofIndex: Int32? = nil
+    internal var oneofIndex: Int32?
 
     /// The field `json_name`.
-    internal var jsonName: String = ""
+    internal var jsonName: String
 
     /// The field `proto3_optional`.
-    internal var proto3Optional: Bool = false
+    internal var proto3Optional: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.number = 0
+        self.label = FieldDescriptorProto.Label(rawValue: 0)
+        self.type = FieldDescriptorProto.TypeEnum(rawValue: 0)
+        self.typeName = ""
+        self.options = nil
+        self.oneofIndex = nil
+        self.jsonName = ""
+        self.proto3Optional = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -424,6 +473,7 @@ internal struct FieldDescriptorProto: Message {
         self.oneofIndex = oneofIndex
         self.jsonName = jsonName
         self.proto3Optional = proto3Optional
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `fletch.compiler.FieldDescriptorProto.Type`.
@@ -560,17 +610,21 @@ internal struct OneofDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[6]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -579,15 +633,19 @@ internal struct EnumDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[7]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `value`.
-    internal var value: [EnumValueDescriptorProto] = []
+    internal var value: [EnumValueDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.value = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -595,6 +653,7 @@ internal struct EnumDescriptorProto: Message {
     ) {
         self.name = name
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -603,15 +662,19 @@ internal struct EnumValueDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[8]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `number`.
-    internal var number: Int32 = 0
+    internal var number: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.number = 0
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -619,6 +682,7 @@ internal struct EnumValueDescriptorProto: Message {
     ) {
         self.name = name
         self.number = number
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -627,15 +691,19 @@ internal struct ServiceDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[9]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `method`.
-    internal var method: [MethodDescriptorProto] = []
+    internal var method: [MethodDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.method = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -643,6 +711,7 @@ internal struct ServiceDescriptorProto: Message {
     ) {
         self.name = name
         self.method = method
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -651,24 +720,31 @@ internal struct MethodDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[10]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `input_type`.
-    internal var inputType: String = ""
+    internal var inputType: String
 
     /// The field `output_type`.
-    internal var outputType: String = ""
+    internal var outputType: String
 
     /// The field `client_streaming`.
-    internal var clientStreaming: Bool = false
+    internal var clientStreaming: Bool
 
     /// The field `server_streaming`.
-    internal var serverStreaming: Bool = false
+    internal var serverStreaming: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.inputType = ""
+        self.outputType = ""
+        self.clientStreaming = false
+        self.serverStreaming = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -682,6 +758,7 @@ internal struct MethodDescriptorProto: Message {
         self.outputType = outputType
         self.clientStreaming = clientStreaming
         self.serverStreaming = serverStreaming
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -690,17 +767,21 @@ internal struct FileOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[11]
 
     /// The field `swift_prefix`.
-    internal var swiftPrefix: String? = nil
+    internal var swiftPrefix: String?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.swiftPrefix = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         swiftPrefix: String? = nil
     ) {
         self.swiftPrefix = swiftPrefix
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -709,17 +790,21 @@ internal struct MessageOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[12]
 
     /// The field `map_entry`.
-    internal var mapEntry: Bool = false
+    internal var mapEntry: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.mapEntry = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         mapEntry: Bool = false
     ) {
         self.mapEntry = mapEntry
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -728,17 +813,21 @@ internal struct FieldOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[13]
 
     /// The field `packed`.
-    internal var packed: Bool? = nil
+    internal var packed: Bool?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.packed = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         packed: Bool? = nil
     ) {
         self.packed = packed
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -747,17 +836,21 @@ internal struct SourceCodeInfo: Message {
     internal static let descriptor = CompilerSchema.descriptors[14]
 
     /// The field `location`.
-    internal var location: [SourceCodeInfo.Location] = []
+    internal var location: [SourceCodeInfo.Location]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.location = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         location: [SourceCodeInfo.Location] = []
     ) {
         self.location = location
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `fletch.compiler.SourceCodeInfo.Location`.
@@ -765,18 +858,23 @@ internal struct SourceCodeInfo: Message {
         internal static let descriptor = CompilerSchema.descriptors[15]
 
         /// Field numbers and indexes from FileDescriptorProto down to what the comments belong to.
-        internal var path: [Int32] = []
+        internal var path: [Int32]
 
         /// The field `leading_comments`.
-        internal var leadingComments: String = ""
+        internal var leadingComments: String
 
         /// The field `trailing_comments`.
-        internal var trailingComments: String = ""
+        internal var trailingComments: String
 
         /// Fields of a decoded message that this schema does not name.
-        internal var unknownFields = UnknownFields()
+        internal var unknownFields: UnknownFields
 
-        internal init() {}
+        internal init() {
+            self.path = []
+            self.leadingComments = ""
+            self.trailingComments = ""
+            self.unknownFields = UnknownFields()
+        }
 
         internal init(
             path: [Int32] = [],
@@ -786,6 +884,7 @@ internal struct SourceCodeInfo: Message {
             self.path = path
             self.leadingComments = leadingComments
             self.trailingComments = trailingComments
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -853,10 +952,10 @@ extension CodeGeneratorRequest {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.fileToGenerate = view.fileToGenerate.map { String($0) }
         self.parameter = String(view.parameter)
         self.protoFile = view.protoFile.map { FileDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -932,10 +1031,10 @@ extension CodeGeneratorResponse {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.error = view.error.map { String($0) }
         self.supportedFeatures = view.supportedFeatures
         self.file = view.file.map { CodeGeneratorResponse.File($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -991,9 +1090,9 @@ extension CodeGeneratorResponse.File {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.content = String(view.content)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1156,6 +1255,7 @@ extension FileDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.package = String(view.package)
         self.dependency = view.dependency.map { String($0) }
@@ -1165,7 +1265,6 @@ extension FileDescriptorProto {
         self.options = view.options.map { FileOptions($0) }
         self.sourceCodeInfo = view.sourceCodeInfo.map { SourceCodeInfo($0) }
         self.syntax = String(view.syntax)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1307,13 +1406,13 @@ extension DescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.field = view.field.map { FieldDescriptorProto($0) }
         self.nestedType = view.nestedType.map { DescriptorProto($0) }
         self.enumType = view.enumType.map { EnumDescriptorProto($0) }
         self.options = view.options.map { MessageOptions($0) }
         self.oneofDecl = view.oneofDecl.map { OneofDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1466,6 +1565,7 @@ extension FieldDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
         self.label = view.label
@@ -1475,7 +1575,6 @@ extension FieldDescriptorProto {
         self.oneofIndex = view.oneofIndex
         self.jsonName = String(view.jsonName)
         self.proto3Optional = view.proto3Optional
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1523,8 +1622,8 @@ extension OneofDescriptorProto {
     }
 
     internal init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     internal func copy(into builder: Builder) {
@@ -1580,9 +1679,9 @@ extension EnumDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { EnumValueDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1637,9 +1736,9 @@ extension EnumValueDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1696,9 +1795,9 @@ extension ServiceDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.method = view.method.map { MethodDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1786,12 +1885,12 @@ extension MethodDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.inputType = String(view.inputType)
         self.outputType = String(view.outputType)
         self.clientStreaming = view.clientStreaming
         self.serverStreaming = view.serverStreaming
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1836,8 +1935,8 @@ extension FileOptions {
     }
 
     internal init(_ view: View) {
-        self.swiftPrefix = view.swiftPrefix.map { String($0) }
         self.unknownFields = UnknownFields(view)
+        self.swiftPrefix = view.swiftPrefix.map { String($0) }
     }
 
     internal func copy(into builder: Builder) {
@@ -1877,8 +1976,8 @@ extension MessageOptions {
     }
 
     internal init(_ view: View) {
-        self.mapEntry = view.mapEntry
         self.unknownFields = UnknownFields(view)
+        self.mapEntry = view.mapEntry
     }
 
     internal func copy(into builder: Builder) {
@@ -1919,8 +2018,8 @@ extension FieldOptions {
     }
 
     internal init(_ view: View) {
-        self.packed = view.packed
         self.unknownFields = UnknownFields(view)
+        self.packed = view.packed
     }
 
     internal func copy(into builder: Builder) {
@@ -1965,8 +2064,8 @@ extension SourceCodeInfo {
     }
 
     internal init(_ view: View) {
-        self.location = view.location.map { SourceCodeInfo.Location($0) }
         self.unknownFields = UnknownFields(view)
+        self.location = view.location.map { SourceCodeInfo.Location($0) }
     }
 
     internal func copy(into builder: Builder) {
@@ -2036,10 +2135,10 @@ extension SourceCodeInfo.Location {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.path = Array(view.path)
         self.leadingComments = String(view.leadingComments)
         self.trailingComments = String(view.trailingComments)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {

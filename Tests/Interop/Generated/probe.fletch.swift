@@ -105,9 +105,11 @@ public struct ObserveRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[0]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// Counts since the process began, over the streaming handlers of both services.
@@ -115,30 +117,39 @@ public struct Observation: Message {
     public static let descriptor = ProbeSchema.descriptors[1]
 
     /// The field `started`.
-    public var started: UInt64 = 0
+    public var started: UInt64
 
     /// Handlers that returned, threw CancellationError or threw anything else.
-    public var returned: UInt64 = 0
+    public var returned: UInt64
 
     /// The field `cancelled`.
-    public var cancelled: UInt64 = 0
+    public var cancelled: UInt64
 
     /// The field `failed`.
-    public var failed: UInt64 = 0
+    public var failed: UInt64
 
     /// Messages that handlers have written and read.
-    public var written: UInt64 = 0
+    public var written: UInt64
 
     /// The field `read`.
-    public var read: UInt64 = 0
+    public var read: UInt64
 
     /// Bytes of memory that the process holds (VmRSS).
-    public var residentBytes: UInt64 = 0
+    public var residentBytes: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.started = 0
+        self.returned = 0
+        self.cancelled = 0
+        self.failed = 0
+        self.written = 0
+        self.read = 0
+        self.residentBytes = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         started: UInt64 = 0,
@@ -156,6 +167,7 @@ public struct Observation: Message {
         self.written = written
         self.read = read
         self.residentBytes = residentBytes
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -164,15 +176,19 @@ public struct ProduceRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[2]
 
     /// The field `count`.
-    public var count: UInt32 = 0
+    public var count: UInt32
 
     /// Bytes of each block.
-    public var size: UInt32 = 0
+    public var size: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.size = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt32 = 0,
@@ -180,6 +196,7 @@ public struct ProduceRequest: Message {
     ) {
         self.count = count
         self.size = size
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -188,15 +205,19 @@ public struct Block: Message {
     public static let descriptor = ProbeSchema.descriptors[3]
 
     /// Counts from 0.
-    public var number: UInt32 = 0
+    public var number: UInt32
 
     /// The field `body`.
-    public var body: [UInt8] = []
+    public var body: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.number = 0
+        self.body = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         number: UInt32 = 0,
@@ -204,6 +225,7 @@ public struct Block: Message {
     ) {
         self.number = number
         self.body = body
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -212,15 +234,19 @@ public struct ConsumeResponse: Message {
     public static let descriptor = ProbeSchema.descriptors[4]
 
     /// The field `count`.
-    public var count: UInt64 = 0
+    public var count: UInt64
 
     /// The field `bytes`.
-    public var bytes: UInt64 = 0
+    public var bytes: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.bytes = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt64 = 0,
@@ -228,6 +254,7 @@ public struct ConsumeResponse: Message {
     ) {
         self.count = count
         self.bytes = bytes
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -236,9 +263,11 @@ public struct ResumeRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[5]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.ResumeResponse`.
@@ -246,17 +275,21 @@ public struct ResumeResponse: Message {
     public static let descriptor = ProbeSchema.descriptors[6]
 
     /// The field `count`.
-    public var count: UInt64 = 0
+    public var count: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt64 = 0
     ) {
         self.count = count
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -265,9 +298,11 @@ public struct WaitRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[7]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.FailRequest`.
@@ -275,9 +310,11 @@ public struct FailRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.WhoAmIRequest`.
@@ -285,9 +322,11 @@ public struct WhoAmIRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[9]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.Caller`.
@@ -295,21 +334,27 @@ public struct Caller: Message {
     public static let descriptor = ProbeSchema.descriptors[10]
 
     /// The field `address`.
-    public var address: String = ""
+    public var address: String
 
     /// From a verified client certificate.
-    public var subject: String = ""
+    public var subject: String
 
     /// The field `dns_names`.
-    public var dnsNames: [String] = []
+    public var dnsNames: [String]
 
     /// The field `uris`.
-    public var uris: [String] = []
+    public var uris: [String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.address = ""
+        self.subject = ""
+        self.dnsNames = []
+        self.uris = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         address: String = "",
@@ -321,6 +366,7 @@ public struct Caller: Message {
         self.subject = subject
         self.dnsNames = dnsNames
         self.uris = uris
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -449,6 +495,7 @@ extension Observation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.started = view.started
         self.returned = view.returned
         self.cancelled = view.cancelled
@@ -456,7 +503,6 @@ extension Observation {
         self.written = view.written
         self.read = view.read
         self.residentBytes = view.residentBytes
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -513,9 +559,9 @@ extension ProduceRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.count = view.count
         self.size = view.size
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -567,9 +613,9 @@ extension Block {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.number = view.number
         self.body = [UInt8](view.body)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -621,9 +667,9 @@ extension ConsumeResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.count = view.count
         self.bytes = view.bytes
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -692,8 +738,8 @@ extension ResumeResponse {
     }
 
     public init(_ view: View) {
-        self.count = view.count
         self.unknownFields = UnknownFields(view)
+        self.count = view.count
     }
 
     public func copy(into builder: Builder) {
@@ -860,11 +906,11 @@ extension Caller {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.address = String(view.address)
         self.subject = String(view.subject)
         self.dnsNames = view.dnsNames.map { String($0) }
         self.uris = view.uris.map { String($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -307,57 +307,75 @@ public struct QScalars: Message {
     public static let descriptor = QQuirksSchema.descriptors[0]
 
     /// The field `a_double`.
-    public var aDouble: Double = 0
+    public var aDouble: Double
 
     /// The field `a_float`.
-    public var aFloat: Float = 0
+    public var aFloat: Float
 
     /// The field `an_int64`.
-    public var anInt64: Int64 = 0
+    public var anInt64: Int64
 
     /// The field `a_uint64`.
-    public var aUint64: UInt64 = 0
+    public var aUint64: UInt64
 
     /// The field `an_int32`.
-    public var anInt32: Int32 = 0
+    public var anInt32: Int32
 
     /// The field `a_fixed64`.
-    public var aFixed64: UInt64 = 0
+    public var aFixed64: UInt64
 
     /// The field `a_fixed32`.
-    public var aFixed32: UInt32 = 0
+    public var aFixed32: UInt32
 
     /// The field `a_bool`.
-    public var aBool: Bool = false
+    public var aBool: Bool
 
     /// The field `a_string`.
-    public var aString: String = ""
+    public var aString: String
 
     /// The field `some_bytes`.
-    public var someBytes: [UInt8] = []
+    public var someBytes: [UInt8]
 
     /// The field `a_uint32`.
-    public var aUint32: UInt32 = 0
+    public var aUint32: UInt32
 
     /// The field `an_sfixed32`.
-    public var anSfixed32: Int32 = 0
+    public var anSfixed32: Int32
 
     /// The field `an_sfixed64`.
-    public var anSfixed64: Int64 = 0
+    public var anSfixed64: Int64
 
     /// The field `an_sint32`.
-    public var anSint32: Int32 = 0
+    public var anSint32: Int32
 
     /// The field `an_sint64`.
-    public var anSint64: Int64 = 0
+    public var anSint64: Int64
 
     /// The field `level`.
-    public var level: QLevel = QLevel(rawValue: 0)
+    public var level: QLevel
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.aDouble = 0
+        self.aFloat = 0
+        self.anInt64 = 0
+        self.aUint64 = 0
+        self.anInt32 = 0
+        self.aFixed64 = 0
+        self.aFixed32 = 0
+        self.aBool = false
+        self.aString = ""
+        self.someBytes = []
+        self.aUint32 = 0
+        self.anSfixed32 = 0
+        self.anSfixed64 = 0
+        self.anSint32 = 0
+        self.anSint64 = 0
+        self.level = QLevel(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         aDouble: Double = 0,
@@ -393,6 +411,7 @@ public struct QScalars: Message {
         self.anSint32 = anSint32
         self.anSint64 = anSint64
         self.level = level
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -401,33 +420,43 @@ public struct QOptionals: Message {
     public static let descriptor = QQuirksSchema.descriptors[1]
 
     /// The field `a_double`.
-    public var aDouble: Double? = nil
+    public var aDouble: Double?
 
     /// The field `a_float`.
-    public var aFloat: Float? = nil
+    public var aFloat: Float?
 
     /// The field `an_int64`.
-    public var anInt64: Int64? = nil
+    public var anInt64: Int64?
 
     /// The field `a_bool`.
-    public var aBool: Bool? = nil
+    public var aBool: Bool?
 
     /// The field `a_string`.
-    public var aString: String? = nil
+    public var aString: String?
 
     /// The field `some_bytes`.
-    public var someBytes: [UInt8]? = nil
+    public var someBytes: [UInt8]?
 
     /// The field `level`.
-    public var level: QLevel? = nil
+    public var level: QLevel?
 
     /// The field `scalars`.
-    public var scalars: QScalars? = nil
+    public var scalars: QScalars?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.aDouble = nil
+        self.aFloat = nil
+        self.anInt64 = nil
+        self.aBool = nil
+        self.aString = nil
+        self.someBytes = nil
+        self.level = nil
+        self.scalars = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         aDouble: Double? = nil,
@@ -447,6 +476,7 @@ public struct QOptionals: Message {
         self.someBytes = someBytes
         self.level = level
         self.scalars = scalars
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -455,63 +485,83 @@ public struct QRepeated: Message {
     public static let descriptor = QQuirksSchema.descriptors[2]
 
     /// The field `doubles`.
-    public var doubles: [Double] = []
+    public var doubles: [Double]
 
     /// The field `floats`.
-    public var floats: [Float] = []
+    public var floats: [Float]
 
     /// The field `int64s`.
-    public var int64S: [Int64] = []
+    public var int64S: [Int64]
 
     /// The field `uint64s`.
-    public var uint64S: [UInt64] = []
+    public var uint64S: [UInt64]
 
     /// The field `int32s`.
-    public var int32S: [Int32] = []
+    public var int32S: [Int32]
 
     /// The field `fixed64s`.
-    public var fixed64S: [UInt64] = []
+    public var fixed64S: [UInt64]
 
     /// The field `fixed32s`.
-    public var fixed32S: [UInt32] = []
+    public var fixed32S: [UInt32]
 
     /// The field `bools`.
-    public var bools: [Bool] = []
+    public var bools: [Bool]
 
     /// The field `strings`.
-    public var strings: [String] = []
+    public var strings: [String]
 
     /// The field `bytes_list`.
-    public var bytesList: [[UInt8]] = []
+    public var bytesList: [[UInt8]]
 
     /// The field `uint32s`.
-    public var uint32S: [UInt32] = []
+    public var uint32S: [UInt32]
 
     /// The field `sfixed32s`.
-    public var sfixed32S: [Int32] = []
+    public var sfixed32S: [Int32]
 
     /// The field `sfixed64s`.
-    public var sfixed64S: [Int64] = []
+    public var sfixed64S: [Int64]
 
     /// The field `sint32s`.
-    public var sint32S: [Int32] = []
+    public var sint32S: [Int32]
 
     /// The field `sint64s`.
-    public var sint64S: [Int64] = []
+    public var sint64S: [Int64]
 
     /// The field `levels`.
-    public var levels: [QLevel] = []
+    public var levels: [QLevel]
 
     /// The field `messages`.
-    public var messages: [QScalars] = []
+    public var messages: [QScalars]
 
     /// The field `unpacked`.
-    public var unpacked: [Int32] = []
+    public var unpacked: [Int32]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.doubles = []
+        self.floats = []
+        self.int64S = []
+        self.uint64S = []
+        self.int32S = []
+        self.fixed64S = []
+        self.fixed32S = []
+        self.bools = []
+        self.strings = []
+        self.bytesList = []
+        self.uint32S = []
+        self.sfixed32S = []
+        self.sfixed64S = []
+        self.sint32S = []
+        self.sint64S = []
+        self.levels = []
+        self.messages = []
+        self.unpacked = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         doubles: [Double] = [],
@@ -551,6 +601,7 @@ public struct QRepeated: Message {
         self.levels = levels
         self.messages = messages
         self.unpacked = unpacked
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -559,10 +610,10 @@ public struct QChoice: Message {
     public static let descriptor = QQuirksSchema.descriptors[3]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// One of many.
-    public var value: OneOf_Value? = nil
+    public var value: OneOf_Value?
 
     /// The members of `value`.
     public indirect enum OneOf_Value: Hashable, Sendable {
@@ -592,9 +643,13 @@ public struct QChoice: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.value = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -602,6 +657,7 @@ public struct QChoice: Message {
     ) {
         self.name = name
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -610,21 +666,27 @@ public struct QMaps: Message {
     public static let descriptor = QQuirksSchema.descriptors[4]
 
     /// The field `counts`.
-    public var counts: [String: Int32] = [:]
+    public var counts: [String: Int32]
 
     /// The field `scalars`.
-    public var scalars: [Int64: QScalars] = [:]
+    public var scalars: [Int64: QScalars]
 
     /// The field `levels`.
-    public var levels: [Bool: QLevel] = [:]
+    public var levels: [Bool: QLevel]
 
     /// The field `blobs`.
-    public var blobs: [String: [UInt8]] = [:]
+    public var blobs: [String: [UInt8]]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.counts = [:]
+        self.scalars = [:]
+        self.levels = [:]
+        self.blobs = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         counts: [String: Int32] = [:],
@@ -636,6 +698,7 @@ public struct QMaps: Message {
         self.scalars = scalars
         self.levels = levels
         self.blobs = blobs
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -643,15 +706,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[5]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: Int32 = 0
+        public var value: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -659,6 +726,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -667,15 +735,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[6]
 
         /// The field `key`.
-        public var key: Int64 = 0
+        public var key: Int64
 
         /// The field `value`.
-        public var value: QScalars? = nil
+        public var value: QScalars?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int64 = 0,
@@ -683,6 +755,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -691,15 +764,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[7]
 
         /// The field `key`.
-        public var key: Bool = false
+        public var key: Bool
 
         /// The field `value`.
-        public var value: QLevel = QLevel(rawValue: 0)
+        public var value: QLevel
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = false
+            self.value = QLevel(rawValue: 0)
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Bool = false,
@@ -707,6 +784,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -715,15 +793,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[8]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: [UInt8] = []
+        public var value: [UInt8]
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = []
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -731,6 +813,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -740,21 +823,27 @@ public struct QNode: Message {
     public static let descriptor = QQuirksSchema.descriptors[9]
 
     /// The field `value`.
-    public var value: String = ""
+    public var value: String
 
     /// The field `left`.
-    @Indirect public var left: QNode? = nil
+    @Indirect public var left: QNode?
 
     /// The field `right`.
-    @Indirect public var right: QNode? = nil
+    @Indirect public var right: QNode?
 
     /// The field `children`.
-    public var children: [QNode] = []
+    public var children: [QNode]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = ""
+        self.left = nil
+        self.right = nil
+        self.children = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: String = "",
@@ -766,6 +855,7 @@ public struct QNode: Message {
         self.left = left
         self.right = right
         self.children = children
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -774,17 +864,21 @@ public struct QPing: Message {
     public static let descriptor = QQuirksSchema.descriptors[10]
 
     /// The field `pong`.
-    @Indirect public var pong: QPong? = nil
+    @Indirect public var pong: QPong?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.pong = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         pong: QPong? = nil
     ) {
         self.pong = pong
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -793,15 +887,19 @@ public struct QPong: Message {
     public static let descriptor = QQuirksSchema.descriptors[11]
 
     /// The field `ping`.
-    @Indirect public var ping: QPing? = nil
+    @Indirect public var ping: QPing?
 
     /// The field `count`.
-    public var count: UInt32 = 0
+    public var count: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ping = nil
+        self.count = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ping: QPing? = nil,
@@ -809,6 +907,7 @@ public struct QPong: Message {
     ) {
         self.ping = ping
         self.count = count
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -817,9 +916,11 @@ public struct QEmpty: Message {
     public static let descriptor = QQuirksSchema.descriptors[12]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `quirks.Imports`.
@@ -827,15 +928,19 @@ public struct QImports: Message {
     public static let descriptor = QQuirksSchema.descriptors[13]
 
     /// The field `colour`.
-    public var colour: Quirks_Imported_Colour? = nil
+    public var colour: Quirks_Imported_Colour?
 
     /// The field `size`.
-    public var size: Quirks_Imported_Size = Quirks_Imported_Size(rawValue: 0)
+    public var size: Quirks_Imported_Size
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.colour = nil
+        self.size = Quirks_Imported_Size(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         colour: Quirks_Imported_Colour? = nil,
@@ -843,6 +948,7 @@ public struct QImports: Message {
     ) {
         self.colour = colour
         self.size = size
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -851,42 +957,55 @@ public struct QNames: Message {
     public static let descriptor = QQuirksSchema.descriptors[14]
 
     /// The field `class`.
-    public var `class`: String = ""
+    public var `class`: String
 
     /// The field `self`.
-    public var self_p: String = ""
+    public var self_p: String
 
     /// The field `descriptor`.
-    public var descriptor_p: String = ""
+    public var descriptor_p: String
 
     /// The field `product_id`.
-    public var productID: String = ""
+    public var productID: String
 
     /// The field `url_path`.
-    public var urlPath: String = ""
+    public var urlPath: String
 
     /// The field `sha256sum`.
-    public var sha256Sum: String = ""
+    public var sha256Sum: String
 
     /// The field `init`.
-    public var init_p: String = ""
+    public var init_p: String
 
     /// The field `view`.
-    public var view_p: QNames.ViewMessage? = nil
+    public var view_p: QNames.ViewMessage?
 
     /// The field `type`.
-    public var type: QNames.TypeEnum = QNames.TypeEnum(rawValue: 0)
+    public var type: QNames.TypeEnum
 
     /// The field `unknown_fields`.
-    public var unknownFields_p: String = ""
+    public var unknownFields_p: String
 
     /// The field `encoded`.
-    public var encoded_p: String = ""
+    public var encoded_p: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.`class` = ""
+        self.self_p = ""
+        self.descriptor_p = ""
+        self.productID = ""
+        self.urlPath = ""
+        self.sha256Sum = ""
+        self.init_p = ""
+        self.view_p = nil
+        self.type = QNames.TypeEnum(rawValue: 0)
+        self.unknownFields_p = ""
+        self.encoded_p = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         `class`: String = "",
@@ -912,6 +1031,7 @@ public struct QNames: Message {
         self.type = type
         self.unknownFields_p = unknownFields_p
         self.encoded_p = encoded_p
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `quirks.Names.Type`.
@@ -953,17 +1073,21 @@ public struct QNames: Message {
         public static let descriptor = QQuirksSchema.descriptors[15]
 
         /// The field `message`.
-        public var message: String = ""
+        public var message: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.message = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             message: String = ""
         ) {
             self.message = message
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -973,17 +1097,21 @@ public struct QNested: Message {
     public static let descriptor = QQuirksSchema.descriptors[16]
 
     /// The field `inner`.
-    public var inner: QNested.Inner? = nil
+    public var inner: QNested.Inner?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.inner = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         inner: QNested.Inner? = nil
     ) {
         self.inner = inner
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `quirks.Nested.Inner`.
@@ -991,17 +1119,21 @@ public struct QNested: Message {
         public static let descriptor = QQuirksSchema.descriptors[17]
 
         /// The field `innermost`.
-        public var innermost: QNested.Inner.Innermost? = nil
+        public var innermost: QNested.Inner.Innermost?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.innermost = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             innermost: QNested.Inner.Innermost? = nil
         ) {
             self.innermost = innermost
+            self.unknownFields = UnknownFields()
         }
 
         /// The message `quirks.Nested.Inner.Innermost`.
@@ -1009,17 +1141,21 @@ public struct QNested: Message {
             public static let descriptor = QQuirksSchema.descriptors[18]
 
             /// The field `depth`.
-            public var depth: UInt32 = 0
+            public var depth: UInt32
 
             /// Fields of a decoded message that this schema does not name.
-            public var unknownFields = UnknownFields()
+            public var unknownFields: UnknownFields
 
-            public init() {}
+            public init() {
+                self.depth = 0
+                self.unknownFields = UnknownFields()
+            }
 
             public init(
                 depth: UInt32 = 0
             ) {
                 self.depth = depth
+                self.unknownFields = UnknownFields()
             }
         }
     }
@@ -1030,18 +1166,23 @@ public struct QNumbers: Message {
     public static let descriptor = QQuirksSchema.descriptors[19]
 
     /// The field `low`.
-    public var low: UInt32 = 0
+    public var low: UInt32
 
     /// The field `last_of_two_bytes`.
-    public var lastOfTwoBytes: UInt32 = 0
+    public var lastOfTwoBytes: UInt32
 
     /// The field `highest`.
-    public var highest: UInt32 = 0
+    public var highest: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.low = 0
+        self.lastOfTwoBytes = 0
+        self.highest = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         low: UInt32 = 0,
@@ -1051,6 +1192,7 @@ public struct QNumbers: Message {
         self.low = low
         self.lastOfTwoBytes = lastOfTwoBytes
         self.highest = highest
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1250,6 +1392,7 @@ extension QScalars {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.aDouble = view.aDouble
         self.aFloat = view.aFloat
         self.anInt64 = view.anInt64
@@ -1266,7 +1409,6 @@ extension QScalars {
         self.anSint32 = view.anSint32
         self.anSint64 = view.anSint64
         self.level = view.level
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1412,6 +1554,7 @@ extension QOptionals {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.aDouble = view.aDouble
         self.aFloat = view.aFloat
         self.anInt64 = view.anInt64
@@ -1420,7 +1563,6 @@ extension QOptionals {
         self.someBytes = view.someBytes.map { [UInt8]($0) }
         self.level = view.level
         self.scalars = view.scalars.map { QScalars($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1744,6 +1886,7 @@ extension QRepeated {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.doubles = Array(view.doubles)
         self.floats = Array(view.floats)
         self.int64S = Array(view.int64S)
@@ -1762,7 +1905,6 @@ extension QRepeated {
         self.levels = Array(view.levels)
         self.messages = view.messages.map { QScalars($0) }
         self.unpacked = Array(view.unpacked)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1966,6 +2108,7 @@ extension QChoice {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         switch view.value {
         case .text(let value): self.value = .text(String(value))
@@ -1978,7 +2121,6 @@ extension QChoice {
         case .real(let value): self.value = .real(value)
         case nil: self.value = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2082,11 +2224,23 @@ extension QMaps {
     }
 
     public init(_ view: View) {
-        for entry in view.counts { self.counts[String(entry.key)] = entry.value }
-        for entry in view.scalars { self.scalars[entry.key] = entry.value.map { QScalars($0) } ?? QScalars() }
-        for entry in view.levels { self.levels[entry.key] = entry.value }
-        for entry in view.blobs { self.blobs[String(entry.key)] = [UInt8](entry.value) }
         self.unknownFields = UnknownFields(view)
+        self.counts = Dictionary(minimumCapacity: view.counts.count)
+        for entry in view.counts {
+            self.counts._set(entry.value, forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
+        self.scalars = Dictionary(minimumCapacity: view.scalars.count)
+        for entry in view.scalars {
+            self.scalars[entry.key] = entry.value.map { QScalars($0) } ?? QScalars()
+        }
+        self.levels = Dictionary(minimumCapacity: view.levels.count)
+        for entry in view.levels {
+            self.levels[entry.key] = entry.value
+        }
+        self.blobs = Dictionary(minimumCapacity: view.blobs.count)
+        for entry in view.blobs {
+            self.blobs._set([UInt8](entry.value), forKey: entry.key, of: entry, number: 4, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
@@ -2162,9 +2316,9 @@ extension QMaps.CountsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2224,9 +2378,9 @@ extension QMaps.ScalarsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value.map { QScalars($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2280,9 +2434,9 @@ extension QMaps.LevelsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2336,9 +2490,9 @@ extension QMaps.BlobsEntry {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = [UInt8](view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2431,11 +2585,11 @@ extension QNode {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.value = String(view.value)
         self.left = view.left.map { QNode($0) }
         self.right = view.right.map { QNode($0) }
         self.children = view.children.map { QNode($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2488,8 +2642,8 @@ extension QPing {
     }
 
     public init(_ view: View) {
-        self.pong = view.pong.map { QPong($0) }
         self.unknownFields = UnknownFields(view)
+        self.pong = view.pong.map { QPong($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -2547,9 +2701,9 @@ extension QPong {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ping = view.ping.map { QPing($0) }
         self.count = view.count
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2636,9 +2790,9 @@ extension QImports {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.colour = view.colour.map { Quirks_Imported_Colour($0) }
         self.size = view.size
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2796,6 +2950,7 @@ extension QNames {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.`class` = String(view.`class`)
         self.self_p = String(view.self_p)
         self.descriptor_p = String(view.descriptor_p)
@@ -2807,7 +2962,6 @@ extension QNames {
         self.type = view.type
         self.unknownFields_p = String(view.unknownFields_p)
         self.encoded_p = String(view.encoded_p)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2857,8 +3011,8 @@ extension QNames.ViewMessage {
     }
 
     public init(_ view: View) {
-        self.message = String(view.message)
         self.unknownFields = UnknownFields(view)
+        self.message = String(view.message)
     }
 
     public func copy(into builder: Builder) {
@@ -2905,8 +3059,8 @@ extension QNested {
     }
 
     public init(_ view: View) {
-        self.inner = view.inner.map { QNested.Inner($0) }
         self.unknownFields = UnknownFields(view)
+        self.inner = view.inner.map { QNested.Inner($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -2953,8 +3107,8 @@ extension QNested.Inner {
     }
 
     public init(_ view: View) {
-        self.innermost = view.innermost.map { QNested.Inner.Innermost($0) }
         self.unknownFields = UnknownFields(view)
+        self.innermost = view.innermost.map { QNested.Inner.Innermost($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -2994,8 +3148,8 @@ extension QNested.Inner.Innermost {
     }
 
     public init(_ view: View) {
-        self.depth = view.depth
         self.unknownFields = UnknownFields(view)
+        self.depth = view.depth
     }
 
     public func copy(into builder: Builder) {
@@ -3057,10 +3211,10 @@ extension QNumbers {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.low = view.low
         self.lastOfTwoBytes = view.lastOfTwoBytes
         self.highest = view.highest
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

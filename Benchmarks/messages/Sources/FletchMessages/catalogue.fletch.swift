@@ -114,18 +114,23 @@ public struct Benchmark_V1_Catalogue: Message {
     public static let descriptor = Benchmark_V1_CatalogueSchema.descriptors[0]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// The field `published_seconds`.
-    public var publishedSeconds: Int64 = 0
+    public var publishedSeconds: Int64
 
     /// The field `categories`.
-    public var categories: [Benchmark_V1_Category] = []
+    public var categories: [Benchmark_V1_Category]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.publishedSeconds = 0
+        self.categories = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -135,6 +140,7 @@ public struct Benchmark_V1_Catalogue: Message {
         self.name = name
         self.publishedSeconds = publishedSeconds
         self.categories = categories
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -143,15 +149,19 @@ public struct Benchmark_V1_Category: Message {
     public static let descriptor = Benchmark_V1_CatalogueSchema.descriptors[1]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// The field `products`.
-    public var products: [Benchmark_V1_Product] = []
+    public var products: [Benchmark_V1_Product]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.products = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -159,6 +169,7 @@ public struct Benchmark_V1_Category: Message {
     ) {
         self.name = name
         self.products = products
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -167,39 +178,51 @@ public struct Benchmark_V1_Product: Message {
     public static let descriptor = Benchmark_V1_CatalogueSchema.descriptors[2]
 
     /// The field `id`.
-    public var id: String = ""
+    public var id: String
 
     /// The field `title`.
-    public var title: String = ""
+    public var title: String
 
     /// The field `price`.
-    public var price: Benchmark_V1_Money? = nil
+    public var price: Benchmark_V1_Money?
 
     /// The field `tags`.
-    public var tags: [String] = []
+    public var tags: [String]
 
     /// The field `embedding`.
-    public var embedding: [Float] = []
+    public var embedding: [Float]
 
     /// The field `related`.
-    public var related: [UInt64] = []
+    public var related: [UInt64]
 
     /// The field `stock`.
-    public var stock: UInt32? = nil
+    public var stock: UInt32?
 
     /// The field `availability`.
-    public var availability: Benchmark_V1_Availability = Benchmark_V1_Availability(rawValue: 0)
+    public var availability: Benchmark_V1_Availability
 
     /// The field `reviews`.
-    public var reviews: [Benchmark_V1_Review] = []
+    public var reviews: [Benchmark_V1_Review]
 
     /// The field `featured`.
-    public var featured: Bool = false
+    public var featured: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.id = ""
+        self.title = ""
+        self.price = nil
+        self.tags = []
+        self.embedding = []
+        self.related = []
+        self.stock = nil
+        self.availability = Benchmark_V1_Availability(rawValue: 0)
+        self.reviews = []
+        self.featured = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         id: String = "",
@@ -223,6 +246,7 @@ public struct Benchmark_V1_Product: Message {
         self.availability = availability
         self.reviews = reviews
         self.featured = featured
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -231,15 +255,19 @@ public struct Benchmark_V1_Money: Message {
     public static let descriptor = Benchmark_V1_CatalogueSchema.descriptors[3]
 
     /// The field `currency`.
-    public var currency: String = ""
+    public var currency: String
 
     /// The field `micros`.
-    public var micros: Int64 = 0
+    public var micros: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.currency = ""
+        self.micros = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         currency: String = "",
@@ -247,6 +275,7 @@ public struct Benchmark_V1_Money: Message {
     ) {
         self.currency = currency
         self.micros = micros
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -255,21 +284,27 @@ public struct Benchmark_V1_Review: Message {
     public static let descriptor = Benchmark_V1_CatalogueSchema.descriptors[4]
 
     /// The field `author`.
-    public var author: String = ""
+    public var author: String
 
     /// The field `stars`.
-    public var stars: UInt32 = 0
+    public var stars: UInt32
 
     /// The field `seconds`.
-    public var seconds: Int64 = 0
+    public var seconds: Int64
 
     /// The field `text`.
-    public var text: String = ""
+    public var text: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.author = ""
+        self.stars = 0
+        self.seconds = 0
+        self.text = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         author: String = "",
@@ -281,6 +316,7 @@ public struct Benchmark_V1_Review: Message {
         self.stars = stars
         self.seconds = seconds
         self.text = text
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -342,10 +378,10 @@ extension Benchmark_V1_Catalogue {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.publishedSeconds = view.publishedSeconds
         self.categories = view.categories.map { Benchmark_V1_Category($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -406,9 +442,9 @@ extension Benchmark_V1_Category {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.products = view.products.map { Benchmark_V1_Product($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -579,6 +615,7 @@ extension Benchmark_V1_Product {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.id = String(view.id)
         self.title = String(view.title)
         self.price = view.price.map { Benchmark_V1_Money($0) }
@@ -589,7 +626,6 @@ extension Benchmark_V1_Product {
         self.availability = view.availability
         self.reviews = view.reviews.map { Benchmark_V1_Review($0) }
         self.featured = view.featured
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -661,9 +697,9 @@ extension Benchmark_V1_Money {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.currency = String(view.currency)
         self.micros = view.micros
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -737,11 +773,11 @@ extension Benchmark_V1_Review {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.author = String(view.author)
         self.stars = view.stars
         self.seconds = view.seconds
         self.text = String(view.text)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
