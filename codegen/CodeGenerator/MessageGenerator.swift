@@ -41,9 +41,9 @@ struct MessageGenerator {
     private func printMemberwiseInitializer(_ printer: inout Printer) {
         var parameters = zip(model.plainFields, fields).map { field, generator in
             let (type, initial) = generator.valueType
-            return (name: field.swiftName, type: type, initial: initial)
+            return (name: field.swiftName, property: generator.storedName, type: type, initial: initial)
         }
-        parameters += zip(model.oneofs, oneofs).map { ($0.swiftName, $1.type, "nil") }
+        parameters += zip(model.oneofs, oneofs).map { ($0.swiftName, $0.swiftName, $1.type, "nil") }
         guard !parameters.isEmpty else { return }
         printer.print("")
         printer.print("\(access) init(")
@@ -54,7 +54,7 @@ struct MessageGenerator {
             }
         }
         printer.block(") {") { printer in
-            for parameter in parameters { printer.print("self.\(parameter.name) = \(parameter.name)") }
+            for parameter in parameters { printer.print("self.\(parameter.property) = \(parameter.name)") }
         }
     }
 
