@@ -13,8 +13,10 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SWIFT_BACKTRACE := enable=no
 FUZZ_SECONDS ?= 60
 CHAOS_SECONDS ?= 60
+DIFFERENTIAL_SCHEMAS ?= 20
+DIFFERENTIAL_MESSAGES ?= 20
 
-.PHONY: help setup packages build demo test test-unit test-sanitizers test-chaos test-fuzz test-end-to-end lint generate check-generated release-schemas bench format clean
+.PHONY: help setup packages build demo test test-unit test-sanitizers test-chaos test-fuzz test-differential test-end-to-end lint generate check-generated release-schemas bench format clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,11 +37,11 @@ build: setup ## Build the optimised command: .build/release/fletch.
 demo: build ## Learn from this machine's own package archive, publish, serve, ask.
 	deploy/demo/run.sh
 
-test: lint check-generated test-unit test-sanitizers test-chaos test-fuzz test-end-to-end ## Pass all tests.
+test: lint check-generated test-unit test-differential test-sanitizers test-chaos test-fuzz test-end-to-end ## Pass all tests.
 
 lint: setup ## Check the schemas' style, that they keep what was released, and the sources' style.
 	cd proto && buf lint && buf breaking --against baseline.txtpb
-	swift format lint --strict --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
+	swift format lint --strict --recursive --parallel $$(git ls-files '*.swift' | grep -vE '\.(fletch|pb)\.')
 
 test-unit: setup ## The Swift tests.
 	swift test --disable-xctest
@@ -57,6 +59,11 @@ test-chaos: setup ## Bad clients of every kind for CHAOS_SECONDS, under the addr
 
 test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 	Tests/Fuzz/run.sh $(FUZZ_SECONDS)
+
+test-differential: setup ## Random schemas and messages through Fletch, upb and swift-protobuf: all must agree.
+	swift build --product protoc-gen-fletch
+	$(PYTHON) Tests/Differential/differential.py --schemas $(DIFFERENTIAL_SCHEMAS) --messages $(DIFFERENTIAL_MESSAGES) \
+		$(if $(DIFFERENTIAL_SEED),--seed $(DIFFERENTIAL_SEED)) $(if $(DIFFERENTIAL_ONLY),--only $(DIFFERENTIAL_ONLY))
 
 test-end-to-end: build ## A real server process, stock clients, real tables.
 	swift build -c release --product fletch-interop-server
@@ -78,7 +85,7 @@ bench: build ## CPU per request beside other servers (see Benchmarks/README.md).
 	Benchmarks/run.sh
 
 format: ## Format the Swift sources in place.
-	swift format --in-place --recursive --parallel $$(git ls-files '*.swift' | grep -v '\.fletch\.')
+	swift format --in-place --recursive --parallel $$(git ls-files '*.swift' | grep -vE '\.(fletch|pb)\.')
 
 clean: ## Remove what was built, not what was learned.
 	rm -rf .build .build-* .venv

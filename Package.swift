@@ -74,6 +74,7 @@ let package = Package(
 
         // Layer 2: gRPC semantics, generated messages, versioned tables, top-k, graphs, layers with gradients.
         library("FletchWellKnownTypes", ["FletchWire"]),
+        library("FletchJSON", ["FletchWire"]),
         library("FletchSchema", ["FletchWellKnownTypes", "FletchWire"]),
         library("FletchRPC", ["FletchCompression", "FletchHTTP2", "FletchWire"]),
         library("FletchServiceSchema", ["FletchRPC", "FletchSchema", "FletchWire"]),
@@ -153,6 +154,13 @@ let package = Package(
         library("Quirks", ["FletchRPC", "FletchWire"], path: "Tests/Quirks/Generated"),
         // Generated from Tests/Interop/Protos, and the server of gRPC's interoperability tests.
         library("InteropSchema", ["FletchRPC", "FletchWire"], path: "Tests/Interop/Generated"),
+        // Generated from Tests/Conformance/Protos, and the program that protobuf's conformance tests talk to.
+        library(
+            "ConformanceSchema", ["FletchWellKnownTypes", "FletchWire"], path: "Tests/Conformance/Generated"),
+        .executableTarget(
+            name: "conformance-testee",
+            dependencies: ["ConformanceSchema", "FletchJSON", "FletchWellKnownTypes", "FletchWire"],
+            path: "Tests/Conformance/Testee", swiftSettings: strict),
         .executableTarget(
             name: "fletch-interop-server",
             dependencies: [
@@ -166,6 +174,8 @@ let package = Package(
         tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
         tests("FletchHTTP2", ["ScriptedPeer"]),
         tests("FletchTLS", ["TLSPeer", "TestSupport"]),
+        tests("FletchWellKnownTypes", ["FletchWire"]),
+        tests("FletchJSON", ["ConformanceSchema", "FletchWellKnownTypes", "FletchWire", "Quirks"]),
         tests("LinearAlgebra"),
         tests("FletchCompression", ["LinearAlgebra"]),
         tests(
@@ -174,7 +184,7 @@ let package = Package(
                 "FletchCompression", "FletchHTTP2", "Quirks", "FletchRichErrors", "FletchSchema", "ScriptedPeer",
                 "TestSupport", "FletchWellKnownTypes", "FletchWire",
             ]),
-        tests("Tables", ["LinearAlgebra", "FletchSchema", "TestSupport", "publisher"]),
+        tests("Tables", ["LinearAlgebra", "FletchSchema", "FletchWire", "TestSupport", "publisher"]),
         tests("Graph", ["CZlib", "CZstd", "LinearAlgebra"]),
         tests("Learning", ["LinearAlgebra"]),
         tests("Retrieval", ["CKernels", "LinearAlgebra", "FletchSchema", "Tables", "TestSupport"]),

@@ -29,7 +29,8 @@ generate() {
     options=$3
     shift 3
     mkdir -p "$destination"
-    protoc --plugin=protoc-gen-fletch="$plugin" -I "$proto_root" --fletch_out="${options:+$options:}$destination" "$@"
+    protoc --plugin=protoc-gen-fletch="$plugin" -I "$proto_root" -I "$root/proto" \
+        --fletch_out="${options:+$options:}$destination" "$@"
 }
 
 # record PROTO_ROOT NAME OPTIONS FILES...: what protoc sends a plugin, as the tests' input. It carries protoc's version,
@@ -62,12 +63,16 @@ generate proto Sources/ServiceSchema $flat,Messages=false,ExtraModuleImports=Fle
 generate codegen/bootstrap codegen/CodeGenerator $messages compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
-generate codegen/example codegen/example/Sources/greeter "" greeter.proto
+generate Tests/Conformance/Protos Tests/Conformance/Generated $public,$messages conformance.proto test_messages_proto3.proto
+generate codegen/example/proto codegen/example/Sources/Server FileNaming=PathToUnderscores \
+    example/v1/greeter.proto example/v2/greeter.proto
+generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages $public catalogue.proto
 
 # Files that no .proto accounts for any more.
 stale() {
     find Sources/Schema Sources/ServiceSchema Sources/WellKnownTypes codegen/CodeGenerator Tests/Quirks/Generated \
-        Tests/Interop/Generated codegen/example/Sources -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
+        Tests/Interop/Generated Tests/Conformance/Generated codegen/example/Sources Benchmarks/messages/Sources \
+        -name '*.fletch*.swift' 2>/dev/null | while read -r file; do
         [ -e "$output/$file" ] || echo "$file"
     done
 }

@@ -19,11 +19,14 @@ struct FrameScanner {
         }
     }
 
-    /// Bytes until the next header begins. The client's preface comes before the first.
-    private var payloadLeft = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8.count
+    /// Bytes until the next header begins.
+    private var payloadLeft: Int
     /// The beginning of a header whose end has not arrived.
     private var split = InlineArray<9, UInt8>(repeating: 0)
     private var splitCount = 0
+
+    /// - Parameter preface: Whether the client's preface comes before the first frame.
+    init(preface: Bool = true) { payloadLeft = preface ? "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8.count : 0 }
 
     /// Whether the bytes so far end at the end of a frame.
     var isBetweenFrames: Bool { payloadLeft == 0 && splitCount == 0 }

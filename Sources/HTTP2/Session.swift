@@ -75,7 +75,7 @@ public final class Session {
         // Too many answers wait for a peer that goes on asking.
         if consumed == Int(NGHTTP2_ERR_FLOODED.rawValue) { state.pointee.terminate() }
         // A callback that ended the session stops nghttp2 by an error, which is then not the peer's to hear.
-        if !state.pointee.isTerminated { throw Self.error(Int32(truncatingIfNeeded: consumed)) }
+        if !state.pointee.isTerminated { throw HTTP2Error(code: Int32(truncatingIfNeeded: consumed)) }
     }
 
     /// Appends what is to be sent to `output` until it is full or nothing is left.
@@ -84,17 +84,7 @@ public final class Session {
     public func fill(_ output: OutputBuffer) throws(HTTP2Error) -> Bool {
         guard let session = state.pointee.session else { return true }
         state.pointee.output = Unmanaged.passUnretained(output)
-        while !output.isFull {
-            var bytes: UnsafePointer<UInt8>?
-            let count = nghttp2_session_mem_send(session, &bytes)
-            if count < 0 { throw Self.error(Int32(truncatingIfNeeded: count)) }
-            guard count > 0, let bytes else { return !output.isFull }
-            guard count <= output.capacity - output.count else {
-                throw HTTP2Error(kind: .internal, description: "a frame does not fit the output buffer")
-            }
-            output.append(bytes, count: count)
-        }
-        return false
+        return try output.fill(from: session)
     }
 
     // MARK: Answers
@@ -295,10 +285,7 @@ public final class Session {
 
     private func submitPing(_ purpose: PingPurpose) {
         guard let session = state.pointee.session else { return }
-        withUnsafeBytes(of: purpose.rawValue.bigEndian) {
-            _ = nghttp2_submit_ping(
-                session, UInt8(NGHTTP2_FLAG_NONE.rawValue), $0.baseAddress?.assumingMemoryBound(to: UInt8.self))
-        }
+        FletchHTTP2.submitPing(purpose.rawValue, to: session)
     }
 
     private func submitSettings(_ limits: Limits) {
@@ -314,19 +301,4 @@ public final class Session {
         nghttp2_session_set_local_window_size(
             session, UInt8(NGHTTP2_FLAG_NONE.rawValue), 0, limits.connectionWindowBytes)
     }
-
-    private static func error(_ code: Int32) -> HTTP2Error {
-        let reason = String(cString: nghttp2_strerror(code))
-        let kind: HTTP2Error.Kind =
-            switch code {
-            case NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue: .notHTTP2
-            case NGHTTP2_ERR_NOMEM.rawValue: .outOfMemory
-            default: .internal
-            }
-        return HTTP2Error(kind: kind, description: reason)
-    }
-}
-
-private func entry(_ id: nghttp2_settings_id, _ value: UInt32) -> nghttp2_settings_entry {
-    nghttp2_settings_entry(settings_id: Int32(id.rawValue), value: value)
 }

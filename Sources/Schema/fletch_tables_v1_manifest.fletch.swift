@@ -99,43 +99,56 @@ public struct Manifest: Message {
     public static let descriptor = ManifestSchema.descriptors[0]
 
     /// The layout of the store and of the manifest. A reader refuses a format newer than it knows.
-    public var formatVersion: UInt32 = 0
+    public var formatVersion: UInt32
 
     /// The table's name and version, as in its path.
-    public var name: String = ""
+    public var name: String
 
     /// The field `version`.
-    public var version: String = ""
+    public var version: String
 
     /// What the table holds and how to read it, for example "related-products".
-    public var kind: String = ""
+    public var kind: String
 
     /// Fingerprint of the schema that the writer was built with.
-    public var schemaFingerprint: String = ""
+    public var schemaFingerprint: String
 
     /// The program that wrote the table.
-    public var buildID: String = ""
+    public var buildID: String
 
     /// The field `files`.
-    public var files: [File] = []
+    public var files: [File]
 
     /// The field `tensors`.
-    public var tensors: [Tensor] = []
+    public var tensors: [Tensor]
 
     /// What was measured on held-out data when the table was made, for example hitRate@10.
-    public var metrics: [Metric] = []
+    public var metrics: [Metric]
 
     /// How the table was made: training parameters and sources.
-    public var attributes: [Attribute] = []
+    public var attributes: [Attribute]
 
     /// XXH3 (64 bits, seed 0) of all bytes before this field, which is written last: the file's last nine bytes are its
     /// tag (0x59) and its value.
-    public var checksum: UInt64 = 0
+    public var checksum: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.formatVersion = 0
+        self.name = ""
+        self.version = ""
+        self.kind = ""
+        self.schemaFingerprint = ""
+        self.buildID = ""
+        self.files = []
+        self.tensors = []
+        self.metrics = []
+        self.attributes = []
+        self.checksum = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         formatVersion: UInt32 = 0,
@@ -161,6 +174,7 @@ public struct Manifest: Message {
         self.metrics = metrics
         self.attributes = attributes
         self.checksum = checksum
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -169,18 +183,23 @@ public struct File: Message {
     public static let descriptor = ManifestSchema.descriptors[1]
 
     /// File name within the version's directory.
-    public var name: String = ""
+    public var name: String
 
     /// Size in bytes.
-    public var size: UInt64 = 0
+    public var size: UInt64
 
     /// XXH3 (64 bits, seed 0) of the file's safetensors header: the eight length bytes and the JSON.
-    public var headerXxh3: UInt64 = 0
+    public var headerXxh3: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.size = 0
+        self.headerXxh3 = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -190,6 +209,7 @@ public struct File: Message {
         self.name = name
         self.size = size
         self.headerXxh3 = headerXxh3
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -198,30 +218,39 @@ public struct Tensor: Message {
     public static let descriptor = ManifestSchema.descriptors[2]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// The name of the file that holds it.
-    public var file: String = ""
+    public var file: String
 
     /// The safetensors type: F32, U32, U64, U8, I8, ...
-    public var dtype: String = ""
+    public var dtype: String
 
     /// The field `shape`.
-    public var shape: [UInt64] = []
+    public var shape: [UInt64]
 
     /// Bytes from the start of the file.
-    public var offset: UInt64 = 0
+    public var offset: UInt64
 
     /// Size in bytes.
-    public var size: UInt64 = 0
+    public var size: UInt64
 
     /// XXH3 (64 bits, seed 0) of the tensor's bytes.
-    public var xxh3: UInt64 = 0
+    public var xxh3: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.file = ""
+        self.dtype = ""
+        self.shape = []
+        self.offset = 0
+        self.size = 0
+        self.xxh3 = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -239,6 +268,7 @@ public struct Tensor: Message {
         self.offset = offset
         self.size = size
         self.xxh3 = xxh3
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -247,15 +277,19 @@ public struct Metric: Message {
     public static let descriptor = ManifestSchema.descriptors[3]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// The field `value`.
-    public var value: Double = 0
+    public var value: Double
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -263,6 +297,7 @@ public struct Metric: Message {
     ) {
         self.name = name
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -271,15 +306,19 @@ public struct Attribute: Message {
     public static let descriptor = ManifestSchema.descriptors[4]
 
     /// The field `key`.
-    public var key: String = ""
+    public var key: String
 
     /// The field `value`.
-    public var value: String = ""
+    public var value: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.key = ""
+        self.value = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         key: String = "",
@@ -287,6 +326,7 @@ public struct Attribute: Message {
     ) {
         self.key = key
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -453,6 +493,7 @@ extension Manifest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.formatVersion = view.formatVersion
         self.name = String(view.name)
         self.version = String(view.version)
@@ -464,7 +505,6 @@ extension Manifest {
         self.metrics = view.metrics.map { Metric($0) }
         self.attributes = view.attributes.map { Attribute($0) }
         self.checksum = view.checksum
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -548,10 +588,10 @@ extension File {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.size = view.size
         self.headerXxh3 = view.headerXxh3
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -664,6 +704,7 @@ extension Tensor {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.file = String(view.file)
         self.dtype = String(view.dtype)
@@ -671,7 +712,6 @@ extension Tensor {
         self.offset = view.offset
         self.size = view.size
         self.xxh3 = view.xxh3
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -731,9 +771,9 @@ extension Metric {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -785,9 +825,9 @@ extension Attribute {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

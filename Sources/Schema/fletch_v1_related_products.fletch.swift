@@ -132,26 +132,33 @@ public struct RelatedRequest: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[0]
 
     /// The product that was taken.
-    public var productID: String = ""
+    public var productID: String
 
     /// A cart: several products taken together. The answer ranks by the mean of their source vectors
     /// and leaves the cart's own products out. A repeated id counts once. At most 1000 ids.
-    public var productIds: [String] = []
+    public var productIds: [String]
 
     /// A source vector of the table's dimension, for a product that the table does not know.
-    public var sourceVector: [Float] = []
+    public var sourceVector: [Float]
 
     /// How many items are wanted; 0 means 10. The largest limit is 1000.
-    public var limit: UInt32 = 0
+    public var limit: UInt32
 
     /// Products that must not be in the answer. Ids that the table does not know are ignored. At
     /// most 10,000.
-    public var excludeProductIds: [String] = []
+    public var excludeProductIds: [String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.productID = ""
+        self.productIds = []
+        self.sourceVector = []
+        self.limit = 0
+        self.excludeProductIds = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         productID: String = "",
@@ -165,6 +172,7 @@ public struct RelatedRequest: Message {
         self.sourceVector = sourceVector
         self.limit = limit
         self.excludeProductIds = excludeProductIds
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -174,18 +182,23 @@ public struct RelatedResponse: Message {
 
     /// Best first; ties in the order of the table. Shorter than the limit only where the table has no
     /// further product to offer.
-    public var items: [RelatedItem] = []
+    public var items: [RelatedItem]
 
     /// The version of the table that answered.
-    public var tableVersion: String = ""
+    public var tableVersion: String
 
     /// How the answer was found.
-    public var path: RetrievalPath = RetrievalPath(rawValue: 0)
+    public var path: RetrievalPath
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.items = []
+        self.tableVersion = ""
+        self.path = RetrievalPath(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         items: [RelatedItem] = [],
@@ -195,6 +208,7 @@ public struct RelatedResponse: Message {
         self.items = items
         self.tableVersion = tableVersion
         self.path = path
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -203,15 +217,19 @@ public struct RelatedItem: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[2]
 
     /// The field `product_id`.
-    public var productID: String = ""
+    public var productID: String
 
     /// The inner product of the source vector asked with and this product's target vector; higher is better.
-    public var score: Float = 0
+    public var score: Float
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.productID = ""
+        self.score = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         productID: String = "",
@@ -219,6 +237,7 @@ public struct RelatedItem: Message {
     ) {
         self.productID = productID
         self.score = score
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -227,17 +246,21 @@ public struct RelatedBatchRequest: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[3]
 
     /// At most 256 requests, whose limits add up to at most 50,000 items: most clients accept responses of up to 4 MiB.
-    public var requests: [RelatedRequest] = []
+    public var requests: [RelatedRequest]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.requests = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         requests: [RelatedRequest] = []
     ) {
         self.requests = requests
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -246,17 +269,21 @@ public struct RelatedBatchResponse: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[4]
 
     /// One result for each request, in the order of the requests.
-    public var results: [RelatedResult] = []
+    public var results: [RelatedResult]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.results = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         results: [RelatedResult] = []
     ) {
         self.results = results
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -265,15 +292,19 @@ public struct RelatedResult: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[5]
 
     /// OK where response is set.
-    public var status: Status? = nil
+    public var status: Status?
 
     /// The field `response`.
-    public var response: RelatedResponse? = nil
+    public var response: RelatedResponse?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.status = nil
+        self.response = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         status: Status? = nil,
@@ -281,6 +312,7 @@ public struct RelatedResult: Message {
     ) {
         self.status = status
         self.response = response
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -289,15 +321,19 @@ public struct Status: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[6]
 
     /// A gRPC status code (google.rpc.Code); 0 is OK.
-    public var code: Int32 = 0
+    public var code: Int32
 
     /// What is wrong and what to do, empty when OK.
-    public var message: String = ""
+    public var message: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.code = 0
+        self.message = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         code: Int32 = 0,
@@ -305,6 +341,7 @@ public struct Status: Message {
     ) {
         self.code = code
         self.message = message
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -402,12 +439,12 @@ extension RelatedRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.productID = String(view.productID)
         self.productIds = view.productIds.map { String($0) }
         self.sourceVector = Array(view.sourceVector)
         self.limit = view.limit
         self.excludeProductIds = view.excludeProductIds.map { String($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -489,10 +526,10 @@ extension RelatedResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.items = view.items.map { RelatedItem($0) }
         self.tableVersion = String(view.tableVersion)
         self.path = view.path
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -548,9 +585,9 @@ extension RelatedItem {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.productID = String(view.productID)
         self.score = view.score
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -596,8 +633,8 @@ extension RelatedBatchRequest {
     }
 
     public init(_ view: View) {
-        self.requests = view.requests.map { RelatedRequest($0) }
         self.unknownFields = UnknownFields(view)
+        self.requests = view.requests.map { RelatedRequest($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -645,8 +682,8 @@ extension RelatedBatchResponse {
     }
 
     public init(_ view: View) {
-        self.results = view.results.map { RelatedResult($0) }
         self.unknownFields = UnknownFields(view)
+        self.results = view.results.map { RelatedResult($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -714,9 +751,9 @@ extension RelatedResult {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.status = view.status.map { Status($0) }
         self.response = view.response.map { RelatedResponse($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -768,9 +805,9 @@ extension Status {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.code = view.code
         self.message = String(view.message)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

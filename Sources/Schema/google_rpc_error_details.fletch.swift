@@ -84,9 +84,9 @@ public enum Google_Rpc_ErrorDetailsSchema {
         messages.append(MessageDefinition("google.rpc.ErrorInfo", size: 72, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .string, .implicit, offset: 40))
-        messages.append(MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 56, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 72, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "retry_delay", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24))
@@ -113,9 +113,9 @@ public enum Google_Rpc_ErrorDetailsSchema {
         messages.append(MessageDefinition("google.rpc.QuotaFailure.Violation", size: 144, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .string, .implicit, offset: 40))
-        messages.append(MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 56, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 72, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "violations", .message(.index(8)), .repeated(packed: false), offset: 24))
@@ -174,18 +174,23 @@ public struct Google_Rpc_ErrorInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[0]
 
     /// In UPPER_SNAKE_CASE, unique within the domain.
-    public var reason: String = ""
+    public var reason: String
 
     /// Who the reason belongs to, for example the name of a service.
-    public var domain: String = ""
+    public var domain: String
 
     /// The field `metadata`.
-    public var metadata: [String: String] = [:]
+    public var metadata: [String: String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.reason = ""
+        self.domain = ""
+        self.metadata = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         reason: String = "",
@@ -195,6 +200,7 @@ public struct Google_Rpc_ErrorInfo: Message {
         self.reason = reason
         self.domain = domain
         self.metadata = metadata
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -202,15 +208,19 @@ public struct Google_Rpc_ErrorInfo: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[1]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: String = ""
+        public var value: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -218,6 +228,7 @@ public struct Google_Rpc_ErrorInfo: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -227,17 +238,21 @@ public struct Google_Rpc_RetryInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[2]
 
     /// The least to wait.
-    public var retryDelay: Google_Protobuf_Duration? = nil
+    public var retryDelay: Google_Protobuf_Duration?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.retryDelay = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         retryDelay: Google_Protobuf_Duration? = nil
     ) {
         self.retryDelay = retryDelay
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -246,15 +261,19 @@ public struct Google_Rpc_DebugInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[3]
 
     /// The field `stack_entries`.
-    public var stackEntries: [String] = []
+    public var stackEntries: [String]
 
     /// The field `detail`.
-    public var detail: String = ""
+    public var detail: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.stackEntries = []
+        self.detail = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         stackEntries: [String] = [],
@@ -262,6 +281,7 @@ public struct Google_Rpc_DebugInfo: Message {
     ) {
         self.stackEntries = stackEntries
         self.detail = detail
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -270,17 +290,21 @@ public struct Google_Rpc_QuotaFailure: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[4]
 
     /// The field `violations`.
-    public var violations: [Google_Rpc_QuotaFailure.Violation] = []
+    public var violations: [Google_Rpc_QuotaFailure.Violation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.violations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         violations: [Google_Rpc_QuotaFailure.Violation] = []
     ) {
         self.violations = violations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.QuotaFailure.Violation`.
@@ -288,33 +312,43 @@ public struct Google_Rpc_QuotaFailure: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[5]
 
         /// Whose quota, for example "clientip:192.0.2.1".
-        public var subject: String = ""
+        public var subject: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// The service that the quota is of, where it is not the one called.
-        public var apiService: String = ""
+        public var apiService: String
 
         /// What is counted.
-        public var quotaMetric: String = ""
+        public var quotaMetric: String
 
         /// The field `quota_id`.
-        public var quotaID: String = ""
+        public var quotaID: String
 
         /// What the quota depends on, for example a region.
-        public var quotaDimensions: [String: String] = [:]
+        public var quotaDimensions: [String: String]
 
         /// The quota in force.
-        public var quotaValue: Int64 = 0
+        public var quotaValue: Int64
 
         /// The quota that a change under way will bring.
-        public var futureQuotaValue: Int64? = nil
+        public var futureQuotaValue: Int64?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.subject = ""
+            self.description = ""
+            self.apiService = ""
+            self.quotaMetric = ""
+            self.quotaID = ""
+            self.quotaDimensions = [:]
+            self.quotaValue = 0
+            self.futureQuotaValue = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             subject: String = "",
@@ -334,6 +368,7 @@ public struct Google_Rpc_QuotaFailure: Message {
             self.quotaDimensions = quotaDimensions
             self.quotaValue = quotaValue
             self.futureQuotaValue = futureQuotaValue
+            self.unknownFields = UnknownFields()
         }
 
         /// An entry of a map, as it is encoded.
@@ -341,15 +376,19 @@ public struct Google_Rpc_QuotaFailure: Message {
             public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[6]
 
             /// The field `key`.
-            public var key: String = ""
+            public var key: String
 
             /// The field `value`.
-            public var value: String = ""
+            public var value: String
 
             /// Fields of a decoded message that this schema does not name.
-            public var unknownFields = UnknownFields()
+            public var unknownFields: UnknownFields
 
-            public init() {}
+            public init() {
+                self.key = ""
+                self.value = ""
+                self.unknownFields = UnknownFields()
+            }
 
             public init(
                 key: String = "",
@@ -357,6 +396,7 @@ public struct Google_Rpc_QuotaFailure: Message {
             ) {
                 self.key = key
                 self.value = value
+                self.unknownFields = UnknownFields()
             }
         }
     }
@@ -367,17 +407,21 @@ public struct Google_Rpc_PreconditionFailure: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[7]
 
     /// The field `violations`.
-    public var violations: [Google_Rpc_PreconditionFailure.Violation] = []
+    public var violations: [Google_Rpc_PreconditionFailure.Violation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.violations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         violations: [Google_Rpc_PreconditionFailure.Violation] = []
     ) {
         self.violations = violations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.PreconditionFailure.Violation`.
@@ -385,18 +429,23 @@ public struct Google_Rpc_PreconditionFailure: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[8]
 
         /// A kind that the service defines, for example "TOS".
-        public var type: String = ""
+        public var type: String
 
         /// What it is about, in the terms of its kind.
-        public var subject: String = ""
+        public var subject: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.type = ""
+            self.subject = ""
+            self.description = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             type: String = "",
@@ -406,6 +455,7 @@ public struct Google_Rpc_PreconditionFailure: Message {
             self.type = type
             self.subject = subject
             self.description = description
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -415,17 +465,21 @@ public struct Google_Rpc_BadRequest: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[9]
 
     /// The field `field_violations`.
-    public var fieldViolations: [Google_Rpc_BadRequest.FieldViolation] = []
+    public var fieldViolations: [Google_Rpc_BadRequest.FieldViolation]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fieldViolations = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fieldViolations: [Google_Rpc_BadRequest.FieldViolation] = []
     ) {
         self.fieldViolations = fieldViolations
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.BadRequest.FieldViolation`.
@@ -433,21 +487,27 @@ public struct Google_Rpc_BadRequest: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[10]
 
         /// A path into the request, for example "requests[0].limit".
-        public var field: String = ""
+        public var field: String
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// In UPPER_SNAKE_CASE, unique within the domain of the error's ErrorInfo.
-        public var reason: String = ""
+        public var reason: String
 
         /// For users.
-        public var localizedMessage: Google_Rpc_LocalizedMessage? = nil
+        public var localizedMessage: Google_Rpc_LocalizedMessage?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.field = ""
+            self.description = ""
+            self.reason = ""
+            self.localizedMessage = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             field: String = "",
@@ -459,6 +519,7 @@ public struct Google_Rpc_BadRequest: Message {
             self.description = description
             self.reason = reason
             self.localizedMessage = localizedMessage
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -468,15 +529,19 @@ public struct Google_Rpc_RequestInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[11]
 
     /// The field `request_id`.
-    public var requestID: String = ""
+    public var requestID: String
 
     /// For the service's own developers.
-    public var servingData: String = ""
+    public var servingData: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.requestID = ""
+        self.servingData = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         requestID: String = "",
@@ -484,6 +549,7 @@ public struct Google_Rpc_RequestInfo: Message {
     ) {
         self.requestID = requestID
         self.servingData = servingData
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -492,21 +558,27 @@ public struct Google_Rpc_ResourceInfo: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[12]
 
     /// The field `resource_type`.
-    public var resourceType: String = ""
+    public var resourceType: String
 
     /// The field `resource_name`.
-    public var resourceName: String = ""
+    public var resourceName: String
 
     /// The field `owner`.
-    public var owner: String = ""
+    public var owner: String
 
     /// The field `description`.
-    public var description: String = ""
+    public var description: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.resourceType = ""
+        self.resourceName = ""
+        self.owner = ""
+        self.description = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         resourceType: String = "",
@@ -518,6 +590,7 @@ public struct Google_Rpc_ResourceInfo: Message {
         self.resourceName = resourceName
         self.owner = owner
         self.description = description
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -526,17 +599,21 @@ public struct Google_Rpc_Help: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[13]
 
     /// The field `links`.
-    public var links: [Google_Rpc_Help.Link] = []
+    public var links: [Google_Rpc_Help.Link]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.links = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         links: [Google_Rpc_Help.Link] = []
     ) {
         self.links = links
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `google.rpc.Help.Link`.
@@ -544,15 +621,19 @@ public struct Google_Rpc_Help: Message {
         public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[14]
 
         /// The field `description`.
-        public var description: String = ""
+        public var description: String
 
         /// The field `url`.
-        public var url: String = ""
+        public var url: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.description = ""
+            self.url = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             description: String = "",
@@ -560,6 +641,7 @@ public struct Google_Rpc_Help: Message {
         ) {
             self.description = description
             self.url = url
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -569,15 +651,19 @@ public struct Google_Rpc_LocalizedMessage: Message {
     public static let descriptor = Google_Rpc_ErrorDetailsSchema.descriptors[15]
 
     /// By BCP 47, for example "en-US".
-    public var locale: String = ""
+    public var locale: String
 
     /// The field `message`.
-    public var message: String = ""
+    public var message: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.locale = ""
+        self.message = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         locale: String = "",
@@ -585,6 +671,7 @@ public struct Google_Rpc_LocalizedMessage: Message {
     ) {
         self.locale = locale
         self.message = message
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -646,10 +733,13 @@ extension Google_Rpc_ErrorInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.reason = String(view.reason)
         self.domain = String(view.domain)
-        for entry in view.metadata { self.metadata[String(entry.key)] = String(entry.value) }
-        self.unknownFields = UnknownFields(view)
+        self.metadata = Dictionary(minimumCapacity: view.metadata.count)
+        for entry in view.metadata {
+            self.metadata._set(String(entry.value), forKey: entry.key, of: entry, number: 3, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
@@ -657,7 +747,7 @@ extension Google_Rpc_ErrorInfo {
         builder.domain = builder._arena.copy(self.domain)
         if !self.metadata.isEmpty {
             var appender = builder.makeMetadata(capacity: self.metadata.count)
-            for (key, value) in self.metadata.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.metadata.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Rpc_ErrorInfo.MetadataEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -673,10 +763,10 @@ extension Google_Rpc_ErrorInfo.MetadataEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``Google_Rpc_ErrorInfo.MetadataEntry`` being made in an arena.
@@ -691,25 +781,27 @@ extension Google_Rpc_ErrorInfo.MetadataEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -757,8 +849,8 @@ extension Google_Rpc_RetryInfo {
     }
 
     public init(_ view: View) {
-        self.retryDelay = view.retryDelay.map { Google_Protobuf_Duration($0) }
         self.unknownFields = UnknownFields(view)
+        self.retryDelay = view.retryDelay.map { Google_Protobuf_Duration($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -814,9 +906,9 @@ extension Google_Rpc_DebugInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.stackEntries = view.stackEntries.map { String($0) }
         self.detail = String(view.detail)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -865,8 +957,8 @@ extension Google_Rpc_QuotaFailure {
     }
 
     public init(_ view: View) {
-        self.violations = view.violations.map { Google_Rpc_QuotaFailure.Violation($0) }
         self.unknownFields = UnknownFields(view)
+        self.violations = view.violations.map { Google_Rpc_QuotaFailure.Violation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -992,15 +1084,18 @@ extension Google_Rpc_QuotaFailure.Violation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.subject = String(view.subject)
         self.description = String(view.description)
         self.apiService = String(view.apiService)
         self.quotaMetric = String(view.quotaMetric)
         self.quotaID = String(view.quotaID)
-        for entry in view.quotaDimensions { self.quotaDimensions[String(entry.key)] = String(entry.value) }
+        self.quotaDimensions = Dictionary(minimumCapacity: view.quotaDimensions.count)
+        for entry in view.quotaDimensions {
+            self.quotaDimensions._set(String(entry.value), forKey: entry.key, of: entry, number: 6, in: &self.unknownFields)
+        }
         self.quotaValue = view.quotaValue
         self.futureQuotaValue = view.futureQuotaValue
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1011,7 +1106,7 @@ extension Google_Rpc_QuotaFailure.Violation {
         builder.quotaID = builder._arena.copy(self.quotaID)
         if !self.quotaDimensions.isEmpty {
             var appender = builder.makeQuotaDimensions(capacity: self.quotaDimensions.count)
-            for (key, value) in self.quotaDimensions.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.quotaDimensions.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -1029,10 +1124,10 @@ extension Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry`` being made in an arena.
@@ -1047,25 +1142,27 @@ extension Google_Rpc_QuotaFailure.Violation.QuotaDimensionsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = String(view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1111,8 +1208,8 @@ extension Google_Rpc_PreconditionFailure {
     }
 
     public init(_ view: View) {
-        self.violations = view.violations.map { Google_Rpc_PreconditionFailure.Violation($0) }
         self.unknownFields = UnknownFields(view)
+        self.violations = view.violations.map { Google_Rpc_PreconditionFailure.Violation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1177,10 +1274,10 @@ extension Google_Rpc_PreconditionFailure.Violation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.type = String(view.type)
         self.subject = String(view.subject)
         self.description = String(view.description)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1227,8 +1324,8 @@ extension Google_Rpc_BadRequest {
     }
 
     public init(_ view: View) {
-        self.fieldViolations = view.fieldViolations.map { Google_Rpc_BadRequest.FieldViolation($0) }
         self.unknownFields = UnknownFields(view)
+        self.fieldViolations = view.fieldViolations.map { Google_Rpc_BadRequest.FieldViolation($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1311,11 +1408,11 @@ extension Google_Rpc_BadRequest.FieldViolation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.field = String(view.field)
         self.description = String(view.description)
         self.reason = String(view.reason)
         self.localizedMessage = view.localizedMessage.map { Google_Rpc_LocalizedMessage($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1369,9 +1466,9 @@ extension Google_Rpc_RequestInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.requestID = String(view.requestID)
         self.servingData = String(view.servingData)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1445,11 +1542,11 @@ extension Google_Rpc_ResourceInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.resourceType = String(view.resourceType)
         self.resourceName = String(view.resourceName)
         self.owner = String(view.owner)
         self.description = String(view.description)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1497,8 +1594,8 @@ extension Google_Rpc_Help {
     }
 
     public init(_ view: View) {
-        self.links = view.links.map { Google_Rpc_Help.Link($0) }
         self.unknownFields = UnknownFields(view)
+        self.links = view.links.map { Google_Rpc_Help.Link($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -1552,9 +1649,9 @@ extension Google_Rpc_Help.Link {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.description = String(view.description)
         self.url = String(view.url)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1606,9 +1703,9 @@ extension Google_Rpc_LocalizedMessage {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.locale = String(view.locale)
         self.message = String(view.message)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

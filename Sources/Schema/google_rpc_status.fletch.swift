@@ -46,18 +46,23 @@ public struct Google_Rpc_Status: Message {
     public static let descriptor = Google_Rpc_StatusSchema.descriptors[0]
 
     /// A gRPC status code.
-    public var code: Int32 = 0
+    public var code: Int32
 
     /// For developers, in English.
-    public var message: String = ""
+    public var message: String
 
     /// Messages that say more, for example those of error_details.proto.
-    public var details: [Google_Protobuf_Any] = []
+    public var details: [Google_Protobuf_Any]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.code = 0
+        self.message = ""
+        self.details = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         code: Int32 = 0,
@@ -67,6 +72,7 @@ public struct Google_Rpc_Status: Message {
         self.code = code
         self.message = message
         self.details = details
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -128,10 +134,10 @@ extension Google_Rpc_Status {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.code = view.code
         self.message = String(view.message)
         self.details = view.details.map { Google_Protobuf_Any($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -483,24 +483,31 @@ public struct Grpc_Channelz_V1_Channel: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[0]
 
     /// The field `ref`.
-    public var ref: Grpc_Channelz_V1_ChannelRef? = nil
+    public var ref: Grpc_Channelz_V1_ChannelRef?
 
     /// The field `data`.
-    public var data: Grpc_Channelz_V1_ChannelData? = nil
+    public var data: Grpc_Channelz_V1_ChannelData?
 
     /// A channel has either children of one of these kinds or none.
-    public var channelRef: [Grpc_Channelz_V1_ChannelRef] = []
+    public var channelRef: [Grpc_Channelz_V1_ChannelRef]
 
     /// The field `subchannel_ref`.
-    public var subchannelRef: [Grpc_Channelz_V1_SubchannelRef] = []
+    public var subchannelRef: [Grpc_Channelz_V1_SubchannelRef]
 
     /// The field `socket_ref`.
-    public var socketRef: [Grpc_Channelz_V1_SocketRef] = []
+    public var socketRef: [Grpc_Channelz_V1_SocketRef]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ref = nil
+        self.data = nil
+        self.channelRef = []
+        self.subchannelRef = []
+        self.socketRef = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ref: Grpc_Channelz_V1_ChannelRef? = nil,
@@ -514,6 +521,7 @@ public struct Grpc_Channelz_V1_Channel: Message {
         self.channelRef = channelRef
         self.subchannelRef = subchannelRef
         self.socketRef = socketRef
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -522,24 +530,31 @@ public struct Grpc_Channelz_V1_Subchannel: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[1]
 
     /// The field `ref`.
-    public var ref: Grpc_Channelz_V1_SubchannelRef? = nil
+    public var ref: Grpc_Channelz_V1_SubchannelRef?
 
     /// The field `data`.
-    public var data: Grpc_Channelz_V1_ChannelData? = nil
+    public var data: Grpc_Channelz_V1_ChannelData?
 
     /// A subchannel has either children of one of these kinds or none.
-    public var channelRef: [Grpc_Channelz_V1_ChannelRef] = []
+    public var channelRef: [Grpc_Channelz_V1_ChannelRef]
 
     /// The field `subchannel_ref`.
-    public var subchannelRef: [Grpc_Channelz_V1_SubchannelRef] = []
+    public var subchannelRef: [Grpc_Channelz_V1_SubchannelRef]
 
     /// The field `socket_ref`.
-    public var socketRef: [Grpc_Channelz_V1_SocketRef] = []
+    public var socketRef: [Grpc_Channelz_V1_SocketRef]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ref = nil
+        self.data = nil
+        self.channelRef = []
+        self.subchannelRef = []
+        self.socketRef = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ref: Grpc_Channelz_V1_SubchannelRef? = nil,
@@ -553,6 +568,7 @@ public struct Grpc_Channelz_V1_Subchannel: Message {
         self.channelRef = channelRef
         self.subchannelRef = subchannelRef
         self.socketRef = socketRef
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -561,17 +577,21 @@ public struct Grpc_Channelz_V1_ChannelConnectivityState: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[2]
 
     /// The field `state`.
-    public var state: Grpc_Channelz_V1_ChannelConnectivityState.State = Grpc_Channelz_V1_ChannelConnectivityState.State(rawValue: 0)
+    public var state: Grpc_Channelz_V1_ChannelConnectivityState.State
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.state = Grpc_Channelz_V1_ChannelConnectivityState.State(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         state: Grpc_Channelz_V1_ChannelConnectivityState.State = Grpc_Channelz_V1_ChannelConnectivityState.State(rawValue: 0)
     ) {
         self.state = state
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `grpc.channelz.v1.ChannelConnectivityState.State`.
@@ -622,33 +642,43 @@ public struct Grpc_Channelz_V1_ChannelData: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[3]
 
     /// The field `state`.
-    public var state: Grpc_Channelz_V1_ChannelConnectivityState? = nil
+    public var state: Grpc_Channelz_V1_ChannelConnectivityState?
 
     /// The field `target`.
-    public var target: String = ""
+    public var target: String
 
     /// The field `trace`.
-    public var trace: Grpc_Channelz_V1_ChannelTrace? = nil
+    public var trace: Grpc_Channelz_V1_ChannelTrace?
 
     /// The field `calls_started`.
-    public var callsStarted: Int64 = 0
+    public var callsStarted: Int64
 
     /// The field `calls_succeeded`.
-    public var callsSucceeded: Int64 = 0
+    public var callsSucceeded: Int64
 
     /// The field `calls_failed`.
-    public var callsFailed: Int64 = 0
+    public var callsFailed: Int64
 
     /// The field `last_call_started_timestamp`.
-    public var lastCallStartedTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastCallStartedTimestamp: Google_Protobuf_Timestamp?
 
     /// 0: no limit.
-    public var maxConnectionsPerSubchannel: UInt32 = 0
+    public var maxConnectionsPerSubchannel: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.state = nil
+        self.target = ""
+        self.trace = nil
+        self.callsStarted = 0
+        self.callsSucceeded = 0
+        self.callsFailed = 0
+        self.lastCallStartedTimestamp = nil
+        self.maxConnectionsPerSubchannel = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         state: Grpc_Channelz_V1_ChannelConnectivityState? = nil,
@@ -668,6 +698,7 @@ public struct Grpc_Channelz_V1_ChannelData: Message {
         self.callsFailed = callsFailed
         self.lastCallStartedTimestamp = lastCallStartedTimestamp
         self.maxConnectionsPerSubchannel = maxConnectionsPerSubchannel
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -676,16 +707,16 @@ public struct Grpc_Channelz_V1_ChannelTraceEvent: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[4]
 
     /// The field `description`.
-    public var description: String = ""
+    public var description: String
 
     /// The field `severity`.
-    public var severity: Grpc_Channelz_V1_ChannelTraceEvent.Severity = Grpc_Channelz_V1_ChannelTraceEvent.Severity(rawValue: 0)
+    public var severity: Grpc_Channelz_V1_ChannelTraceEvent.Severity
 
     /// The field `timestamp`.
-    public var timestamp: Google_Protobuf_Timestamp? = nil
+    public var timestamp: Google_Protobuf_Timestamp?
 
     /// What the event is about, where it is about a child.
-    public var childRef: OneOf_ChildRef? = nil
+    public var childRef: OneOf_ChildRef?
 
     /// The members of `childRef`.
     public enum OneOf_ChildRef: Hashable, Sendable {
@@ -697,9 +728,15 @@ public struct Grpc_Channelz_V1_ChannelTraceEvent: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.description = ""
+        self.severity = Grpc_Channelz_V1_ChannelTraceEvent.Severity(rawValue: 0)
+        self.timestamp = nil
+        self.childRef = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         description: String = "",
@@ -711,6 +748,7 @@ public struct Grpc_Channelz_V1_ChannelTraceEvent: Message {
         self.severity = severity
         self.timestamp = timestamp
         self.childRef = childRef
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `grpc.channelz.v1.ChannelTraceEvent.Severity`.
@@ -753,18 +791,23 @@ public struct Grpc_Channelz_V1_ChannelTrace: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[5]
 
     /// With those that are kept no more.
-    public var numEventsLogged: Int64 = 0
+    public var numEventsLogged: Int64
 
     /// The field `creation_timestamp`.
-    public var creationTimestamp: Google_Protobuf_Timestamp? = nil
+    public var creationTimestamp: Google_Protobuf_Timestamp?
 
     /// The field `events`.
-    public var events: [Grpc_Channelz_V1_ChannelTraceEvent] = []
+    public var events: [Grpc_Channelz_V1_ChannelTraceEvent]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.numEventsLogged = 0
+        self.creationTimestamp = nil
+        self.events = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         numEventsLogged: Int64 = 0,
@@ -774,6 +817,7 @@ public struct Grpc_Channelz_V1_ChannelTrace: Message {
         self.numEventsLogged = numEventsLogged
         self.creationTimestamp = creationTimestamp
         self.events = events
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -782,15 +826,19 @@ public struct Grpc_Channelz_V1_ChannelRef: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[6]
 
     /// The field `channel_id`.
-    public var channelID: Int64 = 0
+    public var channelID: Int64
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.channelID = 0
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         channelID: Int64 = 0,
@@ -798,6 +846,7 @@ public struct Grpc_Channelz_V1_ChannelRef: Message {
     ) {
         self.channelID = channelID
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -806,15 +855,19 @@ public struct Grpc_Channelz_V1_SubchannelRef: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[7]
 
     /// The field `subchannel_id`.
-    public var subchannelID: Int64 = 0
+    public var subchannelID: Int64
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.subchannelID = 0
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         subchannelID: Int64 = 0,
@@ -822,6 +875,7 @@ public struct Grpc_Channelz_V1_SubchannelRef: Message {
     ) {
         self.subchannelID = subchannelID
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -830,15 +884,19 @@ public struct Grpc_Channelz_V1_SocketRef: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[8]
 
     /// The field `socket_id`.
-    public var socketID: Int64 = 0
+    public var socketID: Int64
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.socketID = 0
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         socketID: Int64 = 0,
@@ -846,6 +904,7 @@ public struct Grpc_Channelz_V1_SocketRef: Message {
     ) {
         self.socketID = socketID
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -854,15 +913,19 @@ public struct Grpc_Channelz_V1_ServerRef: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[9]
 
     /// The field `server_id`.
-    public var serverID: Int64 = 0
+    public var serverID: Int64
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.serverID = 0
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         serverID: Int64 = 0,
@@ -870,6 +933,7 @@ public struct Grpc_Channelz_V1_ServerRef: Message {
     ) {
         self.serverID = serverID
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -878,18 +942,23 @@ public struct Grpc_Channelz_V1_Server: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[10]
 
     /// The field `ref`.
-    public var ref: Grpc_Channelz_V1_ServerRef? = nil
+    public var ref: Grpc_Channelz_V1_ServerRef?
 
     /// The field `data`.
-    public var data: Grpc_Channelz_V1_ServerData? = nil
+    public var data: Grpc_Channelz_V1_ServerData?
 
     /// The sockets that accept connections.
-    public var listenSocket: [Grpc_Channelz_V1_SocketRef] = []
+    public var listenSocket: [Grpc_Channelz_V1_SocketRef]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ref = nil
+        self.data = nil
+        self.listenSocket = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ref: Grpc_Channelz_V1_ServerRef? = nil,
@@ -899,6 +968,7 @@ public struct Grpc_Channelz_V1_Server: Message {
         self.ref = ref
         self.data = data
         self.listenSocket = listenSocket
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -907,24 +977,31 @@ public struct Grpc_Channelz_V1_ServerData: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[11]
 
     /// The field `trace`.
-    public var trace: Grpc_Channelz_V1_ChannelTrace? = nil
+    public var trace: Grpc_Channelz_V1_ChannelTrace?
 
     /// Calls that arrived, on all connections there were.
-    public var callsStarted: Int64 = 0
+    public var callsStarted: Int64
 
     /// Calls that ended with the status OK, and with another.
-    public var callsSucceeded: Int64 = 0
+    public var callsSucceeded: Int64
 
     /// The field `calls_failed`.
-    public var callsFailed: Int64 = 0
+    public var callsFailed: Int64
 
     /// The field `last_call_started_timestamp`.
-    public var lastCallStartedTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastCallStartedTimestamp: Google_Protobuf_Timestamp?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.trace = nil
+        self.callsStarted = 0
+        self.callsSucceeded = 0
+        self.callsFailed = 0
+        self.lastCallStartedTimestamp = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         trace: Grpc_Channelz_V1_ChannelTrace? = nil,
@@ -938,6 +1015,7 @@ public struct Grpc_Channelz_V1_ServerData: Message {
         self.callsSucceeded = callsSucceeded
         self.callsFailed = callsFailed
         self.lastCallStartedTimestamp = lastCallStartedTimestamp
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -946,27 +1024,35 @@ public struct Grpc_Channelz_V1_Socket: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[12]
 
     /// The field `ref`.
-    public var ref: Grpc_Channelz_V1_SocketRef? = nil
+    public var ref: Grpc_Channelz_V1_SocketRef?
 
     /// The field `data`.
-    public var data: Grpc_Channelz_V1_SocketData? = nil
+    public var data: Grpc_Channelz_V1_SocketData?
 
     /// The field `local`.
-    public var local: Grpc_Channelz_V1_Address? = nil
+    public var local: Grpc_Channelz_V1_Address?
 
     /// Not set for a socket that accepts connections.
-    public var remote: Grpc_Channelz_V1_Address? = nil
+    public var remote: Grpc_Channelz_V1_Address?
 
     /// Not set where the connection is not secured.
-    public var security: Grpc_Channelz_V1_Security? = nil
+    public var security: Grpc_Channelz_V1_Security?
 
     /// The name that the peer was reached by, where there was one.
-    public var remoteName: String = ""
+    public var remoteName: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ref = nil
+        self.data = nil
+        self.local = nil
+        self.remote = nil
+        self.security = nil
+        self.remoteName = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ref: Grpc_Channelz_V1_SocketRef? = nil,
@@ -982,6 +1068,7 @@ public struct Grpc_Channelz_V1_Socket: Message {
         self.remote = remote
         self.security = security
         self.remoteName = remoteName
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -990,54 +1077,71 @@ public struct Grpc_Channelz_V1_SocketData: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[13]
 
     /// The field `streams_started`.
-    public var streamsStarted: Int64 = 0
+    public var streamsStarted: Int64
 
     /// Streams that ended with a frame that carries END_STREAM, and without.
-    public var streamsSucceeded: Int64 = 0
+    public var streamsSucceeded: Int64
 
     /// The field `streams_failed`.
-    public var streamsFailed: Int64 = 0
+    public var streamsFailed: Int64
 
     /// The field `messages_sent`.
-    public var messagesSent: Int64 = 0
+    public var messagesSent: Int64
 
     /// The field `messages_received`.
-    public var messagesReceived: Int64 = 0
+    public var messagesReceived: Int64
 
     /// HTTP/2 PING frames that were to keep the connection alive.
-    public var keepAlivesSent: Int64 = 0
+    public var keepAlivesSent: Int64
 
     /// The field `last_local_stream_created_timestamp`.
-    public var lastLocalStreamCreatedTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastLocalStreamCreatedTimestamp: Google_Protobuf_Timestamp?
 
     /// The field `last_remote_stream_created_timestamp`.
-    public var lastRemoteStreamCreatedTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastRemoteStreamCreatedTimestamp: Google_Protobuf_Timestamp?
 
     /// The field `last_message_sent_timestamp`.
-    public var lastMessageSentTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastMessageSentTimestamp: Google_Protobuf_Timestamp?
 
     /// The field `last_message_received_timestamp`.
-    public var lastMessageReceivedTimestamp: Google_Protobuf_Timestamp? = nil
+    public var lastMessageReceivedTimestamp: Google_Protobuf_Timestamp?
 
     /// What the peer grants us and we the peer, in bytes, for the connection.
-    public var localFlowControlWindow: Google_Protobuf_Int64Value? = nil
+    public var localFlowControlWindow: Google_Protobuf_Int64Value?
 
     /// The field `remote_flow_control_window`.
-    public var remoteFlowControlWindow: Google_Protobuf_Int64Value? = nil
+    public var remoteFlowControlWindow: Google_Protobuf_Int64Value?
 
     /// The field `option`.
-    public var option: [Grpc_Channelz_V1_SocketOption] = []
+    public var option: [Grpc_Channelz_V1_SocketOption]
 
     /// The error code of the last GOAWAY frame that the peer sent.
-    public var receivedGoawayError: Google_Protobuf_UInt32Value? = nil
+    public var receivedGoawayError: Google_Protobuf_UInt32Value?
 
     /// As the peer's SETTINGS say.
-    public var peerMaxConcurrentStreams: UInt32 = 0
+    public var peerMaxConcurrentStreams: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.streamsStarted = 0
+        self.streamsSucceeded = 0
+        self.streamsFailed = 0
+        self.messagesSent = 0
+        self.messagesReceived = 0
+        self.keepAlivesSent = 0
+        self.lastLocalStreamCreatedTimestamp = nil
+        self.lastRemoteStreamCreatedTimestamp = nil
+        self.lastMessageSentTimestamp = nil
+        self.lastMessageReceivedTimestamp = nil
+        self.localFlowControlWindow = nil
+        self.remoteFlowControlWindow = nil
+        self.option = []
+        self.receivedGoawayError = nil
+        self.peerMaxConcurrentStreams = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         streamsStarted: Int64 = 0,
@@ -1071,6 +1175,7 @@ public struct Grpc_Channelz_V1_SocketData: Message {
         self.option = option
         self.receivedGoawayError = receivedGoawayError
         self.peerMaxConcurrentStreams = peerMaxConcurrentStreams
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1079,7 +1184,7 @@ public struct Grpc_Channelz_V1_Address: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[14]
 
     /// The oneof `address`.
-    public var address: OneOf_Address? = nil
+    public var address: OneOf_Address?
 
     /// The members of `address`.
     public enum OneOf_Address: Hashable, Sendable {
@@ -1094,14 +1199,18 @@ public struct Grpc_Channelz_V1_Address: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.address = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         address: OneOf_Address? = nil
     ) {
         self.address = address
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `grpc.channelz.v1.Address.TcpIpAddress`.
@@ -1109,15 +1218,19 @@ public struct Grpc_Channelz_V1_Address: Message {
         public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[15]
 
         /// 4 or 16 bytes, in network order.
-        public var ipAddress: [UInt8] = []
+        public var ipAddress: [UInt8]
 
         /// The field `port`.
-        public var port: Int32 = 0
+        public var port: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.ipAddress = []
+            self.port = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             ipAddress: [UInt8] = [],
@@ -1125,6 +1238,7 @@ public struct Grpc_Channelz_V1_Address: Message {
         ) {
             self.ipAddress = ipAddress
             self.port = port
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1133,17 +1247,21 @@ public struct Grpc_Channelz_V1_Address: Message {
         public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[16]
 
         /// The field `filename`.
-        public var filename: String = ""
+        public var filename: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.filename = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             filename: String = ""
         ) {
             self.filename = filename
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1152,15 +1270,19 @@ public struct Grpc_Channelz_V1_Address: Message {
         public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[17]
 
         /// The field `name`.
-        public var name: String = ""
+        public var name: String
 
         /// The field `value`.
-        public var value: Google_Protobuf_Any? = nil
+        public var value: Google_Protobuf_Any?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.name = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             name: String = "",
@@ -1168,6 +1290,7 @@ public struct Grpc_Channelz_V1_Address: Message {
         ) {
             self.name = name
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -1177,7 +1300,7 @@ public struct Grpc_Channelz_V1_Security: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[18]
 
     /// The oneof `model`.
-    public var model: OneOf_Model? = nil
+    public var model: OneOf_Model?
 
     /// The members of `model`.
     public enum OneOf_Model: Hashable, Sendable {
@@ -1189,14 +1312,18 @@ public struct Grpc_Channelz_V1_Security: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.model = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         model: OneOf_Model? = nil
     ) {
         self.model = model
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `grpc.channelz.v1.Security.Tls`.
@@ -1204,13 +1331,13 @@ public struct Grpc_Channelz_V1_Security: Message {
         public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[19]
 
         /// X.509 certificates, as they were sent.
-        public var localCertificate: [UInt8] = []
+        public var localCertificate: [UInt8]
 
         /// The field `remote_certificate`.
-        public var remoteCertificate: [UInt8] = []
+        public var remoteCertificate: [UInt8]
 
         /// The oneof `cipher_suite`.
-        public var cipherSuite: OneOf_CipherSuite? = nil
+        public var cipherSuite: OneOf_CipherSuite?
 
         /// The members of `cipherSuite`.
         public enum OneOf_CipherSuite: Hashable, Sendable {
@@ -1222,9 +1349,14 @@ public struct Grpc_Channelz_V1_Security: Message {
         }
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.localCertificate = []
+            self.remoteCertificate = []
+            self.cipherSuite = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             localCertificate: [UInt8] = [],
@@ -1234,6 +1366,7 @@ public struct Grpc_Channelz_V1_Security: Message {
             self.localCertificate = localCertificate
             self.remoteCertificate = remoteCertificate
             self.cipherSuite = cipherSuite
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -1242,15 +1375,19 @@ public struct Grpc_Channelz_V1_Security: Message {
         public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[20]
 
         /// The field `name`.
-        public var name: String = ""
+        public var name: String
 
         /// The field `value`.
-        public var value: Google_Protobuf_Any? = nil
+        public var value: Google_Protobuf_Any?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.name = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             name: String = "",
@@ -1258,6 +1395,7 @@ public struct Grpc_Channelz_V1_Security: Message {
         ) {
             self.name = name
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -1267,18 +1405,23 @@ public struct Grpc_Channelz_V1_SocketOption: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[21]
 
     /// For example "SO_RCVTIMEO".
-    public var name: String = ""
+    public var name: String
 
     /// Readable; what it holds beyond that is in the additional message.
-    public var value: String = ""
+    public var value: String
 
     /// The field `additional`.
-    public var additional: Google_Protobuf_Any? = nil
+    public var additional: Google_Protobuf_Any?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.value = ""
+        self.additional = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -1288,6 +1431,7 @@ public struct Grpc_Channelz_V1_SocketOption: Message {
         self.name = name
         self.value = value
         self.additional = additional
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1296,17 +1440,21 @@ public struct Grpc_Channelz_V1_SocketOptionTimeout: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[22]
 
     /// The field `duration`.
-    public var duration: Google_Protobuf_Duration? = nil
+    public var duration: Google_Protobuf_Duration?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.duration = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         duration: Google_Protobuf_Duration? = nil
     ) {
         self.duration = duration
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1315,15 +1463,19 @@ public struct Grpc_Channelz_V1_SocketOptionLinger: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[23]
 
     /// The field `active`.
-    public var active: Bool = false
+    public var active: Bool
 
     /// The field `duration`.
-    public var duration: Google_Protobuf_Duration? = nil
+    public var duration: Google_Protobuf_Duration?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.active = false
+        self.duration = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         active: Bool = false,
@@ -1331,6 +1483,7 @@ public struct Grpc_Channelz_V1_SocketOptionLinger: Message {
     ) {
         self.active = active
         self.duration = duration
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1339,96 +1492,127 @@ public struct Grpc_Channelz_V1_SocketOptionTcpInfo: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[24]
 
     /// The field `tcpi_state`.
-    public var tcpiState: UInt32 = 0
+    public var tcpiState: UInt32
 
     /// The field `tcpi_ca_state`.
-    public var tcpiCaState: UInt32 = 0
+    public var tcpiCaState: UInt32
 
     /// The field `tcpi_retransmits`.
-    public var tcpiRetransmits: UInt32 = 0
+    public var tcpiRetransmits: UInt32
 
     /// The field `tcpi_probes`.
-    public var tcpiProbes: UInt32 = 0
+    public var tcpiProbes: UInt32
 
     /// The field `tcpi_backoff`.
-    public var tcpiBackoff: UInt32 = 0
+    public var tcpiBackoff: UInt32
 
     /// The field `tcpi_options`.
-    public var tcpiOptions: UInt32 = 0
+    public var tcpiOptions: UInt32
 
     /// The field `tcpi_snd_wscale`.
-    public var tcpiSndWscale: UInt32 = 0
+    public var tcpiSndWscale: UInt32
 
     /// The field `tcpi_rcv_wscale`.
-    public var tcpiRcvWscale: UInt32 = 0
+    public var tcpiRcvWscale: UInt32
 
     /// The field `tcpi_rto`.
-    public var tcpiRto: UInt32 = 0
+    public var tcpiRto: UInt32
 
     /// The field `tcpi_ato`.
-    public var tcpiAto: UInt32 = 0
+    public var tcpiAto: UInt32
 
     /// The field `tcpi_snd_mss`.
-    public var tcpiSndMss: UInt32 = 0
+    public var tcpiSndMss: UInt32
 
     /// The field `tcpi_rcv_mss`.
-    public var tcpiRcvMss: UInt32 = 0
+    public var tcpiRcvMss: UInt32
 
     /// The field `tcpi_unacked`.
-    public var tcpiUnacked: UInt32 = 0
+    public var tcpiUnacked: UInt32
 
     /// The field `tcpi_sacked`.
-    public var tcpiSacked: UInt32 = 0
+    public var tcpiSacked: UInt32
 
     /// The field `tcpi_lost`.
-    public var tcpiLost: UInt32 = 0
+    public var tcpiLost: UInt32
 
     /// The field `tcpi_retrans`.
-    public var tcpiRetrans: UInt32 = 0
+    public var tcpiRetrans: UInt32
 
     /// The field `tcpi_fackets`.
-    public var tcpiFackets: UInt32 = 0
+    public var tcpiFackets: UInt32
 
     /// The field `tcpi_last_data_sent`.
-    public var tcpiLastDataSent: UInt32 = 0
+    public var tcpiLastDataSent: UInt32
 
     /// The field `tcpi_last_ack_sent`.
-    public var tcpiLastAckSent: UInt32 = 0
+    public var tcpiLastAckSent: UInt32
 
     /// The field `tcpi_last_data_recv`.
-    public var tcpiLastDataRecv: UInt32 = 0
+    public var tcpiLastDataRecv: UInt32
 
     /// The field `tcpi_last_ack_recv`.
-    public var tcpiLastAckRecv: UInt32 = 0
+    public var tcpiLastAckRecv: UInt32
 
     /// The field `tcpi_pmtu`.
-    public var tcpiPmtu: UInt32 = 0
+    public var tcpiPmtu: UInt32
 
     /// The field `tcpi_rcv_ssthresh`.
-    public var tcpiRcvSsthresh: UInt32 = 0
+    public var tcpiRcvSsthresh: UInt32
 
     /// The field `tcpi_rtt`.
-    public var tcpiRtt: UInt32 = 0
+    public var tcpiRtt: UInt32
 
     /// The field `tcpi_rttvar`.
-    public var tcpiRttvar: UInt32 = 0
+    public var tcpiRttvar: UInt32
 
     /// The field `tcpi_snd_ssthresh`.
-    public var tcpiSndSsthresh: UInt32 = 0
+    public var tcpiSndSsthresh: UInt32
 
     /// The field `tcpi_snd_cwnd`.
-    public var tcpiSndCwnd: UInt32 = 0
+    public var tcpiSndCwnd: UInt32
 
     /// The field `tcpi_advmss`.
-    public var tcpiAdvmss: UInt32 = 0
+    public var tcpiAdvmss: UInt32
 
     /// The field `tcpi_reordering`.
-    public var tcpiReordering: UInt32 = 0
+    public var tcpiReordering: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.tcpiState = 0
+        self.tcpiCaState = 0
+        self.tcpiRetransmits = 0
+        self.tcpiProbes = 0
+        self.tcpiBackoff = 0
+        self.tcpiOptions = 0
+        self.tcpiSndWscale = 0
+        self.tcpiRcvWscale = 0
+        self.tcpiRto = 0
+        self.tcpiAto = 0
+        self.tcpiSndMss = 0
+        self.tcpiRcvMss = 0
+        self.tcpiUnacked = 0
+        self.tcpiSacked = 0
+        self.tcpiLost = 0
+        self.tcpiRetrans = 0
+        self.tcpiFackets = 0
+        self.tcpiLastDataSent = 0
+        self.tcpiLastAckSent = 0
+        self.tcpiLastDataRecv = 0
+        self.tcpiLastAckRecv = 0
+        self.tcpiPmtu = 0
+        self.tcpiRcvSsthresh = 0
+        self.tcpiRtt = 0
+        self.tcpiRttvar = 0
+        self.tcpiSndSsthresh = 0
+        self.tcpiSndCwnd = 0
+        self.tcpiAdvmss = 0
+        self.tcpiReordering = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         tcpiState: UInt32 = 0,
@@ -1490,6 +1674,7 @@ public struct Grpc_Channelz_V1_SocketOptionTcpInfo: Message {
         self.tcpiSndCwnd = tcpiSndCwnd
         self.tcpiAdvmss = tcpiAdvmss
         self.tcpiReordering = tcpiReordering
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1498,15 +1683,19 @@ public struct Grpc_Channelz_V1_GetTopChannelsRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[25]
 
     /// The least id.
-    public var startChannelID: Int64 = 0
+    public var startChannelID: Int64
 
     /// 0: as many as the server likes to give.
-    public var maxResults: Int64 = 0
+    public var maxResults: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.startChannelID = 0
+        self.maxResults = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         startChannelID: Int64 = 0,
@@ -1514,6 +1703,7 @@ public struct Grpc_Channelz_V1_GetTopChannelsRequest: Message {
     ) {
         self.startChannelID = startChannelID
         self.maxResults = maxResults
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1522,15 +1712,19 @@ public struct Grpc_Channelz_V1_GetTopChannelsResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[26]
 
     /// The field `channel`.
-    public var channel: [Grpc_Channelz_V1_Channel] = []
+    public var channel: [Grpc_Channelz_V1_Channel]
 
     /// Whether there are no more.
-    public var end: Bool = false
+    public var end: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.channel = []
+        self.end = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         channel: [Grpc_Channelz_V1_Channel] = [],
@@ -1538,6 +1732,7 @@ public struct Grpc_Channelz_V1_GetTopChannelsResponse: Message {
     ) {
         self.channel = channel
         self.end = end
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1546,15 +1741,19 @@ public struct Grpc_Channelz_V1_GetServersRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[27]
 
     /// The least id.
-    public var startServerID: Int64 = 0
+    public var startServerID: Int64
 
     /// 0: as many as the server likes to give.
-    public var maxResults: Int64 = 0
+    public var maxResults: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.startServerID = 0
+        self.maxResults = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         startServerID: Int64 = 0,
@@ -1562,6 +1761,7 @@ public struct Grpc_Channelz_V1_GetServersRequest: Message {
     ) {
         self.startServerID = startServerID
         self.maxResults = maxResults
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1570,15 +1770,19 @@ public struct Grpc_Channelz_V1_GetServersResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[28]
 
     /// The field `server`.
-    public var server: [Grpc_Channelz_V1_Server] = []
+    public var server: [Grpc_Channelz_V1_Server]
 
     /// Whether there are no more.
-    public var end: Bool = false
+    public var end: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.server = []
+        self.end = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         server: [Grpc_Channelz_V1_Server] = [],
@@ -1586,6 +1790,7 @@ public struct Grpc_Channelz_V1_GetServersResponse: Message {
     ) {
         self.server = server
         self.end = end
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1594,17 +1799,21 @@ public struct Grpc_Channelz_V1_GetServerRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[29]
 
     /// The field `server_id`.
-    public var serverID: Int64 = 0
+    public var serverID: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.serverID = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         serverID: Int64 = 0
     ) {
         self.serverID = serverID
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1613,17 +1822,21 @@ public struct Grpc_Channelz_V1_GetServerResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[30]
 
     /// The field `server`.
-    public var server: Grpc_Channelz_V1_Server? = nil
+    public var server: Grpc_Channelz_V1_Server?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.server = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         server: Grpc_Channelz_V1_Server? = nil
     ) {
         self.server = server
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1632,18 +1845,23 @@ public struct Grpc_Channelz_V1_GetServerSocketsRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[31]
 
     /// The field `server_id`.
-    public var serverID: Int64 = 0
+    public var serverID: Int64
 
     /// The least id.
-    public var startSocketID: Int64 = 0
+    public var startSocketID: Int64
 
     /// 0: as many as the server likes to give.
-    public var maxResults: Int64 = 0
+    public var maxResults: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.serverID = 0
+        self.startSocketID = 0
+        self.maxResults = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         serverID: Int64 = 0,
@@ -1653,6 +1871,7 @@ public struct Grpc_Channelz_V1_GetServerSocketsRequest: Message {
         self.serverID = serverID
         self.startSocketID = startSocketID
         self.maxResults = maxResults
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1661,15 +1880,19 @@ public struct Grpc_Channelz_V1_GetServerSocketsResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[32]
 
     /// The field `socket_ref`.
-    public var socketRef: [Grpc_Channelz_V1_SocketRef] = []
+    public var socketRef: [Grpc_Channelz_V1_SocketRef]
 
     /// Whether there are no more.
-    public var end: Bool = false
+    public var end: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.socketRef = []
+        self.end = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         socketRef: [Grpc_Channelz_V1_SocketRef] = [],
@@ -1677,6 +1900,7 @@ public struct Grpc_Channelz_V1_GetServerSocketsResponse: Message {
     ) {
         self.socketRef = socketRef
         self.end = end
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1685,17 +1909,21 @@ public struct Grpc_Channelz_V1_GetChannelRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[33]
 
     /// The field `channel_id`.
-    public var channelID: Int64 = 0
+    public var channelID: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.channelID = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         channelID: Int64 = 0
     ) {
         self.channelID = channelID
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1704,17 +1932,21 @@ public struct Grpc_Channelz_V1_GetChannelResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[34]
 
     /// The field `channel`.
-    public var channel: Grpc_Channelz_V1_Channel? = nil
+    public var channel: Grpc_Channelz_V1_Channel?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.channel = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         channel: Grpc_Channelz_V1_Channel? = nil
     ) {
         self.channel = channel
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1723,17 +1955,21 @@ public struct Grpc_Channelz_V1_GetSubchannelRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[35]
 
     /// The field `subchannel_id`.
-    public var subchannelID: Int64 = 0
+    public var subchannelID: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.subchannelID = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         subchannelID: Int64 = 0
     ) {
         self.subchannelID = subchannelID
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1742,17 +1978,21 @@ public struct Grpc_Channelz_V1_GetSubchannelResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[36]
 
     /// The field `subchannel`.
-    public var subchannel: Grpc_Channelz_V1_Subchannel? = nil
+    public var subchannel: Grpc_Channelz_V1_Subchannel?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.subchannel = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         subchannel: Grpc_Channelz_V1_Subchannel? = nil
     ) {
         self.subchannel = subchannel
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1761,15 +2001,19 @@ public struct Grpc_Channelz_V1_GetSocketRequest: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[37]
 
     /// The field `socket_id`.
-    public var socketID: Int64 = 0
+    public var socketID: Int64
 
     /// Leaves out what takes more than a look at counters.
-    public var summary: Bool = false
+    public var summary: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.socketID = 0
+        self.summary = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         socketID: Int64 = 0,
@@ -1777,6 +2021,7 @@ public struct Grpc_Channelz_V1_GetSocketRequest: Message {
     ) {
         self.socketID = socketID
         self.summary = summary
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1785,17 +2030,21 @@ public struct Grpc_Channelz_V1_GetSocketResponse: Message {
     public static let descriptor = Grpc_Channelz_V1_ChannelzSchema.descriptors[38]
 
     /// The field `socket`.
-    public var socket: Grpc_Channelz_V1_Socket? = nil
+    public var socket: Grpc_Channelz_V1_Socket?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.socket = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         socket: Grpc_Channelz_V1_Socket? = nil
     ) {
         self.socket = socket
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1903,12 +2152,12 @@ extension Grpc_Channelz_V1_Channel {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ref = view.ref.map { Grpc_Channelz_V1_ChannelRef($0) }
         self.data = view.data.map { Grpc_Channelz_V1_ChannelData($0) }
         self.channelRef = view.channelRef.map { Grpc_Channelz_V1_ChannelRef($0) }
         self.subchannelRef = view.subchannelRef.map { Grpc_Channelz_V1_SubchannelRef($0) }
         self.socketRef = view.socketRef.map { Grpc_Channelz_V1_SocketRef($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2034,12 +2283,12 @@ extension Grpc_Channelz_V1_Subchannel {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ref = view.ref.map { Grpc_Channelz_V1_SubchannelRef($0) }
         self.data = view.data.map { Grpc_Channelz_V1_ChannelData($0) }
         self.channelRef = view.channelRef.map { Grpc_Channelz_V1_ChannelRef($0) }
         self.subchannelRef = view.subchannelRef.map { Grpc_Channelz_V1_SubchannelRef($0) }
         self.socketRef = view.socketRef.map { Grpc_Channelz_V1_SocketRef($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2092,8 +2341,8 @@ extension Grpc_Channelz_V1_ChannelConnectivityState {
     }
 
     public init(_ view: View) {
-        self.state = view.state
         self.unknownFields = UnknownFields(view)
+        self.state = view.state
     }
 
     public func copy(into builder: Builder) {
@@ -2231,6 +2480,7 @@ extension Grpc_Channelz_V1_ChannelData {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.state = view.state.map { Grpc_Channelz_V1_ChannelConnectivityState($0) }
         self.target = String(view.target)
         self.trace = view.trace.map { Grpc_Channelz_V1_ChannelTrace($0) }
@@ -2239,7 +2489,6 @@ extension Grpc_Channelz_V1_ChannelData {
         self.callsFailed = view.callsFailed
         self.lastCallStartedTimestamp = view.lastCallStartedTimestamp.map { Google_Protobuf_Timestamp($0) }
         self.maxConnectionsPerSubchannel = view.maxConnectionsPerSubchannel
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2366,6 +2615,7 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.description = String(view.description)
         self.severity = view.severity
         self.timestamp = view.timestamp.map { Google_Protobuf_Timestamp($0) }
@@ -2374,7 +2624,6 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
         case .subchannelRef(let value)?: self.childRef = .subchannelRef(Grpc_Channelz_V1_SubchannelRef(value))
         case nil: self.childRef = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2455,10 +2704,10 @@ extension Grpc_Channelz_V1_ChannelTrace {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.numEventsLogged = view.numEventsLogged
         self.creationTimestamp = view.creationTimestamp.map { Google_Protobuf_Timestamp($0) }
         self.events = view.events.map { Grpc_Channelz_V1_ChannelTraceEvent($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2514,9 +2763,9 @@ extension Grpc_Channelz_V1_ChannelRef {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.channelID = view.channelID
         self.name = String(view.name)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2568,9 +2817,9 @@ extension Grpc_Channelz_V1_SubchannelRef {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.subchannelID = view.subchannelID
         self.name = String(view.name)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2622,9 +2871,9 @@ extension Grpc_Channelz_V1_SocketRef {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.socketID = view.socketID
         self.name = String(view.name)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2676,9 +2925,9 @@ extension Grpc_Channelz_V1_ServerRef {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.serverID = view.serverID
         self.name = String(view.name)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2760,10 +3009,10 @@ extension Grpc_Channelz_V1_Server {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ref = view.ref.map { Grpc_Channelz_V1_ServerRef($0) }
         self.data = view.data.map { Grpc_Channelz_V1_ServerData($0) }
         self.listenSocket = view.listenSocket.map { Grpc_Channelz_V1_SocketRef($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2866,12 +3115,12 @@ extension Grpc_Channelz_V1_ServerData {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.trace = view.trace.map { Grpc_Channelz_V1_ChannelTrace($0) }
         self.callsStarted = view.callsStarted
         self.callsSucceeded = view.callsSucceeded
         self.callsFailed = view.callsFailed
         self.lastCallStartedTimestamp = view.lastCallStartedTimestamp.map { Google_Protobuf_Timestamp($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3005,13 +3254,13 @@ extension Grpc_Channelz_V1_Socket {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ref = view.ref.map { Grpc_Channelz_V1_SocketRef($0) }
         self.data = view.data.map { Grpc_Channelz_V1_SocketData($0) }
         self.local = view.local.map { Grpc_Channelz_V1_Address($0) }
         self.remote = view.remote.map { Grpc_Channelz_V1_Address($0) }
         self.security = view.security.map { Grpc_Channelz_V1_Security($0) }
         self.remoteName = String(view.remoteName)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3264,6 +3513,7 @@ extension Grpc_Channelz_V1_SocketData {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.streamsStarted = view.streamsStarted
         self.streamsSucceeded = view.streamsSucceeded
         self.streamsFailed = view.streamsFailed
@@ -3279,7 +3529,6 @@ extension Grpc_Channelz_V1_SocketData {
         self.option = view.option.map { Grpc_Channelz_V1_SocketOption($0) }
         self.receivedGoawayError = view.receivedGoawayError.map { Google_Protobuf_UInt32Value($0) }
         self.peerMaxConcurrentStreams = view.peerMaxConcurrentStreams
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3391,13 +3640,13 @@ extension Grpc_Channelz_V1_Address {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         switch view.address {
         case .tcpipAddress(let value)?: self.address = .tcpipAddress(Grpc_Channelz_V1_Address.TcpIpAddress(value))
         case .udsAddress(let value)?: self.address = .udsAddress(Grpc_Channelz_V1_Address.UdsAddress(value))
         case .otherAddress(let value)?: self.address = .otherAddress(Grpc_Channelz_V1_Address.OtherAddress(value))
         case nil: self.address = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3453,9 +3702,9 @@ extension Grpc_Channelz_V1_Address.TcpIpAddress {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ipAddress = [UInt8](view.ipAddress)
         self.port = view.port
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3496,8 +3745,8 @@ extension Grpc_Channelz_V1_Address.UdsAddress {
     }
 
     public init(_ view: View) {
-        self.filename = String(view.filename)
         self.unknownFields = UnknownFields(view)
+        self.filename = String(view.filename)
     }
 
     public func copy(into builder: Builder) {
@@ -3555,9 +3804,9 @@ extension Grpc_Channelz_V1_Address.OtherAddress {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { Google_Protobuf_Any($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3638,12 +3887,12 @@ extension Grpc_Channelz_V1_Security {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         switch view.model {
         case .tls(let value)?: self.model = .tls(Grpc_Channelz_V1_Security.Tls(value))
         case .other(let value)?: self.model = .other(Grpc_Channelz_V1_Security.OtherSecurity(value))
         case nil: self.model = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3733,6 +3982,7 @@ extension Grpc_Channelz_V1_Security.Tls {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.localCertificate = [UInt8](view.localCertificate)
         self.remoteCertificate = [UInt8](view.remoteCertificate)
         switch view.cipherSuite {
@@ -3740,7 +3990,6 @@ extension Grpc_Channelz_V1_Security.Tls {
         case .otherName(let value)?: self.cipherSuite = .otherName(String(value))
         case nil: self.cipherSuite = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3804,9 +4053,9 @@ extension Grpc_Channelz_V1_Security.OtherSecurity {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { Google_Protobuf_Any($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3876,10 +4125,10 @@ extension Grpc_Channelz_V1_SocketOption {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = String(view.value)
         self.additional = view.additional.map { Google_Protobuf_Any($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -3928,8 +4177,8 @@ extension Grpc_Channelz_V1_SocketOptionTimeout {
     }
 
     public init(_ view: View) {
-        self.duration = view.duration.map { Google_Protobuf_Duration($0) }
         self.unknownFields = UnknownFields(view)
+        self.duration = view.duration.map { Google_Protobuf_Duration($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -3987,9 +4236,9 @@ extension Grpc_Channelz_V1_SocketOptionLinger {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.active = view.active
         self.duration = view.duration.map { Google_Protobuf_Duration($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4338,6 +4587,7 @@ extension Grpc_Channelz_V1_SocketOptionTcpInfo {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.tcpiState = view.tcpiState
         self.tcpiCaState = view.tcpiCaState
         self.tcpiRetransmits = view.tcpiRetransmits
@@ -4367,7 +4617,6 @@ extension Grpc_Channelz_V1_SocketOptionTcpInfo {
         self.tcpiSndCwnd = view.tcpiSndCwnd
         self.tcpiAdvmss = view.tcpiAdvmss
         self.tcpiReordering = view.tcpiReordering
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4446,9 +4695,9 @@ extension Grpc_Channelz_V1_GetTopChannelsRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.startChannelID = view.startChannelID
         self.maxResults = view.maxResults
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4505,9 +4754,9 @@ extension Grpc_Channelz_V1_GetTopChannelsResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.channel = view.channel.map { Grpc_Channelz_V1_Channel($0) }
         self.end = view.end
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4562,9 +4811,9 @@ extension Grpc_Channelz_V1_GetServersRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.startServerID = view.startServerID
         self.maxResults = view.maxResults
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4621,9 +4870,9 @@ extension Grpc_Channelz_V1_GetServersResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.server = view.server.map { Grpc_Channelz_V1_Server($0) }
         self.end = view.end
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4667,8 +4916,8 @@ extension Grpc_Channelz_V1_GetServerRequest {
     }
 
     public init(_ view: View) {
-        self.serverID = view.serverID
         self.unknownFields = UnknownFields(view)
+        self.serverID = view.serverID
     }
 
     public func copy(into builder: Builder) {
@@ -4715,8 +4964,8 @@ extension Grpc_Channelz_V1_GetServerResponse {
     }
 
     public init(_ view: View) {
-        self.server = view.server.map { Grpc_Channelz_V1_Server($0) }
         self.unknownFields = UnknownFields(view)
+        self.server = view.server.map { Grpc_Channelz_V1_Server($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -4778,10 +5027,10 @@ extension Grpc_Channelz_V1_GetServerSocketsRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.serverID = view.serverID
         self.startSocketID = view.startSocketID
         self.maxResults = view.maxResults
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4839,9 +5088,9 @@ extension Grpc_Channelz_V1_GetServerSocketsResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.socketRef = view.socketRef.map { Grpc_Channelz_V1_SocketRef($0) }
         self.end = view.end
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -4885,8 +5134,8 @@ extension Grpc_Channelz_V1_GetChannelRequest {
     }
 
     public init(_ view: View) {
-        self.channelID = view.channelID
         self.unknownFields = UnknownFields(view)
+        self.channelID = view.channelID
     }
 
     public func copy(into builder: Builder) {
@@ -4933,8 +5182,8 @@ extension Grpc_Channelz_V1_GetChannelResponse {
     }
 
     public init(_ view: View) {
-        self.channel = view.channel.map { Grpc_Channelz_V1_Channel($0) }
         self.unknownFields = UnknownFields(view)
+        self.channel = view.channel.map { Grpc_Channelz_V1_Channel($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -4974,8 +5223,8 @@ extension Grpc_Channelz_V1_GetSubchannelRequest {
     }
 
     public init(_ view: View) {
-        self.subchannelID = view.subchannelID
         self.unknownFields = UnknownFields(view)
+        self.subchannelID = view.subchannelID
     }
 
     public func copy(into builder: Builder) {
@@ -5022,8 +5271,8 @@ extension Grpc_Channelz_V1_GetSubchannelResponse {
     }
 
     public init(_ view: View) {
-        self.subchannel = view.subchannel.map { Grpc_Channelz_V1_Subchannel($0) }
         self.unknownFields = UnknownFields(view)
+        self.subchannel = view.subchannel.map { Grpc_Channelz_V1_Subchannel($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -5074,9 +5323,9 @@ extension Grpc_Channelz_V1_GetSocketRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.socketID = view.socketID
         self.summary = view.summary
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -5124,8 +5373,8 @@ extension Grpc_Channelz_V1_GetSocketResponse {
     }
 
     public init(_ view: View) {
-        self.socket = view.socket.map { Grpc_Channelz_V1_Socket($0) }
         self.unknownFields = UnknownFields(view)
+        self.socket = view.socket.map { Grpc_Channelz_V1_Socket($0) }
     }
 
     public func copy(into builder: Builder) {

@@ -63,9 +63,9 @@ public enum HealthSchema {
         messages.append(MessageDefinition("grpc.health.v1.HealthListResponse", size: 40, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 40))
-        messages.append(MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 48, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48))
+        messages.append(MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 56, fields: fields))
         fields = []
 
         return MessageDescriptor.define(in: file, messages)
@@ -77,17 +77,21 @@ public struct HealthCheckRequest: Message {
     public static let descriptor = HealthSchema.descriptors[0]
 
     /// The field `service`.
-    public var service: String = ""
+    public var service: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.service = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         service: String = ""
     ) {
         self.service = service
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -96,17 +100,21 @@ public struct HealthCheckResponse: Message {
     public static let descriptor = HealthSchema.descriptors[1]
 
     /// The field `status`.
-    public var status: HealthCheckResponse.ServingStatus = HealthCheckResponse.ServingStatus(rawValue: 0)
+    public var status: HealthCheckResponse.ServingStatus
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.status = HealthCheckResponse.ServingStatus(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         status: HealthCheckResponse.ServingStatus = HealthCheckResponse.ServingStatus(rawValue: 0)
     ) {
         self.status = status
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `grpc.health.v1.HealthCheckResponse.ServingStatus`.
@@ -149,9 +157,11 @@ public struct HealthListRequest: Message {
     public static let descriptor = HealthSchema.descriptors[2]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `grpc.health.v1.HealthListResponse`.
@@ -159,17 +169,21 @@ public struct HealthListResponse: Message {
     public static let descriptor = HealthSchema.descriptors[3]
 
     /// By the name of the service.
-    public var statuses: [String: HealthCheckResponse] = [:]
+    public var statuses: [String: HealthCheckResponse]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.statuses = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         statuses: [String: HealthCheckResponse] = [:]
     ) {
         self.statuses = statuses
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -177,15 +191,19 @@ public struct HealthListResponse: Message {
         public static let descriptor = HealthSchema.descriptors[4]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: HealthCheckResponse? = nil
+        public var value: HealthCheckResponse?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -193,6 +211,7 @@ public struct HealthListResponse: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -228,8 +247,8 @@ extension HealthCheckRequest {
     }
 
     public init(_ view: View) {
-        self.service = String(view.service)
         self.unknownFields = UnknownFields(view)
+        self.service = String(view.service)
     }
 
     public func copy(into builder: Builder) {
@@ -269,8 +288,8 @@ extension HealthCheckResponse {
     }
 
     public init(_ view: View) {
-        self.status = view.status
         self.unknownFields = UnknownFields(view)
+        self.status = view.status
     }
 
     public func copy(into builder: Builder) {
@@ -343,14 +362,17 @@ extension HealthListResponse {
     }
 
     public init(_ view: View) {
-        for entry in view.statuses { self.statuses[String(entry.key)] = entry.value.map { HealthCheckResponse($0) } ?? HealthCheckResponse() }
         self.unknownFields = UnknownFields(view)
+        self.statuses = Dictionary(minimumCapacity: view.statuses.count)
+        for entry in view.statuses {
+            self.statuses._set(entry.value.map { HealthCheckResponse($0) } ?? HealthCheckResponse(), forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
         if !self.statuses.isEmpty {
             var appender = builder.makeStatuses(capacity: self.statuses.count)
-            for (key, value) in self.statuses.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.statuses.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 HealthListResponse.StatusesEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -366,10 +388,10 @@ extension HealthListResponse.StatusesEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: HealthCheckResponse.View? { _pointer.load(fromByteOffset: 40, as: HealthCheckResponse.View?.self) }
+        @inlinable public var value: HealthCheckResponse.View? { _pointer.load(fromByteOffset: 48, as: HealthCheckResponse.View?.self) }
     }
 
     /// ``HealthListResponse.StatusesEntry`` being made in an arena.
@@ -384,32 +406,33 @@ extension HealthListResponse.StatusesEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: HealthCheckResponse.View? {
-            get { _pointer.load(fromByteOffset: 40, as: HealthCheckResponse.View?.self) }
+            get { _pointer.load(fromByteOffset: 48, as: HealthCheckResponse.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: HealthCheckResponse.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: HealthCheckResponse.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> HealthCheckResponse.Builder {
             let message = HealthCheckResponse.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: HealthCheckResponse.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: HealthCheckResponse.View?.self)
             return message
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { HealthCheckResponse($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

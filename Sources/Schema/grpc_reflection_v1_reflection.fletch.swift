@@ -115,10 +115,10 @@ public struct Grpc_Reflection_V1_ServerReflectionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[0]
 
     /// The field `host`.
-    public var host: String = ""
+    public var host: String
 
     /// The oneof `message_request`.
-    public var messageRequest: OneOf_MessageRequest? = nil
+    public var messageRequest: OneOf_MessageRequest?
 
     /// The members of `messageRequest`.
     public enum OneOf_MessageRequest: Hashable, Sendable {
@@ -139,9 +139,13 @@ public struct Grpc_Reflection_V1_ServerReflectionRequest: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.host = ""
+        self.messageRequest = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         host: String = "",
@@ -149,6 +153,7 @@ public struct Grpc_Reflection_V1_ServerReflectionRequest: Message {
     ) {
         self.host = host
         self.messageRequest = messageRequest
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -157,15 +162,19 @@ public struct Grpc_Reflection_V1_ExtensionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[1]
 
     /// The full name of the message that is extended.
-    public var containingType: String = ""
+    public var containingType: String
 
     /// The field `extension_number`.
-    public var extensionNumber: Int32 = 0
+    public var extensionNumber: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.containingType = ""
+        self.extensionNumber = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         containingType: String = "",
@@ -173,6 +182,7 @@ public struct Grpc_Reflection_V1_ExtensionRequest: Message {
     ) {
         self.containingType = containingType
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -181,13 +191,13 @@ public struct Grpc_Reflection_V1_ServerReflectionResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[2]
 
     /// The request's host.
-    public var validHost: String = ""
+    public var validHost: String
 
     /// The field `original_request`.
-    public var originalRequest: Grpc_Reflection_V1_ServerReflectionRequest? = nil
+    public var originalRequest: Grpc_Reflection_V1_ServerReflectionRequest?
 
     /// The oneof `message_response`.
-    public var messageResponse: OneOf_MessageResponse? = nil
+    public var messageResponse: OneOf_MessageResponse?
 
     /// The members of `messageResponse`.
     public enum OneOf_MessageResponse: Hashable, Sendable {
@@ -205,9 +215,14 @@ public struct Grpc_Reflection_V1_ServerReflectionResponse: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.validHost = ""
+        self.originalRequest = nil
+        self.messageResponse = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         validHost: String = "",
@@ -217,6 +232,7 @@ public struct Grpc_Reflection_V1_ServerReflectionResponse: Message {
         self.validHost = validHost
         self.originalRequest = originalRequest
         self.messageResponse = messageResponse
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -225,17 +241,21 @@ public struct Grpc_Reflection_V1_FileDescriptorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[3]
 
     /// Encoded google.protobuf.FileDescriptorProto messages: the file asked for, then what it imports.
-    public var fileDescriptorProto: [[UInt8]] = []
+    public var fileDescriptorProto: [[UInt8]]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fileDescriptorProto = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fileDescriptorProto: [[UInt8]] = []
     ) {
         self.fileDescriptorProto = fileDescriptorProto
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -244,15 +264,19 @@ public struct Grpc_Reflection_V1_ExtensionNumberResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[4]
 
     /// The field `base_type_name`.
-    public var baseTypeName: String = ""
+    public var baseTypeName: String
 
     /// The field `extension_number`.
-    public var extensionNumber: [Int32] = []
+    public var extensionNumber: [Int32]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.baseTypeName = ""
+        self.extensionNumber = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         baseTypeName: String = "",
@@ -260,6 +284,7 @@ public struct Grpc_Reflection_V1_ExtensionNumberResponse: Message {
     ) {
         self.baseTypeName = baseTypeName
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -268,17 +293,21 @@ public struct Grpc_Reflection_V1_ListServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[5]
 
     /// The field `service`.
-    public var service: [Grpc_Reflection_V1_ServiceResponse] = []
+    public var service: [Grpc_Reflection_V1_ServiceResponse]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.service = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         service: [Grpc_Reflection_V1_ServiceResponse] = []
     ) {
         self.service = service
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -287,17 +316,21 @@ public struct Grpc_Reflection_V1_ServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[6]
 
     /// The full name.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -306,15 +339,19 @@ public struct Grpc_Reflection_V1_ErrorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1_ReflectionSchema.descriptors[7]
 
     /// A gRPC status code.
-    public var errorCode: Int32 = 0
+    public var errorCode: Int32
 
     /// The field `error_message`.
-    public var errorMessage: String = ""
+    public var errorMessage: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.errorCode = 0
+        self.errorMessage = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         errorCode: Int32 = 0,
@@ -322,6 +359,7 @@ public struct Grpc_Reflection_V1_ErrorResponse: Message {
     ) {
         self.errorCode = errorCode
         self.errorMessage = errorMessage
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -420,6 +458,7 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.host = String(view.host)
         switch view.messageRequest {
         case .fileByFilename(let value)?: self.messageRequest = .fileByFilename(String(value))
@@ -429,7 +468,6 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
         case .listServices(let value)?: self.messageRequest = .listServices(String(value))
         case nil: self.messageRequest = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -488,9 +526,9 @@ extension Grpc_Reflection_V1_ExtensionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.containingType = String(view.containingType)
         self.extensionNumber = view.extensionNumber
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -630,6 +668,7 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.validHost = String(view.validHost)
         self.originalRequest = view.originalRequest.map { Grpc_Reflection_V1_ServerReflectionRequest($0) }
         switch view.messageResponse {
@@ -639,7 +678,6 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
         case .errorResponse(let value)?: self.messageResponse = .errorResponse(Grpc_Reflection_V1_ErrorResponse(value))
         case nil: self.messageResponse = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -692,8 +730,8 @@ extension Grpc_Reflection_V1_FileDescriptorResponse {
     }
 
     public init(_ view: View) {
-        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
         self.unknownFields = UnknownFields(view)
+        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -752,9 +790,9 @@ extension Grpc_Reflection_V1_ExtensionNumberResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.baseTypeName = String(view.baseTypeName)
         self.extensionNumber = Array(view.extensionNumber)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -803,8 +841,8 @@ extension Grpc_Reflection_V1_ListServiceResponse {
     }
 
     public init(_ view: View) {
-        self.service = view.service.map { Grpc_Reflection_V1_ServiceResponse($0) }
         self.unknownFields = UnknownFields(view)
+        self.service = view.service.map { Grpc_Reflection_V1_ServiceResponse($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -847,8 +885,8 @@ extension Grpc_Reflection_V1_ServiceResponse {
     }
 
     public init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     public func copy(into builder: Builder) {
@@ -899,9 +937,9 @@ extension Grpc_Reflection_V1_ErrorResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.errorCode = view.errorCode
         self.errorMessage = String(view.errorMessage)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -116,10 +116,10 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[0]
 
     /// The field `host`.
-    public var host: String = ""
+    public var host: String
 
     /// The oneof `message_request`.
-    public var messageRequest: OneOf_MessageRequest? = nil
+    public var messageRequest: OneOf_MessageRequest?
 
     /// The members of `messageRequest`.
     public enum OneOf_MessageRequest: Hashable, Sendable {
@@ -140,9 +140,13 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.host = ""
+        self.messageRequest = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         host: String = "",
@@ -150,6 +154,7 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionRequest: Message {
     ) {
         self.host = host
         self.messageRequest = messageRequest
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -158,15 +163,19 @@ public struct Grpc_Reflection_V1Alpha_ExtensionRequest: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[1]
 
     /// The full name of the message that is extended.
-    public var containingType: String = ""
+    public var containingType: String
 
     /// The field `extension_number`.
-    public var extensionNumber: Int32 = 0
+    public var extensionNumber: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.containingType = ""
+        self.extensionNumber = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         containingType: String = "",
@@ -174,6 +183,7 @@ public struct Grpc_Reflection_V1Alpha_ExtensionRequest: Message {
     ) {
         self.containingType = containingType
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -182,13 +192,13 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[2]
 
     /// The request's host.
-    public var validHost: String = ""
+    public var validHost: String
 
     /// The field `original_request`.
-    public var originalRequest: Grpc_Reflection_V1Alpha_ServerReflectionRequest? = nil
+    public var originalRequest: Grpc_Reflection_V1Alpha_ServerReflectionRequest?
 
     /// The oneof `message_response`.
-    public var messageResponse: OneOf_MessageResponse? = nil
+    public var messageResponse: OneOf_MessageResponse?
 
     /// The members of `messageResponse`.
     public enum OneOf_MessageResponse: Hashable, Sendable {
@@ -206,9 +216,14 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.validHost = ""
+        self.originalRequest = nil
+        self.messageResponse = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         validHost: String = "",
@@ -218,6 +233,7 @@ public struct Grpc_Reflection_V1Alpha_ServerReflectionResponse: Message {
         self.validHost = validHost
         self.originalRequest = originalRequest
         self.messageResponse = messageResponse
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -226,17 +242,21 @@ public struct Grpc_Reflection_V1Alpha_FileDescriptorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[3]
 
     /// Encoded google.protobuf.FileDescriptorProto messages: the file asked for, then what it imports.
-    public var fileDescriptorProto: [[UInt8]] = []
+    public var fileDescriptorProto: [[UInt8]]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fileDescriptorProto = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fileDescriptorProto: [[UInt8]] = []
     ) {
         self.fileDescriptorProto = fileDescriptorProto
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -245,15 +265,19 @@ public struct Grpc_Reflection_V1Alpha_ExtensionNumberResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[4]
 
     /// The field `base_type_name`.
-    public var baseTypeName: String = ""
+    public var baseTypeName: String
 
     /// The field `extension_number`.
-    public var extensionNumber: [Int32] = []
+    public var extensionNumber: [Int32]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.baseTypeName = ""
+        self.extensionNumber = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         baseTypeName: String = "",
@@ -261,6 +285,7 @@ public struct Grpc_Reflection_V1Alpha_ExtensionNumberResponse: Message {
     ) {
         self.baseTypeName = baseTypeName
         self.extensionNumber = extensionNumber
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -269,17 +294,21 @@ public struct Grpc_Reflection_V1Alpha_ListServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[5]
 
     /// The field `service`.
-    public var service: [Grpc_Reflection_V1Alpha_ServiceResponse] = []
+    public var service: [Grpc_Reflection_V1Alpha_ServiceResponse]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.service = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         service: [Grpc_Reflection_V1Alpha_ServiceResponse] = []
     ) {
         self.service = service
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -288,17 +317,21 @@ public struct Grpc_Reflection_V1Alpha_ServiceResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[6]
 
     /// The full name.
-    public var name: String = ""
+    public var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -307,15 +340,19 @@ public struct Grpc_Reflection_V1Alpha_ErrorResponse: Message {
     public static let descriptor = Grpc_Reflection_V1Alpha_ReflectionSchema.descriptors[7]
 
     /// A gRPC status code.
-    public var errorCode: Int32 = 0
+    public var errorCode: Int32
 
     /// The field `error_message`.
-    public var errorMessage: String = ""
+    public var errorMessage: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.errorCode = 0
+        self.errorMessage = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         errorCode: Int32 = 0,
@@ -323,6 +360,7 @@ public struct Grpc_Reflection_V1Alpha_ErrorResponse: Message {
     ) {
         self.errorCode = errorCode
         self.errorMessage = errorMessage
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -421,6 +459,7 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.host = String(view.host)
         switch view.messageRequest {
         case .fileByFilename(let value)?: self.messageRequest = .fileByFilename(String(value))
@@ -430,7 +469,6 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionRequest {
         case .listServices(let value)?: self.messageRequest = .listServices(String(value))
         case nil: self.messageRequest = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -489,9 +527,9 @@ extension Grpc_Reflection_V1Alpha_ExtensionRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.containingType = String(view.containingType)
         self.extensionNumber = view.extensionNumber
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -631,6 +669,7 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.validHost = String(view.validHost)
         self.originalRequest = view.originalRequest.map { Grpc_Reflection_V1Alpha_ServerReflectionRequest($0) }
         switch view.messageResponse {
@@ -640,7 +679,6 @@ extension Grpc_Reflection_V1Alpha_ServerReflectionResponse {
         case .errorResponse(let value)?: self.messageResponse = .errorResponse(Grpc_Reflection_V1Alpha_ErrorResponse(value))
         case nil: self.messageResponse = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -693,8 +731,8 @@ extension Grpc_Reflection_V1Alpha_FileDescriptorResponse {
     }
 
     public init(_ view: View) {
-        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
         self.unknownFields = UnknownFields(view)
+        self.fileDescriptorProto = view.fileDescriptorProto.map { [UInt8]($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -753,9 +791,9 @@ extension Grpc_Reflection_V1Alpha_ExtensionNumberResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.baseTypeName = String(view.baseTypeName)
         self.extensionNumber = Array(view.extensionNumber)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -804,8 +842,8 @@ extension Grpc_Reflection_V1Alpha_ListServiceResponse {
     }
 
     public init(_ view: View) {
-        self.service = view.service.map { Grpc_Reflection_V1Alpha_ServiceResponse($0) }
         self.unknownFields = UnknownFields(view)
+        self.service = view.service.map { Grpc_Reflection_V1Alpha_ServiceResponse($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -848,8 +886,8 @@ extension Grpc_Reflection_V1Alpha_ServiceResponse {
     }
 
     public init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     public func copy(into builder: Builder) {
@@ -900,9 +938,9 @@ extension Grpc_Reflection_V1Alpha_ErrorResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.errorCode = view.errorCode
         self.errorMessage = String(view.errorMessage)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -141,6 +141,13 @@ public final class RelatedProductsServing: Sendable {
                 "version": "\(table.table.version)", "products": "\(table.count)", "dimension": "\(table.dimension)",
                 "list_length": "\(table.listLength)",
             ])
+        if let difference = table.table.manifest.schemaDifference {
+            logger.info(
+                """
+                table '\(name)', version \(table.table.version), was \(difference); their format is the same, \
+                so it is served like any other
+                """)
+        }
     }
 }
 

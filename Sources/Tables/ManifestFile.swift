@@ -1,4 +1,4 @@
-internal import FletchSchema
+public import FletchSchema
 internal import FletchWire
 
 /// The file `manifest.binpb` of a version: an encoded `fletch.tables.v1.Manifest` whose last nine bytes are the field
@@ -58,5 +58,18 @@ enum ManifestFile {
     private static func checksum(of bytes: ArraySlice<UInt8>) -> [UInt8] {
         let hash = bytes.withUnsafeBytes { xxh3($0) }
         return withUnsafeBytes(of: hash.littleEndian) { Array($0) }
+    }
+}
+
+extension Manifest {
+    /// How the schema that the table was written under differs from this program's; nil where it does not.
+    ///
+    /// That is no error: whether a table can be read is for its format to say, which is checked. Within one format,
+    /// fields that the writer did not know have their defaults, and those that this program does not know are kept.
+    public var schemaDifference: String? {
+        guard schemaFingerprint != ManifestSchema.fingerprint else { return nil }
+        let schema = schemaFingerprint.isEmpty ? "a schema that it does not name" : "schema \(schemaFingerprint.quoted)"
+        let writer = buildID.isEmpty ? "" : " by \(buildID.quoted)"
+        return "written under \(schema)\(writer), this build has '\(ManifestSchema.fingerprint)'"
     }
 }

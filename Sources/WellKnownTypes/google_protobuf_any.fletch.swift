@@ -151,15 +151,19 @@ public struct Google_Protobuf_Any: Message {
     ///
     /// Schemes other than `http`, `https` (or the empty scheme) might be
     /// used with implementation specific semantics.
-    public var typeURL: String = ""
+    public var typeURL: String
 
     /// Must be a valid serialized protocol buffer of the above specified type.
-    public var value: [UInt8] = []
+    public var value: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.typeURL = ""
+        self.value = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         typeURL: String = "",
@@ -167,6 +171,7 @@ public struct Google_Protobuf_Any: Message {
     ) {
         self.typeURL = typeURL
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -264,9 +269,9 @@ extension Google_Protobuf_Any {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.typeURL = String(view.typeURL)
         self.value = [UInt8](view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

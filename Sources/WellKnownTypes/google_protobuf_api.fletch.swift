@@ -88,13 +88,13 @@ public struct Google_Protobuf_Api: Message {
 
     /// The fully qualified name of this interface, including package name
     /// followed by the interface's simple name.
-    public var name: String = ""
+    public var name: String
 
     /// The methods of this interface, in unspecified order.
-    public var methods: [Google_Protobuf_Method] = []
+    public var methods: [Google_Protobuf_Method]
 
     /// Any metadata attached to the interface.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// A version string for this interface. If specified, must have the form
     /// `major-version.minor-version`, as in `1.10`. If the minor version is
@@ -115,22 +115,31 @@ public struct Google_Protobuf_Api: Message {
     /// `google.feature.v1`. For major versions 0 and 1, the suffix can
     /// be omitted. Zero major versions must only be used for
     /// experimental, non-GA interfaces.
-    public var version: String = ""
+    public var version: String
 
     /// Source context for the protocol buffer service represented by this
     /// message.
-    public var sourceContext: Google_Protobuf_SourceContext? = nil
+    public var sourceContext: Google_Protobuf_SourceContext?
 
     /// Included interfaces. See [Mixin][].
-    public var mixins: [Google_Protobuf_Mixin] = []
+    public var mixins: [Google_Protobuf_Mixin]
 
     /// The source syntax of the service.
-    public var syntax: Google_Protobuf_Syntax = Google_Protobuf_Syntax(rawValue: 0)
+    public var syntax: Google_Protobuf_Syntax
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.methods = []
+        self.options = []
+        self.version = ""
+        self.sourceContext = nil
+        self.mixins = []
+        self.syntax = Google_Protobuf_Syntax(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -148,6 +157,7 @@ public struct Google_Protobuf_Api: Message {
         self.sourceContext = sourceContext
         self.mixins = mixins
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -156,30 +166,39 @@ public struct Google_Protobuf_Method: Message {
     public static let descriptor = Google_Protobuf_ApiSchema.descriptors[1]
 
     /// The simple name of this method.
-    public var name: String = ""
+    public var name: String
 
     /// A URL of the input message type.
-    public var requestTypeURL: String = ""
+    public var requestTypeURL: String
 
     /// If true, the request is streamed.
-    public var requestStreaming: Bool = false
+    public var requestStreaming: Bool
 
     /// The URL of the output message type.
-    public var responseTypeURL: String = ""
+    public var responseTypeURL: String
 
     /// If true, the response is streamed.
-    public var responseStreaming: Bool = false
+    public var responseStreaming: Bool
 
     /// Any metadata attached to the method.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// The source syntax of this method.
-    public var syntax: Google_Protobuf_Syntax = Google_Protobuf_Syntax(rawValue: 0)
+    public var syntax: Google_Protobuf_Syntax
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.requestTypeURL = ""
+        self.requestStreaming = false
+        self.responseTypeURL = ""
+        self.responseStreaming = false
+        self.options = []
+        self.syntax = Google_Protobuf_Syntax(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -197,6 +216,7 @@ public struct Google_Protobuf_Method: Message {
         self.responseStreaming = responseStreaming
         self.options = options
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -282,16 +302,20 @@ public struct Google_Protobuf_Mixin: Message {
     public static let descriptor = Google_Protobuf_ApiSchema.descriptors[2]
 
     /// The fully qualified name of the interface which is included.
-    public var name: String = ""
+    public var name: String
 
     /// If non-empty specifies a path under which inherited HTTP paths
     /// are rooted.
-    public var root: String = ""
+    public var root: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.root = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -299,6 +323,7 @@ public struct Google_Protobuf_Mixin: Message {
     ) {
         self.name = name
         self.root = root
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -461,6 +486,7 @@ extension Google_Protobuf_Api {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.methods = view.methods.map { Google_Protobuf_Method($0) }
         self.options = view.options.map { Google_Protobuf_Option($0) }
@@ -468,7 +494,6 @@ extension Google_Protobuf_Api {
         self.sourceContext = view.sourceContext.map { Google_Protobuf_SourceContext($0) }
         self.mixins = view.mixins.map { Google_Protobuf_Mixin($0) }
         self.syntax = view.syntax
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -594,6 +619,7 @@ extension Google_Protobuf_Method {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.requestTypeURL = String(view.requestTypeURL)
         self.requestStreaming = view.requestStreaming
@@ -601,7 +627,6 @@ extension Google_Protobuf_Method {
         self.responseStreaming = view.responseStreaming
         self.options = view.options.map { Google_Protobuf_Option($0) }
         self.syntax = view.syntax
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -663,9 +688,9 @@ extension Google_Protobuf_Mixin {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.root = String(view.root)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -104,7 +104,7 @@ public struct Google_Protobuf_Duration: Message {
     /// Signed seconds of the span of time. Must be from -315,576,000,000
     /// to +315,576,000,000 inclusive. Note: these bounds are computed from:
     /// 60 sec/min * 60 min/hr * 24 hr/day * 365.25 days/year * 10000 years
-    public var seconds: Int64 = 0
+    public var seconds: Int64
 
     /// Signed fractions of a second at nanosecond resolution of the span
     /// of time. Durations less than one second are represented with a 0
@@ -112,12 +112,16 @@ public struct Google_Protobuf_Duration: Message {
     /// of one second or more, a non-zero value for the `nanos` field must be
     /// of the same sign as the `seconds` field. Must be from -999,999,999
     /// to +999,999,999 inclusive.
-    public var nanos: Int32 = 0
+    public var nanos: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.seconds = 0
+        self.nanos = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         seconds: Int64 = 0,
@@ -125,6 +129,7 @@ public struct Google_Protobuf_Duration: Message {
     ) {
         self.seconds = seconds
         self.nanos = nanos
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -184,9 +189,9 @@ extension Google_Protobuf_Duration {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.seconds = view.seconds
         self.nanos = view.nanos
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

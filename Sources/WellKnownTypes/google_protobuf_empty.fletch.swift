@@ -47,9 +47,11 @@ public struct Google_Protobuf_Empty: Message {
     public static let descriptor = Google_Protobuf_EmptySchema.descriptors[0]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 extension Google_Protobuf_Empty {

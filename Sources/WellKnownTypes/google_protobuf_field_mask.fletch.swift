@@ -241,17 +241,21 @@ public struct Google_Protobuf_FieldMask: Message {
     public static let descriptor = Google_Protobuf_FieldMaskSchema.descriptors[0]
 
     /// The set of field mask paths.
-    public var paths: [String] = []
+    public var paths: [String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.paths = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         paths: [String] = []
     ) {
         self.paths = paths
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -291,8 +295,8 @@ extension Google_Protobuf_FieldMask {
     }
 
     public init(_ view: View) {
-        self.paths = view.paths.map { String($0) }
         self.unknownFields = UnknownFields(view)
+        self.paths = view.paths.map { String($0) }
     }
 
     public func copy(into builder: Builder) {

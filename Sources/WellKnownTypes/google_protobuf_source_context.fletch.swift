@@ -45,17 +45,21 @@ public struct Google_Protobuf_SourceContext: Message {
 
     /// The path-qualified name of the .proto file that contained the associated
     /// protobuf element.  For example: `"google/protobuf/source_context.proto"`.
-    public var fileName: String = ""
+    public var fileName: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fileName = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fileName: String = ""
     ) {
         self.fileName = fileName
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -92,8 +96,8 @@ extension Google_Protobuf_SourceContext {
     }
 
     public init(_ view: View) {
-        self.fileName = String(view.fileName)
         self.unknownFields = UnknownFields(view)
+        self.fileName = String(view.fileName)
     }
 
     public func copy(into builder: Builder) {

@@ -48,9 +48,9 @@ public enum Google_Protobuf_StructSchema {
         messages.append(MessageDefinition("google.protobuf.Struct", size: 40, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 40))
-        messages.append(MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 48, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 48))
+        messages.append(MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 56, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "null_value", .enumeration, .oneof(selector: 24), offset: 32))
@@ -107,17 +107,21 @@ public struct Google_Protobuf_Struct: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[0]
 
     /// Unordered map of dynamically typed values.
-    public var fields: [String: Google_Protobuf_Value] = [:]
+    public var fields: [String: Google_Protobuf_Value]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.fields = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         fields: [String: Google_Protobuf_Value] = [:]
     ) {
         self.fields = fields
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -125,15 +129,19 @@ public struct Google_Protobuf_Struct: Message {
         public static let descriptor = Google_Protobuf_StructSchema.descriptors[1]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: Google_Protobuf_Value? = nil
+        public var value: Google_Protobuf_Value?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -141,6 +149,7 @@ public struct Google_Protobuf_Struct: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -155,7 +164,7 @@ public struct Google_Protobuf_Value: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[2]
 
     /// The kind of value.
-    public var kind: OneOf_Kind? = nil
+    public var kind: OneOf_Kind?
 
     /// The members of `kind`.
     public enum OneOf_Kind: Hashable, Sendable {
@@ -179,14 +188,18 @@ public struct Google_Protobuf_Value: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.kind = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         kind: OneOf_Kind? = nil
     ) {
         self.kind = kind
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -197,17 +210,21 @@ public struct Google_Protobuf_ListValue: Message {
     public static let descriptor = Google_Protobuf_StructSchema.descriptors[3]
 
     /// Repeated field of dynamically typed values.
-    public var values: [Google_Protobuf_Value] = []
+    public var values: [Google_Protobuf_Value]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.values = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         values: [Google_Protobuf_Value] = []
     ) {
         self.values = values
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -247,14 +264,17 @@ extension Google_Protobuf_Struct {
     }
 
     public init(_ view: View) {
-        for entry in view.fields { self.fields[String(entry.key)] = entry.value.map { Google_Protobuf_Value($0) } ?? Google_Protobuf_Value() }
         self.unknownFields = UnknownFields(view)
+        self.fields = Dictionary(minimumCapacity: view.fields.count)
+        for entry in view.fields {
+            self.fields._set(entry.value.map { Google_Protobuf_Value($0) } ?? Google_Protobuf_Value(), forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
         if !self.fields.isEmpty {
             var appender = builder.makeFields(capacity: self.fields.count)
-            for (key, value) in self.fields.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.fields.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 Google_Protobuf_Struct.FieldsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -270,10 +290,10 @@ extension Google_Protobuf_Struct.FieldsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: Google_Protobuf_Value.View? { _pointer.load(fromByteOffset: 40, as: Google_Protobuf_Value.View?.self) }
+        @inlinable public var value: Google_Protobuf_Value.View? { _pointer.load(fromByteOffset: 48, as: Google_Protobuf_Value.View?.self) }
     }
 
     /// ``Google_Protobuf_Struct.FieldsEntry`` being made in an arena.
@@ -288,32 +308,33 @@ extension Google_Protobuf_Struct.FieldsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: Google_Protobuf_Value.View? {
-            get { _pointer.load(fromByteOffset: 40, as: Google_Protobuf_Value.View?.self) }
+            get { _pointer.load(fromByteOffset: 48, as: Google_Protobuf_Value.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Google_Protobuf_Value.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: Google_Protobuf_Value.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> Google_Protobuf_Value.Builder {
             let message = Google_Protobuf_Value.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: Google_Protobuf_Value.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: Google_Protobuf_Value.View?.self)
             return message
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value.map { Google_Protobuf_Value($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -422,6 +443,7 @@ extension Google_Protobuf_Value {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         switch view.kind {
         case .nullValue(let value)?: self.kind = .nullValue(value)
         case .numberValue(let value)?: self.kind = .numberValue(value)
@@ -431,7 +453,6 @@ extension Google_Protobuf_Value {
         case .listValue(let value)?: self.kind = .listValue(Google_Protobuf_ListValue(value))
         case nil: self.kind = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -484,8 +505,8 @@ extension Google_Protobuf_ListValue {
     }
 
     public init(_ view: View) {
-        self.values = view.values.map { Google_Protobuf_Value($0) }
         self.unknownFields = UnknownFields(view)
+        self.values = view.values.map { Google_Protobuf_Value($0) }
     }
 
     public func copy(into builder: Builder) {

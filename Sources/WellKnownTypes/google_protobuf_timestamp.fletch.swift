@@ -137,18 +137,22 @@ public struct Google_Protobuf_Timestamp: Message {
     /// Represents seconds of UTC time since Unix epoch
     /// 1970-01-01T00:00:00Z. Must be from 0001-01-01T00:00:00Z to
     /// 9999-12-31T23:59:59Z inclusive.
-    public var seconds: Int64 = 0
+    public var seconds: Int64
 
     /// Non-negative fractions of a second at nanosecond resolution. Negative
     /// second values with fractions must still have non-negative nanos values
     /// that count forward in time. Must be from 0 to 999,999,999
     /// inclusive.
-    public var nanos: Int32 = 0
+    public var nanos: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.seconds = 0
+        self.nanos = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         seconds: Int64 = 0,
@@ -156,6 +160,7 @@ public struct Google_Protobuf_Timestamp: Message {
     ) {
         self.seconds = seconds
         self.nanos = nanos
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -211,9 +216,9 @@ extension Google_Protobuf_Timestamp {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.seconds = view.seconds
         self.nanos = view.nanos
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

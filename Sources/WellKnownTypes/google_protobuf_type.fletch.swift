@@ -146,27 +146,35 @@ public struct Google_Protobuf_Type: Message {
     public static let descriptor = Google_Protobuf_TypeSchema.descriptors[0]
 
     /// The fully qualified message name.
-    public var name: String = ""
+    public var name: String
 
     /// The list of fields.
-    public var fields: [Google_Protobuf_Field] = []
+    public var fields: [Google_Protobuf_Field]
 
     /// The list of types appearing in `oneof` definitions in this type.
-    public var oneofs: [String] = []
+    public var oneofs: [String]
 
     /// The protocol buffer options.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// The source context.
-    public var sourceContext: Google_Protobuf_SourceContext? = nil
+    public var sourceContext: Google_Protobuf_SourceContext?
 
     /// The source syntax.
-    public var syntax: Google_Protobuf_Syntax = Google_Protobuf_Syntax(rawValue: 0)
+    public var syntax: Google_Protobuf_Syntax
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.fields = []
+        self.oneofs = []
+        self.options = []
+        self.sourceContext = nil
+        self.syntax = Google_Protobuf_Syntax(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -182,6 +190,7 @@ public struct Google_Protobuf_Type: Message {
         self.options = options
         self.sourceContext = sourceContext
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -190,41 +199,53 @@ public struct Google_Protobuf_Field: Message {
     public static let descriptor = Google_Protobuf_TypeSchema.descriptors[1]
 
     /// The field type.
-    public var kind: Google_Protobuf_Field.Kind = Google_Protobuf_Field.Kind(rawValue: 0)
+    public var kind: Google_Protobuf_Field.Kind
 
     /// The field cardinality.
-    public var cardinality: Google_Protobuf_Field.Cardinality = Google_Protobuf_Field.Cardinality(rawValue: 0)
+    public var cardinality: Google_Protobuf_Field.Cardinality
 
     /// The field number.
-    public var number: Int32 = 0
+    public var number: Int32
 
     /// The field name.
-    public var name: String = ""
+    public var name: String
 
     /// The field type URL, without the scheme, for message or enumeration
     /// types. Example: `"type.googleapis.com/google.protobuf.Timestamp"`.
-    public var typeURL: String = ""
+    public var typeURL: String
 
     /// The index of the field type in `Type.oneofs`, for message or enumeration
     /// types. The first type has index 1; zero means the type is not in the list.
-    public var oneofIndex: Int32 = 0
+    public var oneofIndex: Int32
 
     /// Whether to use alternative packed wire representation.
-    public var packed: Bool = false
+    public var packed: Bool
 
     /// The protocol buffer options.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// The field JSON name.
-    public var jsonName: String = ""
+    public var jsonName: String
 
     /// The string value of the default value of this field. Proto2 syntax only.
-    public var defaultValue: String = ""
+    public var defaultValue: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.kind = Google_Protobuf_Field.Kind(rawValue: 0)
+        self.cardinality = Google_Protobuf_Field.Cardinality(rawValue: 0)
+        self.number = 0
+        self.name = ""
+        self.typeURL = ""
+        self.oneofIndex = 0
+        self.packed = false
+        self.options = []
+        self.jsonName = ""
+        self.defaultValue = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         kind: Google_Protobuf_Field.Kind = Google_Protobuf_Field.Kind(rawValue: 0),
@@ -248,6 +269,7 @@ public struct Google_Protobuf_Field: Message {
         self.options = options
         self.jsonName = jsonName
         self.defaultValue = defaultValue
+        self.unknownFields = UnknownFields()
     }
 
     /// Basic field types.
@@ -384,24 +406,31 @@ public struct Google_Protobuf_Enum: Message {
     public static let descriptor = Google_Protobuf_TypeSchema.descriptors[2]
 
     /// Enum type name.
-    public var name: String = ""
+    public var name: String
 
     /// Enum value definitions.
-    public var enumvalue: [Google_Protobuf_EnumValue] = []
+    public var enumvalue: [Google_Protobuf_EnumValue]
 
     /// Protocol buffer options.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// The source context.
-    public var sourceContext: Google_Protobuf_SourceContext? = nil
+    public var sourceContext: Google_Protobuf_SourceContext?
 
     /// The source syntax.
-    public var syntax: Google_Protobuf_Syntax = Google_Protobuf_Syntax(rawValue: 0)
+    public var syntax: Google_Protobuf_Syntax
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.enumvalue = []
+        self.options = []
+        self.sourceContext = nil
+        self.syntax = Google_Protobuf_Syntax(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -415,6 +444,7 @@ public struct Google_Protobuf_Enum: Message {
         self.options = options
         self.sourceContext = sourceContext
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -423,18 +453,23 @@ public struct Google_Protobuf_EnumValue: Message {
     public static let descriptor = Google_Protobuf_TypeSchema.descriptors[3]
 
     /// Enum value name.
-    public var name: String = ""
+    public var name: String
 
     /// Enum value number.
-    public var number: Int32 = 0
+    public var number: Int32
 
     /// Protocol buffer options.
-    public var options: [Google_Protobuf_Option] = []
+    public var options: [Google_Protobuf_Option]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.number = 0
+        self.options = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -444,6 +479,7 @@ public struct Google_Protobuf_EnumValue: Message {
         self.name = name
         self.number = number
         self.options = options
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -456,18 +492,22 @@ public struct Google_Protobuf_Option: Message {
     /// descriptor.proto), this is the short name. For example, `"map_entry"`.
     /// For custom options, it should be the fully-qualified name. For example,
     /// `"google.api.http"`.
-    public var name: String = ""
+    public var name: String
 
     /// The option's value packed in an Any message. If the value is a primitive,
     /// the corresponding wrapper type defined in google/protobuf/wrappers.proto
     /// should be used. If the value is an enum, it should be stored as an int32
     /// value using the google.protobuf.Int32Value type.
-    public var value: Google_Protobuf_Any? = nil
+    public var value: Google_Protobuf_Any?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.value = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -475,6 +515,7 @@ public struct Google_Protobuf_Option: Message {
     ) {
         self.name = name
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -586,13 +627,13 @@ extension Google_Protobuf_Type {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.fields = view.fields.map { Google_Protobuf_Field($0) }
         self.oneofs = view.oneofs.map { String($0) }
         self.options = view.options.map { Google_Protobuf_Option($0) }
         self.sourceContext = view.sourceContext.map { Google_Protobuf_SourceContext($0) }
         self.syntax = view.syntax
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -754,6 +795,7 @@ extension Google_Protobuf_Field {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.kind = view.kind
         self.cardinality = view.cardinality
         self.number = view.number
@@ -764,7 +806,6 @@ extension Google_Protobuf_Field {
         self.options = view.options.map { Google_Protobuf_Option($0) }
         self.jsonName = String(view.jsonName)
         self.defaultValue = String(view.defaultValue)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -877,12 +918,12 @@ extension Google_Protobuf_Enum {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.enumvalue = view.enumvalue.map { Google_Protobuf_EnumValue($0) }
         self.options = view.options.map { Google_Protobuf_Option($0) }
         self.sourceContext = view.sourceContext.map { Google_Protobuf_SourceContext($0) }
         self.syntax = view.syntax
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -959,10 +1000,10 @@ extension Google_Protobuf_EnumValue {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
         self.options = view.options.map { Google_Protobuf_Option($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1037,9 +1078,9 @@ extension Google_Protobuf_Option {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { Google_Protobuf_Any($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -92,17 +92,21 @@ public struct Google_Protobuf_DoubleValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[0]
 
     /// The double value.
-    public var value: Double = 0
+    public var value: Double
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Double = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -113,17 +117,21 @@ public struct Google_Protobuf_FloatValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[1]
 
     /// The float value.
-    public var value: Float = 0
+    public var value: Float
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Float = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -134,17 +142,21 @@ public struct Google_Protobuf_Int64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[2]
 
     /// The int64 value.
-    public var value: Int64 = 0
+    public var value: Int64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Int64 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -155,17 +167,21 @@ public struct Google_Protobuf_UInt64Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[3]
 
     /// The uint64 value.
-    public var value: UInt64 = 0
+    public var value: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: UInt64 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -176,17 +192,21 @@ public struct Google_Protobuf_Int32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[4]
 
     /// The int32 value.
-    public var value: Int32 = 0
+    public var value: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Int32 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -197,17 +217,21 @@ public struct Google_Protobuf_UInt32Value: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[5]
 
     /// The uint32 value.
-    public var value: UInt32 = 0
+    public var value: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: UInt32 = 0
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -218,17 +242,21 @@ public struct Google_Protobuf_BoolValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[6]
 
     /// The bool value.
-    public var value: Bool = false
+    public var value: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Bool = false
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -239,17 +267,21 @@ public struct Google_Protobuf_StringValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[7]
 
     /// The string value.
-    public var value: String = ""
+    public var value: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: String = ""
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -260,17 +292,21 @@ public struct Google_Protobuf_BytesValue: Message {
     public static let descriptor = Google_Protobuf_WrappersSchema.descriptors[8]
 
     /// The bytes value.
-    public var value: [UInt8] = []
+    public var value: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: [UInt8] = []
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -305,8 +341,8 @@ extension Google_Protobuf_DoubleValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -346,8 +382,8 @@ extension Google_Protobuf_FloatValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -387,8 +423,8 @@ extension Google_Protobuf_Int64Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -428,8 +464,8 @@ extension Google_Protobuf_UInt64Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -469,8 +505,8 @@ extension Google_Protobuf_Int32Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -510,8 +546,8 @@ extension Google_Protobuf_UInt32Value {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -551,8 +587,8 @@ extension Google_Protobuf_BoolValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -592,8 +628,8 @@ extension Google_Protobuf_StringValue {
     }
 
     public init(_ view: View) {
-        self.value = String(view.value)
         self.unknownFields = UnknownFields(view)
+        self.value = String(view.value)
     }
 
     public func copy(into builder: Builder) {
@@ -633,8 +669,8 @@ extension Google_Protobuf_BytesValue {
     }
 
     public init(_ view: View) {
-        self.value = [UInt8](view.value)
         self.unknownFields = UnknownFields(view)
+        self.value = [UInt8](view.value)
     }
 
     public func copy(into builder: Builder) {

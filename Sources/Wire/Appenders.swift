@@ -102,6 +102,14 @@ public struct MessageAppender<Builder: MessageBuilder>: ~Copyable {
         return Builder(_pointer: message, _arena: array.arena)
     }
 
+    /// Sorts the field's messages, those that it held before, too.
+    @inlinable
+    public mutating func sort(by areInIncreasingOrder: (Builder.Value.View, Builder.Value.View) -> Bool) {
+        var messages = UnsafeMutableBufferPointer(
+            start: array.elements.assumingMemoryBound(to: UnsafeRawPointer.self), count: array.count)
+        messages.sort { areInIncreasingOrder(Builder.Value.View(_pointer: $0), Builder.Value.View(_pointer: $1)) }
+    }
+
     @usableFromInline @inline(never)
     mutating func refill() {
         available = array.capacity &- array.count &+ 1

@@ -1,4 +1,5 @@
 internal import CProtobufC
+internal import Glibc
 
 /// A bump allocator for the messages of one call: everything in it is released at once by ``reset()``.
 ///
@@ -20,6 +21,9 @@ public struct Arena {
         var overflowBytes: Int
         var limit: Int
         var isExhausted: Bool
+        /// Whether a thread keeps it, and whether it is in use from ``Arena/borrow(limit:)`` to ``Arena/giveBack()``.
+        var isKept: Bool
+        var isLent: Bool
         var allocator: ProtobufCAllocator
     }
 
@@ -38,7 +42,7 @@ public struct Arena {
         state.initialize(
             to: State(
                 next: first, available: capacity, first: first, capacity: capacity, overflow: nil, overflowBytes: 0,
-                limit: limit, isExhausted: false,
+                limit: limit, isExhausted: false, isKept: false, isLent: false,
                 allocator: ProtobufCAllocator(
                     alloc: arenaAllocate, free: arenaFree, allocator_data: UnsafeMutableRawPointer(state))))
     }
@@ -148,6 +152,48 @@ public struct Arena {
         }
         state.pointee.overflowBytes = 0
     }
+}
+
+extension Arena {
+    /// An arena to code a plain value in, to be given back with ``giveBack()``: that of the thread, which keeps it warm.
+    @usableFromInline
+    static func borrow(limit: Int) -> Arena {
+        let kept = ofThisThread
+        // A message's own code may code another one meanwhile.
+        let arena = kept.state.pointee.isLent ? Arena() : kept
+        arena.state.pointee.isLent = true
+        arena.state.pointee.limit = limit
+        return arena
+    }
+
+    /// Ends the use of an arena from ``borrow(limit:)``, on the same thread.
+    @usableFromInline
+    func giveBack() {
+        guard state.pointee.isKept else { return destroy() }
+        reset()
+        state.pointee.isLent = false
+    }
+
+    private static var ofThisThread: Arena {
+        if let state = pthread_getspecific(threadArenaKey) {
+            return Arena(state: state.assumingMemoryBound(to: State.self))
+        }
+        let arena = Arena()
+        arena.state.pointee.isKept = true
+        pthread_setspecific(threadArenaKey, arena.state)
+        return arena
+    }
+}
+
+/// Where a thread keeps the arena that plain values are coded in, until it ends.
+private let threadArenaKey: pthread_key_t = {
+    var key = pthread_key_t()
+    precondition(pthread_key_create(&key, destroyThreadArena) == 0, "the process has no thread-specific keys left")
+    return key
+}()
+
+private func destroyThreadArena(state: UnsafeMutableRawPointer?) {
+    Arena(state: state!.assumingMemoryBound(to: Arena.State.self)).destroy()
 }
 
 private func arenaAllocate(data: UnsafeMutableRawPointer?, size: Int) -> UnsafeMutableRawPointer? {

@@ -8,18 +8,26 @@ func decode(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
 ) throws(WireError) -> UnsafeRawPointer {
     let scanner = try Scanner.scan(bytes, as: type, limits: limits)
-    guard scanner.needsMerge else {
-        return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
-    }
-    let merged = try Merger.merge(bytes, as: type, limits: limits)
-    return try merged.withUnsafeBufferPointer { (merged) throws(WireError) in
-        let merged = UnsafeRawBufferPointer(merged)
-        // Fields gathered in one message can take more records than they did in two.
-        let scanner = try Scanner.scan(merged, as: type, limits: limits)
-        return try unpack(merged, as: type, in: arena, memory: scanner.memory)
-    }
+    guard !scanner.needsRewriting else { return try decodeRewritten(bytes, as: type, in: arena, limits: limits) }
+    return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
 }
 
+@inline(never)
+private func decodeRewritten(
+    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
+) throws(WireError) -> UnsafeRawPointer {
+    let rewritten = try Rewriter.rewrite(bytes, as: type, limits: limits)
+    let message = try rewritten.withUnsafeBufferPointer { (rewritten) throws(WireError) in
+        let rewritten = UnsafeRawBufferPointer(rewritten)
+        // Fields gathered in one message can take more records than they did in two.
+        let scanner = try Scanner.scan(rewritten, as: type, limits: limits)
+        return try unpack(rewritten, as: type, in: arena, memory: scanner.memory)
+    }
+    Rewriter.restoreUnknownFields(of: message, type.table)
+    return message
+}
+
+@inline(__always)
 private func unpack(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, memory: Int
 ) throws(WireError) -> UnsafeRawPointer {
@@ -87,5 +95,10 @@ extension Arena {
         guard let memory = allocate(byteCount: headroom + size) else { return nil }
         return FletchWire.encode(
             message, as: type, into: UnsafeMutableRawBufferPointer(start: memory + headroom, count: size))
+    }
+    /// Encodes a message of the type into an array of its own.
+    @usableFromInline
+    func encoded(_ message: UnsafeRawPointer, as type: MessageDescriptor) -> [UInt8] {
+        [UInt8](UnsafeRawBufferPointer(encode(message, as: type, headroom: 0)!))
     }
 }

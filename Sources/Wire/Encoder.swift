@@ -152,14 +152,18 @@ struct Encoder {
 
     @inline(never)
     private func putLongVarint(_ value: UInt64, before end: Position) -> Position? {
-        let count = (UInt64.bitWidth - value.leadingZeroBitCount + 6) / 7
+        // Bits divided by seven, rounded up.
+        let count = ((UInt64.bitWidth &- value.leadingZeroBitCount) &* 9 &+ 64) / 64
         guard count <= end - start else { return nil }
         let position = end - count
-        for index in 0..<count {
-            let continuation: UInt8 = index < count - 1 ? 0x80 : 0
-            let group = UInt8(truncatingIfNeeded: value &>> UInt64(7 * index)) & 0x7f
-            position.storeBytes(of: group | continuation, toByteOffset: index, as: UInt8.self)
+        var rest = value
+        var next = position
+        while rest >= 0x80 {
+            next.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
+            rest &>>= 7
+            next += 1
         }
+        next.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
         return position
     }
 }

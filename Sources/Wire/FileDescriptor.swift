@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// A `.proto` file as server reflection hands it out. Generated code makes one for each file.
 public final class FileDescriptor: Sendable {
     /// As given to protoc, for example `fletch/v1/related_products.proto`.
@@ -11,6 +13,8 @@ public final class FileDescriptor: Sendable {
     /// The full names of the messages, enums, services and methods that the file declares.
     public let symbols: [String]
     private let literal: StaticString
+
+    private let model = AtomicLazyReference<Model>()
 
     /// The encoded `google.protobuf.FileDescriptorProto`, without source_code_info. Made anew each time, so that a
     /// program which never asks for it pays nothing.
@@ -27,5 +31,16 @@ public final class FileDescriptor: Sendable {
         self.dependencies = dependencies
         self.symbols = symbols
         literal = serialized
+    }
+
+    /// What `make` makes of the file, kept from the first call on. One type of model for each program: FletchJSON's.
+    package func model<Value: AnyObject & Sendable>(_ make: (FileDescriptor) -> Value) -> Value {
+        let model = model.load() ?? model.storeIfNil(Model(make(self)))
+        return unsafeDowncast(model.value, to: Value.self)
+    }
+
+    private final class Model: Sendable {
+        let value: any AnyObject & Sendable
+        init(_ value: any AnyObject & Sendable) { self.value = value }
     }
 }

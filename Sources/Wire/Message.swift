@@ -39,14 +39,16 @@ public protocol MessageBuilder {
 
 extension Message {
     /// Decodes an encoded message. Unknown fields are kept.
+    @inlinable
     public init(decoding bytes: UnsafeRawBufferPointer, limits: DecodeLimits = DecodeLimits()) throws(WireError) {
         // The scanner has added up the memory before the arena gives it.
-        let arena = Arena(limit: limits.memory)
-        defer { arena.destroy() }
+        let arena = Arena.borrow(limit: limits.memory)
+        defer { arena.giveBack() }
         self.init(try View(decoding: bytes, in: arena, limits: limits))
     }
 
     /// Decodes an encoded message. Unknown fields are kept.
+    @inlinable
     public init(decoding bytes: [UInt8], limits: DecodeLimits = DecodeLimits()) throws(WireError) {
         self = try bytes.withUnsafeBufferPointer { (bytes) throws(WireError) in
             try Self(decoding: UnsafeRawBufferPointer(bytes), limits: limits)
@@ -54,12 +56,13 @@ extension Message {
     }
 
     /// The encoded message.
+    @inlinable
     public func encoded() -> [UInt8] {
-        let arena = Arena(limit: .max)
-        defer { arena.destroy() }
+        let arena = Arena.borrow(limit: .max)
+        defer { arena.giveBack() }
         let builder = Builder(in: arena)
         copy(into: builder)
-        return builder.encoded()
+        return arena.encoded(builder._pointer, as: Self.descriptor)
     }
 }
 
@@ -76,14 +79,11 @@ extension MessageView {
     @inlinable public var encodedSize: Int { FletchWire.encodedSize(_pointer) }
 
     /// The encoded message.
+    @inlinable
     public func encoded() -> [UInt8] {
-        [UInt8](unsafeUninitializedCapacity: encodedSize) { buffer, count in
-            // An empty array has no memory, and an empty message writes none.
-            guard buffer.baseAddress != nil else { return }
-            let bytes = encode(_pointer, as: Value.descriptor, into: UnsafeMutableRawBufferPointer(buffer))
-            precondition(bytes?.count == buffer.count, "a message has another size than it says")
-            count = buffer.count
-        }
+        let arena = Arena.borrow(limit: .max)
+        defer { arena.giveBack() }
+        return arena.encoded(_pointer, as: Value.descriptor)
     }
 }
 
@@ -108,5 +108,6 @@ extension MessageBuilder {
     }
 
     /// The encoded message.
+    @inlinable
     public func encoded() -> [UInt8] { view.encoded() }
 }

@@ -30,6 +30,7 @@ public struct MessageDescriptor: @unchecked Sendable {
         for (definition, descriptor) in zip(definitions, descriptors) {
             let fields = definition.fields.map { ResolvedField($0, among: descriptors) }
             precondition(zip(fields, fields.dropFirst()).allSatisfy { $0.number < $1.number })
+            precondition(fields.allSatisfy { $0.number != Rewriter.gatheredNumber })
             UnsafeMutablePointer(mutating: descriptor.table).initialize(to: MessageTable(definition, fields, in: file))
             descriptor.handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).mutable
                 .initialize(to: ProtobufCMessageDescriptor(definition, fields))

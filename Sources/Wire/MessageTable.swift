@@ -39,6 +39,11 @@ extension TableField {
         case int32, uint32, sint32, int64, sint64, bool, fixed32, fixed64, bytes, message
     }
 
+    /// Whether a value may come with the wire type; another one makes an unknown field of it.
+    func accepts(_ wireType: WireType) -> Bool {
+        wireType == self.wireType || (wireType == .lengthPrefixed && isPackable)
+    }
+
     /// Tells the oneofs of a type apart; 0 where the field is in none.
     var oneof: UInt32 { presence == .oneof ? selector : 0 }
 }

@@ -76,6 +76,18 @@ public struct RepeatedView<Element: RepeatedElement>: RandomAccessCollection {
     }
 }
 
+extension RepeatedView {
+    /// The elements transformed, in an array of just their number.
+    @inlinable
+    public func map<Transformed>(_ transform: (Element) -> Transformed) -> [Transformed] {
+        guard count > 0 else { return [] }
+        return [Transformed](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            for index in 0..<count { buffer.initializeElement(at: index, to: transform(self[index])) }
+            initializedCount = count
+        }
+    }
+}
+
 extension RepeatedView where Element: PlainElement {
     /// Refers to elements without copying them: they must live until the message was encoded.
     @inlinable
@@ -92,5 +104,12 @@ extension RepeatedView where Element: PlainElement {
 
 extension Array where Element: PlainElement {
     /// Copies a repeated field.
-    public init(_ view: RepeatedView<Element>) { self.init(view.buffer) }
+    @inlinable
+    public init(_ view: RepeatedView<Element>) {
+        guard view.count > 0 else {
+            self = []
+            return
+        }
+        self.init(view.buffer)
+    }
 }

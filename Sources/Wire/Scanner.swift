@@ -2,13 +2,13 @@
 /// will ask for: one pass, no allocation.
 ///
 /// What protobuf-c 1.4.1 does not check itself, and this does: nesting, UTF-8, the wire type of bool, memory. Bytes
-/// accepted here are decoded by protobuf-c without a failure and within ``memory``.
+/// accepted here, once rewritten where they need it, are decoded by protobuf-c without a failure and within ``memory``.
 struct Scanner {
     private let memoryLimit: Int
     /// Bytes that decoding takes in an arena.
     private(set) var memory = 0
-    /// Whether some singular message field occurs more than once, so that its occurrences must be merged.
-    private(set) var needsMerge = false
+    /// Whether protobuf-c would read the bytes wrongly or not at all, unless they are rewritten (``Rewriter``).
+    private(set) var needsRewriting = false
     private var failure: Failure?
 
     /// protobuf-c holds every field it meets in a record of 32 bytes: 16 on the stack, then in slabs that double.
@@ -29,6 +29,7 @@ struct Scanner {
     private init(memoryLimit: Int) { self.memoryLimit = memoryLimit }
 
     /// Checks `bytes` as one message of the type.
+    @inline(__always)
     static func scan(
         _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, limits: DecodeLimits
     ) throws(WireError) -> Scanner {
@@ -59,19 +60,24 @@ struct Scanner {
             else { return fail(.malformed, "has a broken field tag", type) }
             fieldCount &+= 1
             guard let field = type.pointee.field(tag >> 3) else {
-                guard skipUnknown(wireType, &cursor, end, type) else { return false }
+                guard skipUnknown(tag, &cursor, end, type, depth: depth) else { return false }
                 continue
             }
             guard wireType == field.pointee.wireType else {
-                guard wireType == .lengthPrefixed, field.pointee.isPackable else {
-                    return fail(.malformed, "has another wire type than the schema says", type, field)
+                if wireType == .lengthPrefixed, field.pointee.isPackable {
+                    guard scanPacked(field, &cursor, end, type) else { return false }
+                } else {
+                    // As other protobuf libraries have it: a field of another type is one that the schema does not name.
+                    needsRewriting = true
+                    guard skipUnknown(tag, &cursor, end, type, depth: depth) else { return false }
                 }
-                guard scanPacked(field, &cursor, end, type) else { return false }
                 continue
             }
             switch wireType {
             case .varint:
-                guard skipVarint(&cursor, end) else { return fail(.malformed, "is a broken varint", type, field) }
+                guard scanVarint(field, &cursor, end) else {
+                    return fail(.malformed, "is a broken varint", type, field)
+                }
             case .fixed64, .fixed32:
                 guard skip(wireType == .fixed64 ? 8 : 4, &cursor, end) else {
                     return fail(.malformed, "is cut short", type, field)
@@ -101,7 +107,7 @@ struct Scanner {
                 || fail(.invalidUTF8, "is not valid UTF-8", type, field)
         }
         guard depth > 0 else { return fail(.tooDeep, "is nested too deep", type, field) }
-        needsMerge = needsMerge || seen & field.pointee.mergeBit != 0
+        needsRewriting = needsRewriting || seen & field.pointee.mergeBit != 0
         seen |= field.pointee.mergeBit
         return scan(inner, value, cursor, depth: depth &- 1)
     }
@@ -125,7 +131,9 @@ struct Scanner {
         default:
             var count = 0
             while cursor < runEnd {
-                guard skipVarint(&cursor, runEnd) else { return fail(.malformed, "is a broken varint", type, field) }
+                guard scanVarint(field, &cursor, runEnd) else {
+                    return fail(.malformed, "is a broken varint", type, field)
+                }
                 count &+= 1
             }
             // For bools protobuf-c makes room for one a byte, whatever they are.
@@ -134,23 +142,29 @@ struct Scanner {
         return true
     }
 
-    private mutating func skipUnknown(
-        _ wireType: WireType, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
-        _ type: UnsafePointer<MessageTable>
+    @inline(__always)
+    private mutating func scanVarint(
+        _ field: UnsafePointer<TableField>, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
     ) -> Bool {
         let start = cursor
-        let isWhole: Bool
-        switch wireType {
-        case .varint: isWhole = skipVarint(&cursor, end)
-        case .fixed64: isWhole = skip(8, &cursor, end)
-        case .fixed32: isWhole = skip(4, &cursor, end)
-        case .lengthPrefixed:
-            let length = readLength(&cursor, end)
-            cursor += length ?? 0
-            isWhole = length != nil
-        case .startGroup, .endGroup: return fail(.malformed, "has a group, which proto3 does not have", type)
+        guard skipVarint(&cursor, end) else { return false }
+        // Ten bytes have six bits that do not count, but protobuf-c counts them in a bool.
+        if field.pointee.isBool, cursor - start == 10 { needsRewriting = true }
+        return true
+    }
+
+    /// A field that the type does not have; `cursor` is behind its tag.
+    private mutating func skipUnknown(
+        _ tag: UInt32, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ type: UnsafePointer<MessageTable>, depth: Int
+    ) -> Bool {
+        let start = cursor
+        switch skipValue(tag, &cursor, end, depth: depth) {
+        case nil: break
+        case .tooDeep: return fail(.tooDeep, "has an unknown group that is nested too deep", type)
+        default: return fail(.malformed, "has an unknown field that is broken or cut short", type)
         }
-        guard isWhole else { return fail(.malformed, "has an unknown field that is cut short", type) }
+        if tag & 7 == WireType.startGroup.rawValue { needsRewriting = true }
         memory &+= Self.unknownRecordSize &+ roundedToArena(cursor - start) &+ Arena.alignment
         return true
     }
@@ -260,4 +274,36 @@ private func skip(_ count: Int, _ cursor: inout UnsafePointer<UInt8>, _ end: Uns
     guard count <= end - cursor else { return false }
     cursor += count
     return true
+}
+
+/// Goes past a field's value, which may be a group that holds up to `depth` - 1 levels of further ones; `cursor` is
+/// behind the field's tag.
+///
+/// - Returns: why it cannot, nil where it could.
+func skipValue(
+    _ tag: UInt32, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, depth: Int
+) -> WireError.Code? {
+    switch WireType(rawValue: UInt8(truncatingIfNeeded: tag & 7)) {
+    case .varint: return skipVarint(&cursor, end) ? nil : .malformed
+    case .fixed64: return skip(8, &cursor, end) ? nil : .malformed
+    case .fixed32: return skip(4, &cursor, end) ? nil : .malformed
+    case .lengthPrefixed:
+        guard let length = readLength(&cursor, end) else { return .malformed }
+        cursor += length
+        return nil
+    case .startGroup: return skipGroup(tag >> 3, &cursor, end, depth: depth)
+    case .endGroup, nil: return .malformed
+    }
+}
+
+private func skipGroup(
+    _ number: UInt32, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>, depth: Int
+) -> WireError.Code? {
+    guard depth > 0 else { return .tooDeep }
+    while cursor < end {
+        guard let tag = readTag(&cursor, end) else { return .malformed }
+        if tag & 7 == WireType.endGroup.rawValue { return tag >> 3 == number ? nil : .malformed }
+        if let failure = skipValue(tag, &cursor, end, depth: depth &- 1) { return failure }
+    }
+    return .malformed
 }

@@ -32,7 +32,9 @@ private func isASCII(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>)
 private func isValidMultibyte(_ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> Bool {
     var cursor = start
     while cursor < end {
-        if cursor.pointee < 0x80 {
+        if end - cursor >= 8, hasOnlyASCII(cursor) {
+            cursor += 8
+        } else if cursor.pointee < 0x80 {
             cursor += 1
         } else {
             let length = multibyteLength(cursor, end)
@@ -41,6 +43,11 @@ private func isValidMultibyte(_ start: UnsafePointer<UInt8>, _ end: UnsafePointe
         }
     }
     return true
+}
+
+@inline(__always)
+private func hasOnlyASCII(_ eightBytes: UnsafePointer<UInt8>) -> Bool {
+    UnsafeRawPointer(eightBytes).loadUnaligned(as: UInt64.self) & 0x8080_8080_8080_8080 == 0
 }
 
 /// The length of the character of two bytes or more at `cursor`; 0 where there is none (RFC 3629, section 4).

@@ -4,38 +4,65 @@ internal import CProtobufC
 /// older schema passes them on.
 public struct UnknownFields: Sendable, Hashable {
     /// The fields, tags included, as they follow the known fields of an encoded message.
-    public private(set) var bytes: [UInt8]
+    @inlinable public var bytes: [UInt8] { storage }
+    @usableFromInline var storage: [UInt8]
 
     /// No fields.
-    public init() { bytes = [] }
+    @inlinable
+    public init() { storage = [] }
 
     /// Copies the unknown fields of a message in an arena.
+    @inlinable
     public init<View: MessageView>(_ view: View) {
-        let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self).pointee
-        bytes = []
+        // Behind the descriptor protobuf-c has their count.
+        let count = view._pointer.load(fromByteOffset: MemoryLayout<UnsafeRawPointer>.size, as: UInt32.self)
+        if count == 0 { self.init() } else { self.init(_of: view._pointer) }
+    }
+
+    @usableFromInline
+    init(_of message: UnsafeRawPointer) {
+        let message = message.assumingMemoryBound(to: ProtobufCMessage.self).pointee
+        storage = []
         for field in UnsafeBufferPointer(start: message.unknown_fields, count: Int(message.n_unknown_fields)) {
-            bytes.appendVarint(UInt64(field.tag) << 3 | UInt64(field.wire_type.rawValue))
-            bytes += UnsafeBufferPointer(start: field.data, count: field.len)
+            storage.appendTag(field.tag, UInt8(field.wire_type.rawValue))
+            storage += UnsafeBufferPointer(start: field.data, count: field.len)
         }
     }
+
+    /// Adds a length-prefixed field.
+    @usableFromInline
+    mutating func append(_ number: UInt32, _ payload: [UInt8]) { storage.appendField(number, payload) }
 
     /// Copies the fields into a message in an arena.
     public func copy<Builder: MessageBuilder>(into builder: Builder) {
         guard !bytes.isEmpty else { return }
-        let copy = builder._arena.copy(bytes)
-        var cursor = copy.baseAddress!.assumingMemoryBound(to: UInt8.self)
-        let end = cursor + copy.count
-        guard let tag = readTag(&cursor, end) else { return }
-        // protobuf-c writes a field's tag and then its data as they are: with all further fields in the first one's
-        // data, one record does for any number of them.
+        let copy = builder._arena.copy(bytes).buffer.bindMemory(to: UInt8.self)
+        guard let field = ProtobufCMessageUnknownField(fields: copy) else { return }
         let record = builder._arena.require(byteCount: MemoryLayout<ProtobufCMessageUnknownField>.size)
             .bindMemory(to: ProtobufCMessageUnknownField.self, capacity: 1)
-        record.initialize(
-            to: ProtobufCMessageUnknownField(
-                tag: tag >> 3, wire_type: ProtobufCWireType(rawValue: tag & 7), len: end - cursor,
-                data: UnsafeMutablePointer(mutating: cursor)))
+        record.initialize(to: field)
         let message = builder._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
         message.pointee.n_unknown_fields = 1
         message.pointee.unknown_fields = record
+    }
+}
+
+extension Dictionary where Key == String {
+    /// For generated code: sets what a decoded entry of a map field says.
+    ///
+    /// Keys on the wire differ where their bytes do, but Swift takes Strings for equal that are canonically equivalent
+    /// (https://www.unicode.org/reports/tr15/). Of several such keys the dictionary has the first one; entries of the
+    /// others stay unknown fields, so that they are passed on.
+    @inlinable
+    public mutating func _set(
+        _ value: Value, forKey key: WireBytes, of entry: some MessageView, number: UInt32,
+        in unknownFields: inout UnknownFields
+    ) {
+        let key = String(key)
+        guard let previous = updateValue(value, forKey: key) else { return }
+        // The dictionary still has the first key.
+        guard let index = index(forKey: key), !keys[index].utf8.elementsEqual(key.utf8) else { return }
+        values[index] = previous
+        unknownFields.append(number, entry.encoded())
     }
 }

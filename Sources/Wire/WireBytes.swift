@@ -64,6 +64,17 @@ extension WireBytes: Hashable {
     }
 }
 
+extension WireBytes: Comparable {
+    /// The order of the bytes, which for UTF-8 is that of the characters' numbers.
+    public static func < (left: Self, right: Self) -> Bool {
+        guard let leftAddress = left.baseAddress, let rightAddress = right.baseAddress else {
+            return left.count < right.count
+        }
+        let order = memcmp(leftAddress, rightAddress, min(left.count, right.count))
+        return order == 0 ? left.count < right.count : order < 0
+    }
+}
+
 extension WireBytes: CustomStringConvertible {
     /// The bytes as text.
     public var description: String { String(self) }

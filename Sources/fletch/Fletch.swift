@@ -20,7 +20,9 @@ struct Fletch: ParsableCommand {
 
             'fletch --version' prints the version of this program.
             """,
-        subcommands: [Train.self, Evaluate.self, Publish.self, Serve.self, Query.self, TablesCommand.self])
+        subcommands: [
+            Train.self, Evaluate.self, Publish.self, Serve.self, Query.self, TablesCommand.self, SchemaCommand.self,
+        ])
 
     static func main() {
         openStandardFiles()

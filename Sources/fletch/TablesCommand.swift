@@ -53,6 +53,7 @@ struct TablesInspect: ParsableCommand {
         let manifest = try argument.opened.manifest(of: name, version: version)
         try say("\(manifest.name)/\(manifest.version): \(manifest.kind), written by \(manifest.buildID)")
         try say("format \(manifest.formatVersion), schema \(manifest.schemaFingerprint)")
+        if let difference = manifest.schemaDifference { try say(difference) }
         for file in manifest.files { try say("file \(file.name)  \(formatted(bytes: Int(clamping: file.size)))") }
         for tensor in manifest.tensors {
             let shape = tensor.shape.map(String.init).joined(separator: " x ")

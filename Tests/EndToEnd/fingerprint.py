@@ -1,6 +1,16 @@
 """The fingerprint of a schema, from the definition in codegen/README.md alone."""
 
-from google.protobuf.descriptor_pb2 import EnumDescriptorProto
+import subprocess
+
+from google.protobuf.descriptor_pb2 import EnumDescriptorProto, FileDescriptorSet
+
+
+def fingerprint_of(root, names, output, protoc=("protoc",)) -> dict[str, str]:
+    """The fingerprints of files below a folder, by their names, from what protoc writes into `output`."""
+    command = [*protoc, f"-I{root}", "--include_imports", f"--descriptor_set_out={output}", *names]
+    subprocess.run(command, check=True)
+    files = FileDescriptorSet.FromString(output.read_bytes()).file
+    return {file.name: fingerprint(file, files) for file in files if file.name in names}
 
 
 def fingerprint(file, files) -> str:

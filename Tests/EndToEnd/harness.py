@@ -119,9 +119,21 @@ def generate_stubs(protos, directory):
     """Python messages and stubs of the .proto files in a folder, importable once `directory` is in sys.path."""
     from grpc_tools import protoc
 
-    files = sorted(path.name for path in pathlib.Path(protos).glob("*.proto"))
+    files = sorted(str(path.relative_to(protos)) for path in pathlib.Path(protos).rglob("*.proto"))
     output = [f"--python_out={directory}", f"--grpc_python_out={directory}"]
     assert protoc.main(["protoc", f"-I{protos}", *output, *files]) == 0
+
+
+def message_types(proto, directory) -> dict:
+    """The Python messages of the text of a .proto file, by their full names, beside others of the same names."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from grpc_tools import protoc
+
+    (pathlib.Path(directory) / "schema.proto").write_text(proto)
+    output = pathlib.Path(directory) / "schema.binpb"
+    assert protoc.main(["protoc", f"-I{directory}", f"--descriptor_set_out={output}", "schema.proto"]) == 0
+    files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes()).file
+    return message_factory.GetMessages(files, pool=descriptor_pool.DescriptorPool())
 
 
 class PublishedTable:

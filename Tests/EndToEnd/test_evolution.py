@@ -7,23 +7,18 @@ import subprocess
 import sys
 
 import pytest
-from google.protobuf import descriptor_pb2
 
 import harness
-from fingerprint import fingerprint
+from fingerprint import fingerprint_of
 
-PROTO_ROOTS = ["proto", "codegen/bootstrap", "codegen/example", "Tests/Quirks/Protos", "Tests/Interop/Protos"]
+PROTO_ROOTS = [
+    "proto", "codegen/bootstrap", "codegen/example/proto", "Tests/Quirks/Protos", "Tests/Interop/Protos",
+    "Tests/Conformance/Protos", "Benchmarks/messages/Protos",
+]
 BUF = pathlib.Path(sys.executable).parent / "buf"
 DEBIAN_PROTOC = ["protoc"]
 # Another version than Debian's.
 PYTHON_PROTOC = [sys.executable, "-m", "grpc_tools.protoc"]
-
-
-def descriptor_set(root, files, output, protoc) -> list[descriptor_pb2.FileDescriptorProto]:
-    """What a protoc makes of files below a folder, with all that they import."""
-    command = [*protoc, f"-I{root}", "--include_imports", f"--descriptor_set_out={output}", *files]
-    subprocess.run(command, check=True)
-    return descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes()).file
 
 
 def generated_fingerprints() -> dict[str, str]:
@@ -41,8 +36,7 @@ def test_generated_code_has_the_fingerprint_of_the_definition(tmp_path, protoc):
     for root in PROTO_ROOTS:
         folder = harness.ROOT / root
         names = [str(path.relative_to(folder)) for path in folder.rglob("*.proto") if "refused" not in path.parts]
-        files = descriptor_set(folder, names, tmp_path / "set.binpb", protoc)
-        expected = {file.name: fingerprint(file, files) for file in files if file.name in names}
+        expected = fingerprint_of(folder, names, tmp_path / "set.binpb", protoc)
         assert {name: generated.pop(name, None) for name in names} == expected
     assert generated == {}, "generated code of which no schema is known"
 

@@ -1,6 +1,7 @@
 import Glibc
 import LinearAlgebra
 import FletchSchema
+import FletchWire
 import Synchronization
 import TestSupport
 import Testing
@@ -309,6 +310,79 @@ private func errorText(_ body: () throws -> Void) -> String {
         #expect(refusal { $0.tensors[0].offset += 4 }.contains("otherwise"))
         #expect(refusal { $0.tensors[0].size = .max }.contains("otherwise"))
         #expect(refusal { $0.tensors[1].xxh3 ^= 1 }.contains("tensor 'y' has another hash"))
+    }
+}
+
+// MARK: - Tables of other versions of the schema
+
+@Suite struct SchemaTests {
+    private let directory = TemporaryDirectory()
+    private var store: Store { Store(path: directory.path) }
+    private var manifest: String { directory.path + "/t/1/manifest.binpb" }
+
+    init() throws { try store.publish(1) }
+
+    /// The store's table once its manifest was written by another version of Fletch.
+    private func open(_ change: (inout Manifest) throws -> Void) throws -> Table {
+        var other = try ManifestFile.decode(readBytes(manifest), path: manifest)
+        try change(&other)
+        writeBytes(ManifestFile.encode(other), to: manifest)
+        return try store.open("t")
+    }
+
+    /// Field 1000, a string, which no version of the schema has.
+    private let unknownField: [UInt8] = [0xC2, 0x3E, 3] + Array("new".utf8)
+
+    @Test func theSameSchemaIsNoNews() throws {
+        #expect(try store.open("t").manifest.schemaDifference == nil)
+    }
+
+    /// Whoever wrote it knew less: what a format 1 needs not is not there.
+    @Test func olderTablesAreServed() throws {
+        let table = try open {
+            $0.schemaFingerprint = ""
+            $0.buildID = ""
+            $0.metrics = []
+            $0.attributes = []
+        }
+        #expect(
+            table.manifest.schemaDifference
+                == "written under a schema that it does not name, this build has '\(ManifestSchema.fingerprint)'")
+        #expect(try store.value() == 1)
+    }
+
+    /// Whoever wrote it knew more, in every message that a manifest is made of.
+    @Test func newerTablesAreServedAndKeepTheirFields() throws {
+        let table = try open {
+            $0.files[0] = try File(decoding: $0.files[0].encoded() + unknownField)
+            $0.tensors[1] = try Tensor(decoding: $0.tensors[1].encoded() + unknownField)
+            $0.metrics[0] = try Metric(decoding: $0.metrics[0].encoded() + unknownField)
+            $0.schemaFingerprint = "fedcba9876543210"
+            $0.buildID = "fletch 99"
+            var bytes = $0
+            bytes.checksum = 0
+            $0 = try Manifest(decoding: bytes.encoded() + unknownField)
+        }
+        #expect(try store.value() == 1)
+        #expect(
+            table.manifest.schemaDifference == "written under schema 'fedcba9876543210' by 'fletch 99', this build has "
+                + "'\(ManifestSchema.fingerprint)'")
+        // Written once more, by a program that changes something else.
+        let before = readBytes(manifest)
+        let rewritten = try open { $0.attributes = [] }
+        let kept = [
+            rewritten.manifest.encoded(), rewritten.manifest.files[0].encoded(),
+            rewritten.manifest.tensors[1].encoded(),
+            rewritten.manifest.metrics[0].encoded(),
+        ]
+        #expect(kept.allSatisfy { $0.suffix(unknownField.count) == unknownField[...] })
+        // The checksum is last all the same: nine bytes at the end.
+        #expect(before[before.count - 9] == 0x59)
+    }
+
+    @Test func aNewerFormatIsRefusedWithTheRemedy() {
+        let text = errorText { _ = try open { $0.formatVersion = 2 } }
+        #expect(text == "\(manifest): has format 2, this program reads format 1; update Fletch")
     }
 }
 

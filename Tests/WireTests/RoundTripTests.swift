@@ -148,4 +148,51 @@ import FletchWire
             #expect(try QRepeated(decoding: message.encoded()) == message)
         }
     }
+
+    /// Varints may be longer than need be; what a type has no room for is cut off.
+    @Test func longVarints() throws {
+        #expect(try decode(QScalars.self, hex("28 ffffffffffffffffff01")).anInt32 == -1)
+        #expect(try decode(QScalars.self, hex("28 8180808010")).anInt32 == 1)
+        #expect(try decode(QScalars.self, hex("58 ffffffffffffffffff01")).aUint32 == .max)
+        #expect(try decode(QScalars.self, hex("70 8380808010")).anSint32 == -2)
+        #expect(try decode(QScalars.self, hex("18 8180808080808080807e")).anInt64 == 1)
+        #expect(try decode(QScalars.self, hex("18 8100")).anInt64 == 1)
+        #expect(try decode(QScalars.self, hex("8001 8080808008")).level.rawValue == .min)
+        #expect(try decode(QScalars.self, hex("8001 80808080f8ffffffff01")).level.rawValue == .min)
+        #expect(QScalars(level: QLevel(rawValue: .min)).encoded() == hex("8001 80808080f8ffffffff01"))
+        // Tags and lengths of up to five bytes.
+        #expect(
+            try decode(QScalars.self, hex("9880808000 05 ca80808000 8180808000 61"))
+                == QScalars(anInt64: 5, aString: "a"))
+        #expect(try decode(QRepeated.self, hex("2a 0b ffffffffffffffffff01 05")).int32S == [-1, 5])
+    }
+
+    /// A bool is true where any of 64 bits is set; the last of ten bytes has only one of them.
+    @Test func longBools() throws {
+        for (bytes, value) in [
+            ("00", false), ("01", true), ("02", true), ("8000", false), ("8001", true), ("80808080808080808000", false),
+            ("80808080808080808001", true), ("80808080808080808002", false), ("8080808080808080807e", false),
+            ("8080808080808080807f", true), ("8080808080c080808000", true), ("ffffffffffffffffff01", true),
+        ] {
+            #expect(try decode(QScalars.self, hex("40" + bytes)).aBool == value, "\(bytes)")
+            let run = hex(bytes + "01" + bytes + "00")
+            #expect(try decode(QRepeated.self, field(8, run)).bools == [value, true, value, false], "\(bytes)")
+            #expect(try decode(QChoice.self, hex("18" + bytes)).value == .flag(value))
+        }
+    }
+
+    /// The last one counts.
+    @Test func scalarsThatOccurTwice() throws {
+        #expect(try decode(QScalars.self, hex("1805 4a0161 1806 4a0162")) == QScalars(anInt64: 6, aString: "b"))
+        #expect(try decode(QScalars.self, hex("1805 4a0161 1800 4a00")) == QScalars())
+        #expect(try decode(QOptionals.self, hex("1805 1800")).anInt64 == 0)
+    }
+
+    /// NaN keeps its bits.
+    @Test func bitsOfFloatingPointNumbers() throws {
+        let encoded = hex("09 010000000000f07f 15 0100807f")
+        #expect(try decode(QScalars.self, encoded).encoded() == encoded)
+        let repeated = hex("0a10 010000000000f07f 0000000000000080 1208 0100807f 00000080")
+        #expect(try decode(QRepeated.self, repeated).encoded() == repeated)
+    }
 }

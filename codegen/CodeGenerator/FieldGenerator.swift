@@ -25,7 +25,7 @@ struct FieldGenerator {
         if field.oneof != nil { return ".oneof(selector: \(field.presenceOffset))" }
         switch field.cardinality {
         case .implicit: return ".implicit"
-        case .explicit: return ".explicit(flag: \(field.presenceOffset))"
+        case .explicit, .entry: return ".explicit(flag: \(field.presenceOffset))"
         case .repeated(let packed): return ".repeated(packed: \(packed))"
         case .map: return ".repeated(packed: false)"
         }
@@ -63,16 +63,17 @@ struct FieldGenerator {
         switch field.cardinality {
         case .implicit: return field.value.isMessage ? ("\(type)?", "nil") : (type, field.value.initial)
         case .explicit: return ("\(type)?", "nil")
+        case .entry: return (type, field.value.initial)
         case .repeated: return ("[\(type)]", "[]")
         case .map(let key, let value): return ("[\(key.valueType): \(value.valueType)]", "[:]")
         }
     }
 
     func printValueProperty(_ access: String, _ printer: inout Printer) {
-        let (type, initial) = valueType
         let wrapper = field.isRecursive ? "@Indirect " : ""
+        let type = valueType.type
         printNamed(access, type, setter: "set", &printer) { access, printer in
-            printer.print("\(wrapper)\(access) var \(storedName): \(type) = \(initial)")
+            printer.print("\(wrapper)\(access) var \(storedName): \(type)")
         }
     }
 
@@ -81,7 +82,7 @@ struct FieldGenerator {
         let source = "view.\(storedName)"
         let target = "self.\(storedName)"
         switch field.cardinality {
-        case .implicit where !field.value.isMessage:
+        case .implicit where !field.value.isMessage, .entry:
             printer.print("\(target) = \(field.value.toValue(source))")
         case .implicit, .explicit:
             let isPlain = field.value.toValue("$0") == "$0"
@@ -94,7 +95,16 @@ struct FieldGenerator {
             let mapped =
                 value.isMessage
                 ? "entry.value.map { \(value.toValue("$0")) } ?? \(value.valueType)()" : value.toValue("entry.value")
-            printer.print("for entry in \(source) { \(target)[\(key.toValue("entry.key"))] = \(mapped) }")
+            printer.print("\(target) = Dictionary(minimumCapacity: \(source).count)")
+            printer.block("for entry in \(source) {") { printer in
+                if key == .string {
+                    printer.print(
+                        "\(target)._set(\(mapped), forKey: entry.key, of: entry, number: \(field.number), "
+                            + "in: &self.unknownFields)")
+                } else {
+                    printer.print("\(target)[entry.key] = \(mapped)")
+                }
+            }
         }
     }
 
@@ -104,7 +114,7 @@ struct FieldGenerator {
         switch field.cardinality {
         case .implicit where field.value.isMessage:
             printer.print("if let message = \(source) { message.copy(into: builder.make\(field.upperName)()) }")
-        case .implicit:
+        case .implicit, .entry:
             printer.print("builder.\(storedName) = \(field.value.toWire(source))")
         case .explicit:
             let isPlain = field.value.toWire("$0") == "$0"
@@ -122,7 +132,11 @@ struct FieldGenerator {
             switch field.cardinality {
             case .map(let key, _):
                 // In the order of keys, so that equal values have equal encodings.
-                let order = key == .scalar(swiftType: "Bool", kind: "bool") ? "!$0.key && $1.key" : "$0.key < $1.key"
+                let order =
+                    switch key {
+                    case .string: "$0.key.utf8.lexicographicallyPrecedes($1.key.utf8)"
+                    default: key.isBool ? "!$0.key && $1.key" : "$0.key < $1.key"
+                    }
                 printer.block("for (key, value) in \(name).sorted(by: { \(order) }) {") { printer in
                     printer.print("\(elementType)(key: key, value: value).copy(into: appender.append())")
                 }
@@ -146,6 +160,7 @@ struct FieldGenerator {
         switch field.cardinality {
         case .implicit: return field.value.isMessage ? "\(type)?" : type
         case .explicit: return "\(type)?"
+        case .entry: return type
         case .repeated, .map: return "RepeatedView<\(type)>"
         }
     }
@@ -161,7 +176,7 @@ struct FieldGenerator {
     var loadValue: String {
         switch field.cardinality {
         case .repeated, .map: return Self.load(viewType, field.offset)
-        case .implicit, .explicit:
+        case .implicit, .explicit, .entry:
             if field.value.isBool { return Self.load("Int32", field.offset) + " != 0" }
             return Self.load(field.value.isMessage ? "\(field.value.viewType)?" : field.value.viewType, field.offset)
         }
@@ -196,6 +211,9 @@ struct FieldGenerator {
                 "_pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: \(field.presenceOffset), as: Int32.self)"
             )
             printer.print(store("newValue ?? \(field.value.viewInitial)"))
+        case .entry:
+            printer.print("_pointer.storeBytes(of: 1, toByteOffset: \(field.presenceOffset), as: Int32.self)")
+            printer.print(store("newValue"))
         default: printer.print(store("newValue"))
         }
     }
@@ -206,7 +224,7 @@ struct FieldGenerator {
         var stored = value
         switch field.cardinality {
         case .repeated, .map: type = viewType
-        case .implicit, .explicit:
+        case .implicit, .explicit, .entry:
             if field.value.isBool {
                 type = "Int32"
                 stored = field.cardinality == .explicit ? "(\(value)) ? 1 : 0" : "\(value) ? 1 : 0"
@@ -228,7 +246,7 @@ struct FieldGenerator {
             printer.block("\(attributes) func make\(field.upperName)(capacity: Int) -> \(appender) {") { printer in
                 printer.print("\(appender)(_field: _pointer + \(field.offset), _arena: _arena, capacity: capacity)")
             }
-        case .implicit, .explicit:
+        case .implicit, .explicit, .entry:
             guard field.value.isMessage else { return }
             printer.print("")
             printer.document("Sets `\(field.name)` to a message that is to be filled in.")

@@ -29,7 +29,8 @@ struct MessageGenerator {
             for oneof in oneofs { oneof.printValueProperty(&printer) }
             printer.print("")
             printer.document("Fields of a decoded message that this schema does not name.")
-            printer.print("\(access) var unknownFields = UnknownFields()", "", "\(access) init() {}")
+            printer.print("\(access) var unknownFields: UnknownFields", "")
+            printInitializer(&printer)
             printMemberwiseInitializer(&printer)
             for enumeration in model.nestedEnums { EnumGenerator(enumeration, options).print(&printer) }
             for nested in model.nestedMessages {
@@ -38,12 +39,24 @@ struct MessageGenerator {
         }
     }
 
-    private func printMemberwiseInitializer(_ printer: inout Printer) {
-        var parameters = zip(model.plainFields, fields).map { field, generator in
+    /// What the value has of fields and oneofs, in the order of its declaration.
+    private var properties: [(name: String, stored: String, type: String, initial: String)] {
+        zip(model.plainFields, fields).map { field, generator in
             let (type, initial) = generator.valueType
-            return (name: field.swiftName, property: generator.storedName, type: type, initial: initial)
+            return (field.swiftName, generator.storedName, type, initial)
+        } + zip(model.oneofs, oneofs).map { ($0.swiftName, $0.swiftName, $1.type, "nil") }
+    }
+
+    /// Properties have no initial values of their own: every initializer would set them before its own.
+    private func printInitializer(_ printer: inout Printer) {
+        printer.block("\(access) init() {") { printer in
+            for property in properties { printer.print("self.\(property.stored) = \(property.initial)") }
+            printer.print("self.unknownFields = UnknownFields()")
         }
-        parameters += zip(model.oneofs, oneofs).map { ($0.swiftName, $0.swiftName, $1.type, "nil") }
+    }
+
+    private func printMemberwiseInitializer(_ printer: inout Printer) {
+        let parameters = properties
         guard !parameters.isEmpty else { return }
         printer.print("")
         printer.print("\(access) init(")
@@ -54,7 +67,8 @@ struct MessageGenerator {
             }
         }
         printer.block(") {") { printer in
-            for parameter in parameters { printer.print("self.\(parameter.property) = \(parameter.name)") }
+            for parameter in parameters { printer.print("self.\(parameter.stored) = \(parameter.name)") }
+            printer.print("self.unknownFields = UnknownFields()")
         }
     }
 
@@ -98,9 +112,9 @@ struct MessageGenerator {
     private func printCopies(_ printer: inout Printer) {
         printer.print("")
         printer.block("\(access) init(_ view: View) {") { printer in
+            printer.print("self.unknownFields = UnknownFields(view)")
             for field in fields { field.printCopyFromView(&printer) }
             for oneof in oneofs { oneof.printCopyFromView(&printer) }
-            printer.print("self.unknownFields = UnknownFields(view)")
         }
         printer.print("")
         printer.block("\(access) func copy(into builder: Builder) {") { printer in

@@ -81,6 +81,8 @@ struct FieldModel {
         case implicit
         /// `optional`.
         case explicit
+        /// The key or value, if not a message, of a map's entry: always encoded, as every protobuf library does.
+        case entry
         case repeated(packed: Bool)
         case map(key: Value, value: Value)
     }

@@ -126,7 +126,7 @@ struct ModelBuilder {
     ) throws(GeneratorError) -> FieldModel {
         let place = "\(messageName.dropFirst()).\(field.name)"
         let value = try self.value(field, at: place)
-        let cardinality = try self.cardinality(field, value, at: place)
+        let cardinality = try self.cardinality(field, value, of: messageName, at: place)
         let oneof = field.oneof
         var presenceOffset = 0
         let offset: Int
@@ -137,7 +137,7 @@ struct ModelBuilder {
         } else {
             switch cardinality {
             case .implicit: offset = layout.place(value.byteCount)
-            case .explicit:
+            case .explicit, .entry:
                 presenceOffset = layout.place(4)
                 offset = layout.place(value.byteCount)
             case .repeated, .map: offset = layout.place(16)
@@ -153,9 +153,10 @@ struct ModelBuilder {
     }
 
     private func cardinality(
-        _ field: FieldDescriptorProto, _ value: FieldModel.Value, at place: String
+        _ field: FieldDescriptorProto, _ value: FieldModel.Value, of messageName: String, at place: String
     ) throws(GeneratorError) -> FieldModel.Cardinality {
         guard field.label == .repeated else {
+            if index[messageName]?.message?.options?.mapEntry == true && !value.isMessage { return .entry }
             // A message's presence shows by its pointer.
             return field.proto3Optional && !value.isMessage ? .explicit : .implicit
         }
@@ -202,8 +203,13 @@ struct ModelBuilder {
     private func enumeration(
         _ enumeration: EnumDescriptorProto, scope: String, path: [Int32]
     ) throws(GeneratorError) -> EnumModel {
+        // An alias that Swift calls the same is the same value: `MOO` and `moo`.
+        var seen: Set<String> = []
+        let distinct = enumeration.value.enumerated().filter { _, value in
+            seen.insert("\(Naming.enumValue(value.name, of: enumeration.name)) \(value.number)").inserted
+        }
         var names = NameScope()
-        let values = enumeration.value.enumerated().map { position, value in
+        let values = distinct.map { position, value in
             EnumModel.Value(
                 name: value.name, isDeprecated: value.options?.deprecated ?? false,
                 swiftName: names.take(Naming.enumValue(value.name, of: enumeration.name)), number: value.number,

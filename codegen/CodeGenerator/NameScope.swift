@@ -42,11 +42,11 @@ struct MemberNames {
         // In the order of their numbers, which does not change when fields are moved.
         let order = message.field.indices.sorted { message.field[$0].number < message.field[$1].number }
         for position in order {
-            let name = Naming.property(message.field[position].name)
+            let name = message.field[position].name
             if let oneof = message.field[position].oneof {
-                fields[position].property = cases[oneof].take(name)
+                fields[position].property = cases[oneof].take(Naming.oneofMember(name))
             } else {
-                fields[position].property = properties.take(name)
+                fields[position].property = properties.take(Naming.property(name))
             }
         }
         for oneof in Set(message.field.compactMap(\.oneof)).sorted() {

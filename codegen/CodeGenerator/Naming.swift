@@ -7,6 +7,12 @@ enum Naming {
         return escaped(camel)
     }
 
+    /// A member of a oneof, which is an Optional: the names of that one's own cases would stand for either.
+    static func oneofMember(_ name: String) -> String {
+        let property = property(name)
+        return property == "none" || property == "some" ? property + "_p" : property
+    }
+
     /// `GetById` becomes `getByID`.
     static func method(_ name: String) -> String {
         let camel = lowerCamelCase(name)
@@ -117,7 +123,7 @@ enum Naming {
     /// mean something else behind a dot. A test compares them with generated code.
     private static let reservedTypes: Set<String> = [
         "Arena", "Array", "AsyncCall", "Bool", "Builder", "CallOptions", "CaseIterable", "Channel", "ClientChannel",
-        "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC",
+        "DecodeLimits", "Dictionary", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC",
         "FletchWellKnownTypes", "FletchWire", "Float", "Hashable", "Indirect", "Int", "Int32", "Int64", "Message",
         "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Method", "Path",
         "Protocol", "RPCError", "RepeatedView", "RequestStream", "ResponseWriter", "Sendable", "Service",

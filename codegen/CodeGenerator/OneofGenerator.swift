@@ -18,7 +18,7 @@ struct OneofGenerator {
     func printValueProperty(_ printer: inout Printer) {
         printer.print("")
         printer.document(oneof.comment)
-        printer.print("\(access) var \(oneof.swiftName): \(type) = nil", "")
+        printer.print("\(access) var \(oneof.swiftName): \(type)", "")
         printer.document("The members of `\(oneof.swiftName)`.")
         let indirect = oneof.fields.contains(where: \.isRecursive) ? "indirect " : ""
         printEnum("\(access) \(indirect)enum \(oneof.typeName): Hashable, Sendable {", \.valueType, &printer)

@@ -247,18 +247,23 @@ internal struct CodeGeneratorRequest: Message {
     internal static let descriptor = CompilerSchema.descriptors[0]
 
     /// The field `file_to_generate`.
-    internal var fileToGenerate: [String] = []
+    internal var fileToGenerate: [String]
 
     /// The field `parameter`.
-    internal var parameter: String = ""
+    internal var parameter: String
 
     /// The field `proto_file`.
-    internal var protoFile: [FileDescriptorProto] = []
+    internal var protoFile: [FileDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.fileToGenerate = []
+        self.parameter = ""
+        self.protoFile = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         fileToGenerate: [String] = [],
@@ -268,6 +273,7 @@ internal struct CodeGeneratorRequest: Message {
         self.fileToGenerate = fileToGenerate
         self.parameter = parameter
         self.protoFile = protoFile
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -276,18 +282,23 @@ internal struct CodeGeneratorResponse: Message {
     internal static let descriptor = CompilerSchema.descriptors[1]
 
     /// Set where generation failed.
-    internal var error: String? = nil
+    internal var error: String?
 
     /// A bit set; 1: proto3 `optional`.
-    internal var supportedFeatures: UInt64 = 0
+    internal var supportedFeatures: UInt64
 
     /// The field `file`.
-    internal var file: [CodeGeneratorResponse.File] = []
+    internal var file: [CodeGeneratorResponse.File]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.error = nil
+        self.supportedFeatures = 0
+        self.file = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         error: String? = nil,
@@ -297,6 +308,7 @@ internal struct CodeGeneratorResponse: Message {
         self.error = error
         self.supportedFeatures = supportedFeatures
         self.file = file
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `fletch.compiler.CodeGeneratorResponse.File`.
@@ -304,15 +316,19 @@ internal struct CodeGeneratorResponse: Message {
         internal static let descriptor = CompilerSchema.descriptors[2]
 
         /// The field `name`.
-        internal var name: String = ""
+        internal var name: String
 
         /// The field `content`.
-        internal var content: String = ""
+        internal var content: String
 
         /// Fields of a decoded message that this schema does not name.
-        internal var unknownFields = UnknownFields()
+        internal var unknownFields: UnknownFields
 
-        internal init() {}
+        internal init() {
+            self.name = ""
+            self.content = ""
+            self.unknownFields = UnknownFields()
+        }
 
         internal init(
             name: String = "",
@@ -320,6 +336,7 @@ internal struct CodeGeneratorResponse: Message {
         ) {
             self.name = name
             self.content = content
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -329,36 +346,47 @@ internal struct FileDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[3]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `package`.
-    internal var `package`: String = ""
+    internal var `package`: String
 
     /// The field `dependency`.
-    internal var dependency: [String] = []
+    internal var dependency: [String]
 
     /// The field `message_type`.
-    internal var messageType: [DescriptorProto] = []
+    internal var messageType: [DescriptorProto]
 
     /// The field `enum_type`.
-    internal var enumType: [EnumDescriptorProto] = []
+    internal var enumType: [EnumDescriptorProto]
 
     /// The field `service`.
-    internal var service: [ServiceDescriptorProto] = []
+    internal var service: [ServiceDescriptorProto]
 
     /// The field `options`.
-    internal var options: FileOptions? = nil
+    internal var options: FileOptions?
 
     /// The field `source_code_info`.
-    internal var sourceCodeInfo: SourceCodeInfo? = nil
+    internal var sourceCodeInfo: SourceCodeInfo?
 
     /// Empty for proto2.
-    internal var syntax: String = ""
+    internal var syntax: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.`package` = ""
+        self.dependency = []
+        self.messageType = []
+        self.enumType = []
+        self.service = []
+        self.options = nil
+        self.sourceCodeInfo = nil
+        self.syntax = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -380,6 +408,7 @@ internal struct FileDescriptorProto: Message {
         self.options = options
         self.sourceCodeInfo = sourceCodeInfo
         self.syntax = syntax
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -388,27 +417,35 @@ internal struct DescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[4]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `field`.
-    internal var field: [FieldDescriptorProto] = []
+    internal var field: [FieldDescriptorProto]
 
     /// The field `nested_type`.
-    internal var nestedType: [DescriptorProto] = []
+    internal var nestedType: [DescriptorProto]
 
     /// The field `enum_type`.
-    internal var enumType: [EnumDescriptorProto] = []
+    internal var enumType: [EnumDescriptorProto]
 
     /// The field `options`.
-    internal var options: MessageOptions? = nil
+    internal var options: MessageOptions?
 
     /// The field `oneof_decl`.
-    internal var oneofDecl: [OneofDescriptorProto] = []
+    internal var oneofDecl: [OneofDescriptorProto]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.field = []
+        self.nestedType = []
+        self.enumType = []
+        self.options = nil
+        self.oneofDecl = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -424,6 +461,7 @@ internal struct DescriptorProto: Message {
         self.enumType = enumType
         self.options = options
         self.oneofDecl = oneofDecl
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -432,36 +470,47 @@ internal struct FieldDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[5]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `number`.
-    internal var number: Int32 = 0
+    internal var number: Int32
 
     /// The field `label`.
-    internal var label: FieldDescriptorProto.Label = FieldDescriptorProto.Label(rawValue: 0)
+    internal var label: FieldDescriptorProto.Label
 
     /// The field `type`.
-    internal var type: FieldDescriptorProto.TypeEnum = FieldDescriptorProto.TypeEnum(rawValue: 0)
+    internal var type: FieldDescriptorProto.TypeEnum
 
     /// The full name of a message or enum, with a leading dot.
-    internal var typeName: String = ""
+    internal var typeName: String
 
     /// The field `options`.
-    internal var options: FieldOptions? = nil
+    internal var options: FieldOptions?
 
     /// The field `oneof_index`.
-    internal var oneofIndex: Int32? = nil
+    internal var oneofIndex: Int32?
 
     /// The field `json_name`.
-    internal var jsonName: String = ""
+    internal var jsonName: String
 
     /// The field `proto3_optional`.
-    internal var proto3Optional: Bool = false
+    internal var proto3Optional: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.number = 0
+        self.label = FieldDescriptorProto.Label(rawValue: 0)
+        self.type = FieldDescriptorProto.TypeEnum(rawValue: 0)
+        self.typeName = ""
+        self.options = nil
+        self.oneofIndex = nil
+        self.jsonName = ""
+        self.proto3Optional = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -483,6 +532,7 @@ internal struct FieldDescriptorProto: Message {
         self.oneofIndex = oneofIndex
         self.jsonName = jsonName
         self.proto3Optional = proto3Optional
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `fletch.compiler.FieldDescriptorProto.Type`.
@@ -619,17 +669,21 @@ internal struct OneofDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[6]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = ""
     ) {
         self.name = name
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -638,18 +692,23 @@ internal struct EnumDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[7]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `value`.
-    internal var value: [EnumValueDescriptorProto] = []
+    internal var value: [EnumValueDescriptorProto]
 
     /// The field `options`.
-    internal var options: EnumOptions? = nil
+    internal var options: EnumOptions?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.value = []
+        self.options = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -659,6 +718,7 @@ internal struct EnumDescriptorProto: Message {
         self.name = name
         self.value = value
         self.options = options
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -667,18 +727,23 @@ internal struct EnumValueDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[8]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `number`.
-    internal var number: Int32 = 0
+    internal var number: Int32
 
     /// The field `options`.
-    internal var options: EnumValueOptions? = nil
+    internal var options: EnumValueOptions?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.number = 0
+        self.options = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -688,6 +753,7 @@ internal struct EnumValueDescriptorProto: Message {
         self.name = name
         self.number = number
         self.options = options
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -696,18 +762,23 @@ internal struct ServiceDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[9]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `method`.
-    internal var method: [MethodDescriptorProto] = []
+    internal var method: [MethodDescriptorProto]
 
     /// The field `options`.
-    internal var options: ServiceOptions? = nil
+    internal var options: ServiceOptions?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.method = []
+        self.options = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -717,6 +788,7 @@ internal struct ServiceDescriptorProto: Message {
         self.name = name
         self.method = method
         self.options = options
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -725,27 +797,35 @@ internal struct MethodDescriptorProto: Message {
     internal static let descriptor = CompilerSchema.descriptors[10]
 
     /// The field `name`.
-    internal var name: String = ""
+    internal var name: String
 
     /// The field `input_type`.
-    internal var inputType: String = ""
+    internal var inputType: String
 
     /// The field `output_type`.
-    internal var outputType: String = ""
+    internal var outputType: String
 
     /// The field `options`.
-    internal var options: MethodOptions? = nil
+    internal var options: MethodOptions?
 
     /// The field `client_streaming`.
-    internal var clientStreaming: Bool = false
+    internal var clientStreaming: Bool
 
     /// The field `server_streaming`.
-    internal var serverStreaming: Bool = false
+    internal var serverStreaming: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.name = ""
+        self.inputType = ""
+        self.outputType = ""
+        self.options = nil
+        self.clientStreaming = false
+        self.serverStreaming = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         name: String = "",
@@ -761,6 +841,7 @@ internal struct MethodDescriptorProto: Message {
         self.options = options
         self.clientStreaming = clientStreaming
         self.serverStreaming = serverStreaming
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -769,15 +850,19 @@ internal struct FileOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[11]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// The field `swift_prefix`.
-    internal var swiftPrefix: String? = nil
+    internal var swiftPrefix: String?
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.swiftPrefix = nil
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false,
@@ -785,6 +870,7 @@ internal struct FileOptions: Message {
     ) {
         self.deprecated = deprecated
         self.swiftPrefix = swiftPrefix
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -793,15 +879,19 @@ internal struct MessageOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[12]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// The field `map_entry`.
-    internal var mapEntry: Bool = false
+    internal var mapEntry: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.mapEntry = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false,
@@ -809,6 +899,7 @@ internal struct MessageOptions: Message {
     ) {
         self.deprecated = deprecated
         self.mapEntry = mapEntry
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -817,15 +908,19 @@ internal struct FieldOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[13]
 
     /// The field `packed`.
-    internal var packed: Bool? = nil
+    internal var packed: Bool?
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.packed = nil
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         packed: Bool? = nil,
@@ -833,6 +928,7 @@ internal struct FieldOptions: Message {
     ) {
         self.packed = packed
         self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -841,17 +937,21 @@ internal struct EnumOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[14]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false
     ) {
         self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -860,17 +960,21 @@ internal struct EnumValueOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[15]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false
     ) {
         self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -879,17 +983,21 @@ internal struct ServiceOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[16]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false
     ) {
         self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -898,17 +1006,21 @@ internal struct MethodOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[17]
 
     /// The field `deprecated`.
-    internal var deprecated: Bool = false
+    internal var deprecated: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         deprecated: Bool = false
     ) {
         self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -917,17 +1029,21 @@ internal struct SourceCodeInfo: Message {
     internal static let descriptor = CompilerSchema.descriptors[18]
 
     /// The field `location`.
-    internal var location: [SourceCodeInfo.Location] = []
+    internal var location: [SourceCodeInfo.Location]
 
     /// Fields of a decoded message that this schema does not name.
-    internal var unknownFields = UnknownFields()
+    internal var unknownFields: UnknownFields
 
-    internal init() {}
+    internal init() {
+        self.location = []
+        self.unknownFields = UnknownFields()
+    }
 
     internal init(
         location: [SourceCodeInfo.Location] = []
     ) {
         self.location = location
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `fletch.compiler.SourceCodeInfo.Location`.
@@ -935,18 +1051,23 @@ internal struct SourceCodeInfo: Message {
         internal static let descriptor = CompilerSchema.descriptors[19]
 
         /// Field numbers and indexes from FileDescriptorProto down to what the comments belong to.
-        internal var path: [Int32] = []
+        internal var path: [Int32]
 
         /// Text; as bytes, for proto2's strings may be in any encoding.
-        internal var leadingComments: [UInt8] = []
+        internal var leadingComments: [UInt8]
 
         /// The field `trailing_comments`.
-        internal var trailingComments: [UInt8] = []
+        internal var trailingComments: [UInt8]
 
         /// Fields of a decoded message that this schema does not name.
-        internal var unknownFields = UnknownFields()
+        internal var unknownFields: UnknownFields
 
-        internal init() {}
+        internal init() {
+            self.path = []
+            self.leadingComments = []
+            self.trailingComments = []
+            self.unknownFields = UnknownFields()
+        }
 
         internal init(
             path: [Int32] = [],
@@ -956,6 +1077,7 @@ internal struct SourceCodeInfo: Message {
             self.path = path
             self.leadingComments = leadingComments
             self.trailingComments = trailingComments
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -1023,10 +1145,10 @@ extension CodeGeneratorRequest {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.fileToGenerate = view.fileToGenerate.map { String($0) }
         self.parameter = String(view.parameter)
         self.protoFile = view.protoFile.map { FileDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1102,10 +1224,10 @@ extension CodeGeneratorResponse {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.error = view.error.map { String($0) }
         self.supportedFeatures = view.supportedFeatures
         self.file = view.file.map { CodeGeneratorResponse.File($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1161,9 +1283,9 @@ extension CodeGeneratorResponse.File {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.content = String(view.content)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1326,6 +1448,7 @@ extension FileDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.`package` = String(view.`package`)
         self.dependency = view.dependency.map { String($0) }
@@ -1335,7 +1458,6 @@ extension FileDescriptorProto {
         self.options = view.options.map { FileOptions($0) }
         self.sourceCodeInfo = view.sourceCodeInfo.map { SourceCodeInfo($0) }
         self.syntax = String(view.syntax)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1477,13 +1599,13 @@ extension DescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.field = view.field.map { FieldDescriptorProto($0) }
         self.nestedType = view.nestedType.map { DescriptorProto($0) }
         self.enumType = view.enumType.map { EnumDescriptorProto($0) }
         self.options = view.options.map { MessageOptions($0) }
         self.oneofDecl = view.oneofDecl.map { OneofDescriptorProto($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1636,6 +1758,7 @@ extension FieldDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
         self.label = view.label
@@ -1645,7 +1768,6 @@ extension FieldDescriptorProto {
         self.oneofIndex = view.oneofIndex
         self.jsonName = String(view.jsonName)
         self.proto3Optional = view.proto3Optional
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1693,8 +1815,8 @@ extension OneofDescriptorProto {
     }
 
     internal init(_ view: View) {
-        self.name = String(view.name)
         self.unknownFields = UnknownFields(view)
+        self.name = String(view.name)
     }
 
     internal func copy(into builder: Builder) {
@@ -1768,10 +1890,10 @@ extension EnumDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { EnumValueDescriptorProto($0) }
         self.options = view.options.map { EnumOptions($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1845,10 +1967,10 @@ extension EnumValueDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
         self.options = view.options.map { EnumValueOptions($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -1924,10 +2046,10 @@ extension ServiceDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.method = view.method.map { MethodDescriptorProto($0) }
         self.options = view.options.map { ServiceOptions($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -2034,13 +2156,13 @@ extension MethodDescriptorProto {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.inputType = String(view.inputType)
         self.outputType = String(view.outputType)
         self.options = view.options.map { MethodOptions($0) }
         self.clientStreaming = view.clientStreaming
         self.serverStreaming = view.serverStreaming
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -2097,9 +2219,9 @@ extension FileOptions {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.deprecated = view.deprecated
         self.swiftPrefix = view.swiftPrefix.map { String($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -2151,9 +2273,9 @@ extension MessageOptions {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.deprecated = view.deprecated
         self.mapEntry = view.mapEntry
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -2206,9 +2328,9 @@ extension FieldOptions {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.packed = view.packed
         self.deprecated = view.deprecated
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {
@@ -2249,8 +2371,8 @@ extension EnumOptions {
     }
 
     internal init(_ view: View) {
-        self.deprecated = view.deprecated
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
     }
 
     internal func copy(into builder: Builder) {
@@ -2290,8 +2412,8 @@ extension EnumValueOptions {
     }
 
     internal init(_ view: View) {
-        self.deprecated = view.deprecated
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
     }
 
     internal func copy(into builder: Builder) {
@@ -2331,8 +2453,8 @@ extension ServiceOptions {
     }
 
     internal init(_ view: View) {
-        self.deprecated = view.deprecated
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
     }
 
     internal func copy(into builder: Builder) {
@@ -2372,8 +2494,8 @@ extension MethodOptions {
     }
 
     internal init(_ view: View) {
-        self.deprecated = view.deprecated
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
     }
 
     internal func copy(into builder: Builder) {
@@ -2418,8 +2540,8 @@ extension SourceCodeInfo {
     }
 
     internal init(_ view: View) {
-        self.location = view.location.map { SourceCodeInfo.Location($0) }
         self.unknownFields = UnknownFields(view)
+        self.location = view.location.map { SourceCodeInfo.Location($0) }
     }
 
     internal func copy(into builder: Builder) {
@@ -2489,10 +2611,10 @@ extension SourceCodeInfo.Location {
     }
 
     internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.path = Array(view.path)
         self.leadingComments = [UInt8](view.leadingComments)
         self.trailingComments = [UInt8](view.trailingComments)
-        self.unknownFields = UnknownFields(view)
     }
 
     internal func copy(into builder: Builder) {

@@ -127,9 +127,11 @@ public struct ObserveRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[0]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// Counts since the process began, over the streaming handlers of both services.
@@ -137,30 +139,39 @@ public struct Observation: Message {
     public static let descriptor = ProbeSchema.descriptors[1]
 
     /// The field `started`.
-    public var started: UInt64 = 0
+    public var started: UInt64
 
     /// Handlers that returned, threw CancellationError or threw anything else.
-    public var returned: UInt64 = 0
+    public var returned: UInt64
 
     /// The field `cancelled`.
-    public var cancelled: UInt64 = 0
+    public var cancelled: UInt64
 
     /// The field `failed`.
-    public var failed: UInt64 = 0
+    public var failed: UInt64
 
     /// Messages that handlers have written and read.
-    public var written: UInt64 = 0
+    public var written: UInt64
 
     /// The field `read`.
-    public var read: UInt64 = 0
+    public var read: UInt64
 
     /// Bytes of memory that the process holds (VmRSS).
-    public var residentBytes: UInt64 = 0
+    public var residentBytes: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.started = 0
+        self.returned = 0
+        self.cancelled = 0
+        self.failed = 0
+        self.written = 0
+        self.read = 0
+        self.residentBytes = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         started: UInt64 = 0,
@@ -178,6 +189,7 @@ public struct Observation: Message {
         self.written = written
         self.read = read
         self.residentBytes = residentBytes
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -186,15 +198,19 @@ public struct ProduceRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[2]
 
     /// The field `count`.
-    public var count: UInt32 = 0
+    public var count: UInt32
 
     /// Bytes of each block.
-    public var size: UInt32 = 0
+    public var size: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.size = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt32 = 0,
@@ -202,6 +218,7 @@ public struct ProduceRequest: Message {
     ) {
         self.count = count
         self.size = size
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -210,15 +227,19 @@ public struct Block: Message {
     public static let descriptor = ProbeSchema.descriptors[3]
 
     /// Counts from 0.
-    public var number: UInt32 = 0
+    public var number: UInt32
 
     /// The field `body`.
-    public var body: [UInt8] = []
+    public var body: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.number = 0
+        self.body = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         number: UInt32 = 0,
@@ -226,6 +247,7 @@ public struct Block: Message {
     ) {
         self.number = number
         self.body = body
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -234,15 +256,19 @@ public struct ConsumeResponse: Message {
     public static let descriptor = ProbeSchema.descriptors[4]
 
     /// The field `count`.
-    public var count: UInt64 = 0
+    public var count: UInt64
 
     /// The field `bytes`.
-    public var bytes: UInt64 = 0
+    public var bytes: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.bytes = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt64 = 0,
@@ -250,6 +276,7 @@ public struct ConsumeResponse: Message {
     ) {
         self.count = count
         self.bytes = bytes
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -258,9 +285,11 @@ public struct ResumeRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[5]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.ResumeResponse`.
@@ -268,17 +297,21 @@ public struct ResumeResponse: Message {
     public static let descriptor = ProbeSchema.descriptors[6]
 
     /// The field `count`.
-    public var count: UInt64 = 0
+    public var count: UInt64
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.count = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         count: UInt64 = 0
     ) {
         self.count = count
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -287,9 +320,11 @@ public struct WaitRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[7]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.FailRequest`.
@@ -297,9 +332,11 @@ public struct FailRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.WhoAmIRequest`.
@@ -307,9 +344,11 @@ public struct WhoAmIRequest: Message {
     public static let descriptor = ProbeSchema.descriptors[9]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `fletch.testing.Caller`.
@@ -317,21 +356,27 @@ public struct Caller: Message {
     public static let descriptor = ProbeSchema.descriptors[10]
 
     /// The field `address`.
-    public var address: String = ""
+    public var address: String
 
     /// From a verified client certificate.
-    public var subject: String = ""
+    public var subject: String
 
     /// The field `dns_names`.
-    public var dnsNames: [String] = []
+    public var dnsNames: [String]
 
     /// The field `uris`.
-    public var uris: [String] = []
+    public var uris: [String]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.address = ""
+        self.subject = ""
+        self.dnsNames = []
+        self.uris = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         address: String = "",
@@ -343,6 +388,7 @@ public struct Caller: Message {
         self.subject = subject
         self.dnsNames = dnsNames
         self.uris = uris
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -471,6 +517,7 @@ extension Observation {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.started = view.started
         self.returned = view.returned
         self.cancelled = view.cancelled
@@ -478,7 +525,6 @@ extension Observation {
         self.written = view.written
         self.read = view.read
         self.residentBytes = view.residentBytes
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -535,9 +581,9 @@ extension ProduceRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.count = view.count
         self.size = view.size
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -589,9 +635,9 @@ extension Block {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.number = view.number
         self.body = [UInt8](view.body)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -643,9 +689,9 @@ extension ConsumeResponse {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.count = view.count
         self.bytes = view.bytes
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -714,8 +760,8 @@ extension ResumeResponse {
     }
 
     public init(_ view: View) {
-        self.count = view.count
         self.unknownFields = UnknownFields(view)
+        self.count = view.count
     }
 
     public func copy(into builder: Builder) {
@@ -882,11 +928,11 @@ extension Caller {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.address = String(view.address)
         self.subject = String(view.subject)
         self.dnsNames = view.dnsNames.map { String($0) }
         self.uris = view.uris.map { String($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -167,9 +167,11 @@ public struct Empty: Message {
     public static let descriptor = TestingSchema.descriptors[0]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `grpc.testing.BoolValue`.
@@ -177,17 +179,21 @@ public struct BoolValue: Message {
     public static let descriptor = TestingSchema.descriptors[1]
 
     /// The field `value`.
-    public var value: Bool = false
+    public var value: Bool
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = false
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: Bool = false
     ) {
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -196,15 +202,19 @@ public struct Payload: Message {
     public static let descriptor = TestingSchema.descriptors[2]
 
     /// The field `type`.
-    public var type: PayloadType = PayloadType(rawValue: 0)
+    public var type: PayloadType
 
     /// The field `body`.
-    public var body: [UInt8] = []
+    public var body: [UInt8]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.type = PayloadType(rawValue: 0)
+        self.body = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         type: PayloadType = PayloadType(rawValue: 0),
@@ -212,6 +222,7 @@ public struct Payload: Message {
     ) {
         self.type = type
         self.body = body
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -220,15 +231,19 @@ public struct EchoStatus: Message {
     public static let descriptor = TestingSchema.descriptors[3]
 
     /// The field `code`.
-    public var code: Int32 = 0
+    public var code: Int32
 
     /// The field `message`.
-    public var message: String = ""
+    public var message: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.code = 0
+        self.message = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         code: Int32 = 0,
@@ -236,6 +251,7 @@ public struct EchoStatus: Message {
     ) {
         self.code = code
         self.message = message
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -244,27 +260,35 @@ public struct SimpleRequest: Message {
     public static let descriptor = TestingSchema.descriptors[4]
 
     /// The field `response_type`.
-    public var responseType: PayloadType = PayloadType(rawValue: 0)
+    public var responseType: PayloadType
 
     /// Bytes of the response's payload.
-    public var responseSize: Int32 = 0
+    public var responseSize: Int32
 
     /// The field `payload`.
-    public var payload: Payload? = nil
+    public var payload: Payload?
 
     /// The field `response_compressed`.
-    public var responseCompressed: BoolValue? = nil
+    public var responseCompressed: BoolValue?
 
     /// The field `response_status`.
-    public var responseStatus: EchoStatus? = nil
+    public var responseStatus: EchoStatus?
 
     /// The field `expect_compressed`.
-    public var expectCompressed: BoolValue? = nil
+    public var expectCompressed: BoolValue?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.responseType = PayloadType(rawValue: 0)
+        self.responseSize = 0
+        self.payload = nil
+        self.responseCompressed = nil
+        self.responseStatus = nil
+        self.expectCompressed = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         responseType: PayloadType = PayloadType(rawValue: 0),
@@ -280,6 +304,7 @@ public struct SimpleRequest: Message {
         self.responseCompressed = responseCompressed
         self.responseStatus = responseStatus
         self.expectCompressed = expectCompressed
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -288,17 +313,21 @@ public struct SimpleResponse: Message {
     public static let descriptor = TestingSchema.descriptors[5]
 
     /// The field `payload`.
-    public var payload: Payload? = nil
+    public var payload: Payload?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.payload = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         payload: Payload? = nil
     ) {
         self.payload = payload
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -307,15 +336,19 @@ public struct StreamingInputCallRequest: Message {
     public static let descriptor = TestingSchema.descriptors[6]
 
     /// The field `payload`.
-    public var payload: Payload? = nil
+    public var payload: Payload?
 
     /// The field `expect_compressed`.
-    public var expectCompressed: BoolValue? = nil
+    public var expectCompressed: BoolValue?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.payload = nil
+        self.expectCompressed = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         payload: Payload? = nil,
@@ -323,6 +356,7 @@ public struct StreamingInputCallRequest: Message {
     ) {
         self.payload = payload
         self.expectCompressed = expectCompressed
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -331,17 +365,21 @@ public struct StreamingInputCallResponse: Message {
     public static let descriptor = TestingSchema.descriptors[7]
 
     /// The field `aggregated_payload_size`.
-    public var aggregatedPayloadSize: Int32 = 0
+    public var aggregatedPayloadSize: Int32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.aggregatedPayloadSize = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         aggregatedPayloadSize: Int32 = 0
     ) {
         self.aggregatedPayloadSize = aggregatedPayloadSize
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -350,18 +388,23 @@ public struct ResponseParameters: Message {
     public static let descriptor = TestingSchema.descriptors[8]
 
     /// Bytes of the response's payload.
-    public var size: Int32 = 0
+    public var size: Int32
 
     /// Microseconds to wait before the response.
-    public var intervalUs: Int32 = 0
+    public var intervalUs: Int32
 
     /// The field `compressed`.
-    public var compressed: BoolValue? = nil
+    public var compressed: BoolValue?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.size = 0
+        self.intervalUs = 0
+        self.compressed = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         size: Int32 = 0,
@@ -371,6 +414,7 @@ public struct ResponseParameters: Message {
         self.size = size
         self.intervalUs = intervalUs
         self.compressed = compressed
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -379,21 +423,27 @@ public struct StreamingOutputCallRequest: Message {
     public static let descriptor = TestingSchema.descriptors[9]
 
     /// The field `response_type`.
-    public var responseType: PayloadType = PayloadType(rawValue: 0)
+    public var responseType: PayloadType
 
     /// The field `response_parameters`.
-    public var responseParameters: [ResponseParameters] = []
+    public var responseParameters: [ResponseParameters]
 
     /// The field `payload`.
-    public var payload: Payload? = nil
+    public var payload: Payload?
 
     /// The field `response_status`.
-    public var responseStatus: EchoStatus? = nil
+    public var responseStatus: EchoStatus?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.responseType = PayloadType(rawValue: 0)
+        self.responseParameters = []
+        self.payload = nil
+        self.responseStatus = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         responseType: PayloadType = PayloadType(rawValue: 0),
@@ -405,6 +455,7 @@ public struct StreamingOutputCallRequest: Message {
         self.responseParameters = responseParameters
         self.payload = payload
         self.responseStatus = responseStatus
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -413,17 +464,21 @@ public struct StreamingOutputCallResponse: Message {
     public static let descriptor = TestingSchema.descriptors[10]
 
     /// The field `payload`.
-    public var payload: Payload? = nil
+    public var payload: Payload?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.payload = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         payload: Payload? = nil
     ) {
         self.payload = payload
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -486,8 +541,8 @@ extension BoolValue {
     }
 
     public init(_ view: View) {
-        self.value = view.value
         self.unknownFields = UnknownFields(view)
+        self.value = view.value
     }
 
     public func copy(into builder: Builder) {
@@ -538,9 +593,9 @@ extension Payload {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.type = view.type
         self.body = [UInt8](view.body)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -592,9 +647,9 @@ extension EchoStatus {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.code = view.code
         self.message = String(view.message)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -718,13 +773,13 @@ extension SimpleRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.responseType = view.responseType
         self.responseSize = view.responseSize
         self.payload = view.payload.map { Payload($0) }
         self.responseCompressed = view.responseCompressed.map { BoolValue($0) }
         self.responseStatus = view.responseStatus.map { EchoStatus($0) }
         self.expectCompressed = view.expectCompressed.map { BoolValue($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -776,8 +831,8 @@ extension SimpleResponse {
     }
 
     public init(_ view: View) {
-        self.payload = view.payload.map { Payload($0) }
         self.unknownFields = UnknownFields(view)
+        self.payload = view.payload.map { Payload($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -842,9 +897,9 @@ extension StreamingInputCallRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.payload = view.payload.map { Payload($0) }
         self.expectCompressed = view.expectCompressed.map { BoolValue($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -885,8 +940,8 @@ extension StreamingInputCallResponse {
     }
 
     public init(_ view: View) {
-        self.aggregatedPayloadSize = view.aggregatedPayloadSize
         self.unknownFields = UnknownFields(view)
+        self.aggregatedPayloadSize = view.aggregatedPayloadSize
     }
 
     public func copy(into builder: Builder) {
@@ -955,10 +1010,10 @@ extension ResponseParameters {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.size = view.size
         self.intervalUs = view.intervalUs
         self.compressed = view.compressed.map { BoolValue($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1052,11 +1107,11 @@ extension StreamingOutputCallRequest {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.responseType = view.responseType
         self.responseParameters = view.responseParameters.map { ResponseParameters($0) }
         self.payload = view.payload.map { Payload($0) }
         self.responseStatus = view.responseStatus.map { EchoStatus($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1109,8 +1164,8 @@ extension StreamingOutputCallResponse {
     }
 
     public init(_ view: View) {
-        self.payload = view.payload.map { Payload($0) }
         self.unknownFields = UnknownFields(view)
+        self.payload = view.payload.map { Payload($0) }
     }
 
     public func copy(into builder: Builder) {

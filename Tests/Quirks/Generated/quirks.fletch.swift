@@ -208,24 +208,24 @@ public enum QQuirksSchema {
         messages.append(MessageDefinition("quirks.Maps", size: 88, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .int32, .implicit, offset: 40))
-        messages.append(MessageDefinition("quirks.Maps.CountsEntry", size: 48, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .int32, .explicit(flag: 48), offset: 52))
+        messages.append(MessageDefinition("quirks.Maps.CountsEntry", size: 56, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .int64, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 32))
-        messages.append(MessageDefinition("quirks.Maps.ScalarsEntry", size: 40, fields: fields))
+        fields.append(FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 40))
+        messages.append(MessageDefinition("quirks.Maps.ScalarsEntry", size: 48, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .bool, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .enumeration, .implicit, offset: 28))
-        messages.append(MessageDefinition("quirks.Maps.LevelsEntry", size: 32, fields: fields))
+        fields.append(FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .enumeration, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("quirks.Maps.LevelsEntry", size: 40, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "value", .bytes, .implicit, offset: 40))
-        messages.append(MessageDefinition("quirks.Maps.BlobsEntry", size: 56, fields: fields))
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("quirks.Maps.BlobsEntry", size: 72, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "value", .string, .implicit, offset: 24))
@@ -334,57 +334,75 @@ public struct QScalars: Message {
     public static let descriptor = QQuirksSchema.descriptors[0]
 
     /// The field `a_double`.
-    public var aDouble: Double = 0
+    public var aDouble: Double
 
     /// The field `a_float`.
-    public var aFloat: Float = 0
+    public var aFloat: Float
 
     /// The field `an_int64`.
-    public var anInt64: Int64 = 0
+    public var anInt64: Int64
 
     /// The field `a_uint64`.
-    public var aUint64: UInt64 = 0
+    public var aUint64: UInt64
 
     /// The field `an_int32`.
-    public var anInt32: Int32 = 0
+    public var anInt32: Int32
 
     /// The field `a_fixed64`.
-    public var aFixed64: UInt64 = 0
+    public var aFixed64: UInt64
 
     /// The field `a_fixed32`.
-    public var aFixed32: UInt32 = 0
+    public var aFixed32: UInt32
 
     /// The field `a_bool`.
-    public var aBool: Bool = false
+    public var aBool: Bool
 
     /// The field `a_string`.
-    public var aString: String = ""
+    public var aString: String
 
     /// The field `some_bytes`.
-    public var someBytes: [UInt8] = []
+    public var someBytes: [UInt8]
 
     /// The field `a_uint32`.
-    public var aUint32: UInt32 = 0
+    public var aUint32: UInt32
 
     /// The field `an_sfixed32`.
-    public var anSfixed32: Int32 = 0
+    public var anSfixed32: Int32
 
     /// The field `an_sfixed64`.
-    public var anSfixed64: Int64 = 0
+    public var anSfixed64: Int64
 
     /// The field `an_sint32`.
-    public var anSint32: Int32 = 0
+    public var anSint32: Int32
 
     /// The field `an_sint64`.
-    public var anSint64: Int64 = 0
+    public var anSint64: Int64
 
     /// The field `level`.
-    public var level: QLevel = QLevel(rawValue: 0)
+    public var level: QLevel
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.aDouble = 0
+        self.aFloat = 0
+        self.anInt64 = 0
+        self.aUint64 = 0
+        self.anInt32 = 0
+        self.aFixed64 = 0
+        self.aFixed32 = 0
+        self.aBool = false
+        self.aString = ""
+        self.someBytes = []
+        self.aUint32 = 0
+        self.anSfixed32 = 0
+        self.anSfixed64 = 0
+        self.anSint32 = 0
+        self.anSint64 = 0
+        self.level = QLevel(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         aDouble: Double = 0,
@@ -420,6 +438,7 @@ public struct QScalars: Message {
         self.anSint32 = anSint32
         self.anSint64 = anSint64
         self.level = level
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -428,33 +447,43 @@ public struct QOptionals: Message {
     public static let descriptor = QQuirksSchema.descriptors[1]
 
     /// The field `a_double`.
-    public var aDouble: Double? = nil
+    public var aDouble: Double?
 
     /// The field `a_float`.
-    public var aFloat: Float? = nil
+    public var aFloat: Float?
 
     /// The field `an_int64`.
-    public var anInt64: Int64? = nil
+    public var anInt64: Int64?
 
     /// The field `a_bool`.
-    public var aBool: Bool? = nil
+    public var aBool: Bool?
 
     /// The field `a_string`.
-    public var aString: String? = nil
+    public var aString: String?
 
     /// The field `some_bytes`.
-    public var someBytes: [UInt8]? = nil
+    public var someBytes: [UInt8]?
 
     /// The field `level`.
-    public var level: QLevel? = nil
+    public var level: QLevel?
 
     /// The field `scalars`.
-    public var scalars: QScalars? = nil
+    public var scalars: QScalars?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.aDouble = nil
+        self.aFloat = nil
+        self.anInt64 = nil
+        self.aBool = nil
+        self.aString = nil
+        self.someBytes = nil
+        self.level = nil
+        self.scalars = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         aDouble: Double? = nil,
@@ -474,6 +503,7 @@ public struct QOptionals: Message {
         self.someBytes = someBytes
         self.level = level
         self.scalars = scalars
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -482,63 +512,83 @@ public struct QRepeated: Message {
     public static let descriptor = QQuirksSchema.descriptors[2]
 
     /// The field `doubles`.
-    public var doubles: [Double] = []
+    public var doubles: [Double]
 
     /// The field `floats`.
-    public var floats: [Float] = []
+    public var floats: [Float]
 
     /// The field `int64s`.
-    public var int64S: [Int64] = []
+    public var int64S: [Int64]
 
     /// The field `uint64s`.
-    public var uint64S: [UInt64] = []
+    public var uint64S: [UInt64]
 
     /// The field `int32s`.
-    public var int32S: [Int32] = []
+    public var int32S: [Int32]
 
     /// The field `fixed64s`.
-    public var fixed64S: [UInt64] = []
+    public var fixed64S: [UInt64]
 
     /// The field `fixed32s`.
-    public var fixed32S: [UInt32] = []
+    public var fixed32S: [UInt32]
 
     /// The field `bools`.
-    public var bools: [Bool] = []
+    public var bools: [Bool]
 
     /// The field `strings`.
-    public var strings: [String] = []
+    public var strings: [String]
 
     /// The field `bytes_list`.
-    public var bytesList: [[UInt8]] = []
+    public var bytesList: [[UInt8]]
 
     /// The field `uint32s`.
-    public var uint32S: [UInt32] = []
+    public var uint32S: [UInt32]
 
     /// The field `sfixed32s`.
-    public var sfixed32S: [Int32] = []
+    public var sfixed32S: [Int32]
 
     /// The field `sfixed64s`.
-    public var sfixed64S: [Int64] = []
+    public var sfixed64S: [Int64]
 
     /// The field `sint32s`.
-    public var sint32S: [Int32] = []
+    public var sint32S: [Int32]
 
     /// The field `sint64s`.
-    public var sint64S: [Int64] = []
+    public var sint64S: [Int64]
 
     /// The field `levels`.
-    public var levels: [QLevel] = []
+    public var levels: [QLevel]
 
     /// The field `messages`.
-    public var messages: [QScalars] = []
+    public var messages: [QScalars]
 
     /// The field `unpacked`.
-    public var unpacked: [Int32] = []
+    public var unpacked: [Int32]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.doubles = []
+        self.floats = []
+        self.int64S = []
+        self.uint64S = []
+        self.int32S = []
+        self.fixed64S = []
+        self.fixed32S = []
+        self.bools = []
+        self.strings = []
+        self.bytesList = []
+        self.uint32S = []
+        self.sfixed32S = []
+        self.sfixed64S = []
+        self.sint32S = []
+        self.sint64S = []
+        self.levels = []
+        self.messages = []
+        self.unpacked = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         doubles: [Double] = [],
@@ -578,6 +628,7 @@ public struct QRepeated: Message {
         self.levels = levels
         self.messages = messages
         self.unpacked = unpacked
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -586,10 +637,10 @@ public struct QChoice: Message {
     public static let descriptor = QQuirksSchema.descriptors[3]
 
     /// The field `name`.
-    public var name: String = ""
+    public var name: String
 
     /// One of many.
-    public var value: OneOf_Value? = nil
+    public var value: OneOf_Value?
 
     /// The members of `value`.
     public indirect enum OneOf_Value: Hashable, Sendable {
@@ -619,9 +670,13 @@ public struct QChoice: Message {
     }
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.name = ""
+        self.value = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         name: String = "",
@@ -629,6 +684,7 @@ public struct QChoice: Message {
     ) {
         self.name = name
         self.value = value
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -637,21 +693,27 @@ public struct QMaps: Message {
     public static let descriptor = QQuirksSchema.descriptors[4]
 
     /// The field `counts`.
-    public var counts: [String: Int32] = [:]
+    public var counts: [String: Int32]
 
     /// The field `scalars`.
-    public var scalars: [Int64: QScalars] = [:]
+    public var scalars: [Int64: QScalars]
 
     /// The field `levels`.
-    public var levels: [Bool: QLevel] = [:]
+    public var levels: [Bool: QLevel]
 
     /// The field `blobs`.
-    public var blobs: [String: [UInt8]] = [:]
+    public var blobs: [String: [UInt8]]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.counts = [:]
+        self.scalars = [:]
+        self.levels = [:]
+        self.blobs = [:]
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         counts: [String: Int32] = [:],
@@ -663,6 +725,7 @@ public struct QMaps: Message {
         self.scalars = scalars
         self.levels = levels
         self.blobs = blobs
+        self.unknownFields = UnknownFields()
     }
 
     /// An entry of a map, as it is encoded.
@@ -670,15 +733,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[5]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: Int32 = 0
+        public var value: Int32
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = 0
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -686,6 +753,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -694,15 +762,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[6]
 
         /// The field `key`.
-        public var key: Int64 = 0
+        public var key: Int64
 
         /// The field `value`.
-        public var value: QScalars? = nil
+        public var value: QScalars?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = 0
+            self.value = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Int64 = 0,
@@ -710,6 +782,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -718,15 +791,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[7]
 
         /// The field `key`.
-        public var key: Bool = false
+        public var key: Bool
 
         /// The field `value`.
-        public var value: QLevel = QLevel(rawValue: 0)
+        public var value: QLevel
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = false
+            self.value = QLevel(rawValue: 0)
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: Bool = false,
@@ -734,6 +811,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 
@@ -742,15 +820,19 @@ public struct QMaps: Message {
         public static let descriptor = QQuirksSchema.descriptors[8]
 
         /// The field `key`.
-        public var key: String = ""
+        public var key: String
 
         /// The field `value`.
-        public var value: [UInt8] = []
+        public var value: [UInt8]
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.key = ""
+            self.value = []
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             key: String = "",
@@ -758,6 +840,7 @@ public struct QMaps: Message {
         ) {
             self.key = key
             self.value = value
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -767,21 +850,27 @@ public struct QNode: Message {
     public static let descriptor = QQuirksSchema.descriptors[9]
 
     /// The field `value`.
-    public var value: String = ""
+    public var value: String
 
     /// The field `left`.
-    @Indirect public var left: QNode? = nil
+    @Indirect public var left: QNode?
 
     /// The field `right`.
-    @Indirect public var right: QNode? = nil
+    @Indirect public var right: QNode?
 
     /// The field `children`.
-    public var children: [QNode] = []
+    public var children: [QNode]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.value = ""
+        self.left = nil
+        self.right = nil
+        self.children = []
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         value: String = "",
@@ -793,6 +882,7 @@ public struct QNode: Message {
         self.left = left
         self.right = right
         self.children = children
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -801,17 +891,21 @@ public struct QPing: Message {
     public static let descriptor = QQuirksSchema.descriptors[10]
 
     /// The field `pong`.
-    @Indirect public var pong: QPong? = nil
+    @Indirect public var pong: QPong?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.pong = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         pong: QPong? = nil
     ) {
         self.pong = pong
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -820,15 +914,19 @@ public struct QPong: Message {
     public static let descriptor = QQuirksSchema.descriptors[11]
 
     /// The field `ping`.
-    @Indirect public var ping: QPing? = nil
+    @Indirect public var ping: QPing?
 
     /// The field `count`.
-    public var count: UInt32 = 0
+    public var count: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.ping = nil
+        self.count = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         ping: QPing? = nil,
@@ -836,6 +934,7 @@ public struct QPong: Message {
     ) {
         self.ping = ping
         self.count = count
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -844,9 +943,11 @@ public struct QEmpty: Message {
     public static let descriptor = QQuirksSchema.descriptors[12]
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.unknownFields = UnknownFields()
+    }
 }
 
 /// The message `quirks.Imports`.
@@ -854,15 +955,19 @@ public struct QImports: Message {
     public static let descriptor = QQuirksSchema.descriptors[13]
 
     /// The field `colour`.
-    public var colour: Quirks_Imported_Colour? = nil
+    public var colour: Quirks_Imported_Colour?
 
     /// The field `size`.
-    public var size: Quirks_Imported_Size = Quirks_Imported_Size(rawValue: 0)
+    public var size: Quirks_Imported_Size
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.colour = nil
+        self.size = Quirks_Imported_Size(rawValue: 0)
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         colour: Quirks_Imported_Colour? = nil,
@@ -870,6 +975,7 @@ public struct QImports: Message {
     ) {
         self.colour = colour
         self.size = size
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -878,42 +984,55 @@ public struct QNames: Message {
     public static let descriptor = QQuirksSchema.descriptors[14]
 
     /// The field `class`.
-    public var `class`: String = ""
+    public var `class`: String
 
     /// The field `self`.
-    public var self_p: String = ""
+    public var self_p: String
 
     /// The field `descriptor`.
-    public var descriptor_p: String = ""
+    public var descriptor_p: String
 
     /// The field `product_id`.
-    public var productID: String = ""
+    public var productID: String
 
     /// The field `url_path`.
-    public var urlPath: String = ""
+    public var urlPath: String
 
     /// The field `sha256sum`.
-    public var sha256Sum: String = ""
+    public var sha256Sum: String
 
     /// The field `init`.
-    public var init_p: String = ""
+    public var init_p: String
 
     /// The field `view`.
-    public var view_p: QNames.ViewMessage? = nil
+    public var view_p: QNames.ViewMessage?
 
     /// The field `type`.
-    public var type: QNames.TypeEnum = QNames.TypeEnum(rawValue: 0)
+    public var type: QNames.TypeEnum
 
     /// The field `unknown_fields`.
-    public var unknownFields_p: String = ""
+    public var unknownFields_p: String
 
     /// The field `encoded`.
-    public var encoded_p: String = ""
+    public var encoded_p: String
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.`class` = ""
+        self.self_p = ""
+        self.descriptor_p = ""
+        self.productID = ""
+        self.urlPath = ""
+        self.sha256Sum = ""
+        self.init_p = ""
+        self.view_p = nil
+        self.type = QNames.TypeEnum(rawValue: 0)
+        self.unknownFields_p = ""
+        self.encoded_p = ""
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         `class`: String = "",
@@ -939,6 +1058,7 @@ public struct QNames: Message {
         self.type = type
         self.unknownFields_p = unknownFields_p
         self.encoded_p = encoded_p
+        self.unknownFields = UnknownFields()
     }
 
     /// The enum `quirks.Names.Type`.
@@ -980,17 +1100,21 @@ public struct QNames: Message {
         public static let descriptor = QQuirksSchema.descriptors[15]
 
         /// The field `message`.
-        public var message: String = ""
+        public var message: String
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.message = ""
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             message: String = ""
         ) {
             self.message = message
+            self.unknownFields = UnknownFields()
         }
     }
 }
@@ -1000,17 +1124,21 @@ public struct QNested: Message {
     public static let descriptor = QQuirksSchema.descriptors[16]
 
     /// The field `inner`.
-    public var inner: QNested.Inner? = nil
+    public var inner: QNested.Inner?
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.inner = nil
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         inner: QNested.Inner? = nil
     ) {
         self.inner = inner
+        self.unknownFields = UnknownFields()
     }
 
     /// The message `quirks.Nested.Inner`.
@@ -1018,17 +1146,21 @@ public struct QNested: Message {
         public static let descriptor = QQuirksSchema.descriptors[17]
 
         /// The field `innermost`.
-        public var innermost: QNested.Inner.Innermost? = nil
+        public var innermost: QNested.Inner.Innermost?
 
         /// Fields of a decoded message that this schema does not name.
-        public var unknownFields = UnknownFields()
+        public var unknownFields: UnknownFields
 
-        public init() {}
+        public init() {
+            self.innermost = nil
+            self.unknownFields = UnknownFields()
+        }
 
         public init(
             innermost: QNested.Inner.Innermost? = nil
         ) {
             self.innermost = innermost
+            self.unknownFields = UnknownFields()
         }
 
         /// The message `quirks.Nested.Inner.Innermost`.
@@ -1036,17 +1168,21 @@ public struct QNested: Message {
             public static let descriptor = QQuirksSchema.descriptors[18]
 
             /// The field `depth`.
-            public var depth: UInt32 = 0
+            public var depth: UInt32
 
             /// Fields of a decoded message that this schema does not name.
-            public var unknownFields = UnknownFields()
+            public var unknownFields: UnknownFields
 
-            public init() {}
+            public init() {
+                self.depth = 0
+                self.unknownFields = UnknownFields()
+            }
 
             public init(
                 depth: UInt32 = 0
             ) {
                 self.depth = depth
+                self.unknownFields = UnknownFields()
             }
         }
     }
@@ -1057,18 +1193,23 @@ public struct QNumbers: Message {
     public static let descriptor = QQuirksSchema.descriptors[19]
 
     /// The field `low`.
-    public var low: UInt32 = 0
+    public var low: UInt32
 
     /// The field `last_of_two_bytes`.
-    public var lastOfTwoBytes: UInt32 = 0
+    public var lastOfTwoBytes: UInt32
 
     /// The field `highest`.
-    public var highest: UInt32 = 0
+    public var highest: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.low = 0
+        self.lastOfTwoBytes = 0
+        self.highest = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         low: UInt32 = 0,
@@ -1078,6 +1219,7 @@ public struct QNumbers: Message {
         self.low = low
         self.lastOfTwoBytes = lastOfTwoBytes
         self.highest = highest
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -1277,6 +1419,7 @@ extension QScalars {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.aDouble = view.aDouble
         self.aFloat = view.aFloat
         self.anInt64 = view.anInt64
@@ -1293,7 +1436,6 @@ extension QScalars {
         self.anSint32 = view.anSint32
         self.anSint64 = view.anSint64
         self.level = view.level
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1439,6 +1581,7 @@ extension QOptionals {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.aDouble = view.aDouble
         self.aFloat = view.aFloat
         self.anInt64 = view.anInt64
@@ -1447,7 +1590,6 @@ extension QOptionals {
         self.someBytes = view.someBytes.map { [UInt8]($0) }
         self.level = view.level
         self.scalars = view.scalars.map { QScalars($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1771,6 +1913,7 @@ extension QRepeated {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.doubles = Array(view.doubles)
         self.floats = Array(view.floats)
         self.int64S = Array(view.int64S)
@@ -1789,7 +1932,6 @@ extension QRepeated {
         self.levels = Array(view.levels)
         self.messages = view.messages.map { QScalars($0) }
         self.unpacked = Array(view.unpacked)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -1993,6 +2135,7 @@ extension QChoice {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         switch view.value {
         case .text(let value)?: self.value = .text(String(value))
@@ -2005,7 +2148,6 @@ extension QChoice {
         case .real(let value)?: self.value = .real(value)
         case nil: self.value = nil
         }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2109,17 +2251,29 @@ extension QMaps {
     }
 
     public init(_ view: View) {
-        for entry in view.counts { self.counts[String(entry.key)] = entry.value }
-        for entry in view.scalars { self.scalars[entry.key] = entry.value.map { QScalars($0) } ?? QScalars() }
-        for entry in view.levels { self.levels[entry.key] = entry.value }
-        for entry in view.blobs { self.blobs[String(entry.key)] = [UInt8](entry.value) }
         self.unknownFields = UnknownFields(view)
+        self.counts = Dictionary(minimumCapacity: view.counts.count)
+        for entry in view.counts {
+            self.counts._set(entry.value, forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
+        self.scalars = Dictionary(minimumCapacity: view.scalars.count)
+        for entry in view.scalars {
+            self.scalars[entry.key] = entry.value.map { QScalars($0) } ?? QScalars()
+        }
+        self.levels = Dictionary(minimumCapacity: view.levels.count)
+        for entry in view.levels {
+            self.levels[entry.key] = entry.value
+        }
+        self.blobs = Dictionary(minimumCapacity: view.blobs.count)
+        for entry in view.blobs {
+            self.blobs._set([UInt8](entry.value), forKey: entry.key, of: entry, number: 4, in: &self.unknownFields)
+        }
     }
 
     public func copy(into builder: Builder) {
         if !self.counts.isEmpty {
             var appender = builder.makeCounts(capacity: self.counts.count)
-            for (key, value) in self.counts.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.counts.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 QMaps.CountsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -2137,7 +2291,7 @@ extension QMaps {
         }
         if !self.blobs.isEmpty {
             var appender = builder.makeBlobs(capacity: self.blobs.count)
-            for (key, value) in self.blobs.sorted(by: { $0.key < $1.key }) {
+            for (key, value) in self.blobs.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
                 QMaps.BlobsEntry(key: key, value: value).copy(into: appender.append())
             }
         }
@@ -2153,10 +2307,10 @@ extension QMaps.CountsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: Int32 { _pointer.load(fromByteOffset: 40, as: Int32.self) }
+        @inlinable public var value: Int32 { _pointer.load(fromByteOffset: 52, as: Int32.self) }
     }
 
     /// ``QMaps.CountsEntry`` being made in an arena.
@@ -2171,25 +2325,27 @@ extension QMaps.CountsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: Int32 {
-            get { _pointer.load(fromByteOffset: 40, as: Int32.self) }
+            get { _pointer.load(fromByteOffset: 52, as: Int32.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Int32.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 52, as: Int32.self)
             }
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2207,10 +2363,10 @@ extension QMaps.ScalarsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: Int64 { _pointer.load(fromByteOffset: 24, as: Int64.self) }
+        @inlinable public var key: Int64 { _pointer.load(fromByteOffset: 32, as: Int64.self) }
 
         /// The field `value`.
-        @inlinable public var value: QScalars.View? { _pointer.load(fromByteOffset: 32, as: QScalars.View?.self) }
+        @inlinable public var value: QScalars.View? { _pointer.load(fromByteOffset: 40, as: QScalars.View?.self) }
     }
 
     /// ``QMaps.ScalarsEntry`` being made in an arena.
@@ -2225,32 +2381,33 @@ extension QMaps.ScalarsEntry {
 
         /// The field `key`.
         @inlinable public var key: Int64 {
-            get { _pointer.load(fromByteOffset: 24, as: Int64.self) }
+            get { _pointer.load(fromByteOffset: 32, as: Int64.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: Int64.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: Int64.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: QScalars.View? {
-            get { _pointer.load(fromByteOffset: 32, as: QScalars.View?.self) }
+            get { _pointer.load(fromByteOffset: 40, as: QScalars.View?.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: QScalars.View?.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: QScalars.View?.self)
             }
         }
 
         /// Sets `value` to a message that is to be filled in.
         @inlinable public func makeValue() -> QScalars.Builder {
             let message = QScalars.Builder(in: _arena)
-            _pointer.storeBytes(of: message.view, toByteOffset: 32, as: QScalars.View?.self)
+            _pointer.storeBytes(of: message.view, toByteOffset: 40, as: QScalars.View?.self)
             return message
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value.map { QScalars($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2268,10 +2425,10 @@ extension QMaps.LevelsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+        @inlinable public var key: Bool { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
 
         /// The field `value`.
-        @inlinable public var value: QLevel { _pointer.load(fromByteOffset: 28, as: QLevel.self) }
+        @inlinable public var value: QLevel { _pointer.load(fromByteOffset: 36, as: QLevel.self) }
     }
 
     /// ``QMaps.LevelsEntry`` being made in an arena.
@@ -2286,25 +2443,27 @@ extension QMaps.LevelsEntry {
 
         /// The field `key`.
         @inlinable public var key: Bool {
-            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            get { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
             nonmutating set {
-                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 28, as: Int32.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: QLevel {
-            get { _pointer.load(fromByteOffset: 28, as: QLevel.self) }
+            get { _pointer.load(fromByteOffset: 36, as: QLevel.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 28, as: QLevel.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 32, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 36, as: QLevel.self)
             }
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = view.key
         self.value = view.value
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2322,10 +2481,10 @@ extension QMaps.BlobsEntry {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// The field `key`.
-        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
 
         /// The field `value`.
-        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
     }
 
     /// ``QMaps.BlobsEntry`` being made in an arena.
@@ -2340,25 +2499,27 @@ extension QMaps.BlobsEntry {
 
         /// The field `key`.
         @inlinable public var key: WireBytes {
-            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
             }
         }
 
         /// The field `value`.
         @inlinable public var value: WireBytes {
-            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
             nonmutating set {
-                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
             }
         }
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.key = String(view.key)
         self.value = [UInt8](view.value)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2451,11 +2612,11 @@ extension QNode {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.value = String(view.value)
         self.left = view.left.map { QNode($0) }
         self.right = view.right.map { QNode($0) }
         self.children = view.children.map { QNode($0) }
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2508,8 +2669,8 @@ extension QPing {
     }
 
     public init(_ view: View) {
-        self.pong = view.pong.map { QPong($0) }
         self.unknownFields = UnknownFields(view)
+        self.pong = view.pong.map { QPong($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -2567,9 +2728,9 @@ extension QPong {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.ping = view.ping.map { QPing($0) }
         self.count = view.count
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2656,9 +2817,9 @@ extension QImports {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.colour = view.colour.map { Quirks_Imported_Colour($0) }
         self.size = view.size
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2816,6 +2977,7 @@ extension QNames {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.`class` = String(view.`class`)
         self.self_p = String(view.self_p)
         self.descriptor_p = String(view.descriptor_p)
@@ -2827,7 +2989,6 @@ extension QNames {
         self.type = view.type
         self.unknownFields_p = String(view.unknownFields_p)
         self.encoded_p = String(view.encoded_p)
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {
@@ -2877,8 +3038,8 @@ extension QNames.ViewMessage {
     }
 
     public init(_ view: View) {
-        self.message = String(view.message)
         self.unknownFields = UnknownFields(view)
+        self.message = String(view.message)
     }
 
     public func copy(into builder: Builder) {
@@ -2925,8 +3086,8 @@ extension QNested {
     }
 
     public init(_ view: View) {
-        self.inner = view.inner.map { QNested.Inner($0) }
         self.unknownFields = UnknownFields(view)
+        self.inner = view.inner.map { QNested.Inner($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -2973,8 +3134,8 @@ extension QNested.Inner {
     }
 
     public init(_ view: View) {
-        self.innermost = view.innermost.map { QNested.Inner.Innermost($0) }
         self.unknownFields = UnknownFields(view)
+        self.innermost = view.innermost.map { QNested.Inner.Innermost($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -3014,8 +3175,8 @@ extension QNested.Inner.Innermost {
     }
 
     public init(_ view: View) {
-        self.depth = view.depth
         self.unknownFields = UnknownFields(view)
+        self.depth = view.depth
     }
 
     public func copy(into builder: Builder) {
@@ -3077,10 +3238,10 @@ extension QNumbers {
     }
 
     public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
         self.low = view.low
         self.lastOfTwoBytes = view.lastOfTwoBytes
         self.highest = view.highest
-        self.unknownFields = UnknownFields(view)
     }
 
     public func copy(into builder: Builder) {

@@ -69,17 +69,21 @@ public struct Quirks_Imported_Colour: Message {
     public static let descriptor = Quirks_Imported_QuirksImportedSchema.descriptors[0]
 
     /// The field `rgb`.
-    public var rgb: UInt32 = 0
+    public var rgb: UInt32
 
     /// Fields of a decoded message that this schema does not name.
-    public var unknownFields = UnknownFields()
+    public var unknownFields: UnknownFields
 
-    public init() {}
+    public init() {
+        self.rgb = 0
+        self.unknownFields = UnknownFields()
+    }
 
     public init(
         rgb: UInt32 = 0
     ) {
         self.rgb = rgb
+        self.unknownFields = UnknownFields()
     }
 }
 
@@ -114,8 +118,8 @@ extension Quirks_Imported_Colour {
     }
 
     public init(_ view: View) {
-        self.rgb = view.rgb
         self.unknownFields = UnknownFields(view)
+        self.rgb = view.rgb
     }
 
     public func copy(into builder: Builder) {
