@@ -90,7 +90,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]),
         library("FletchRichErrors", ["FletchRPC", "FletchSchema", "FletchWire"]),
-        library("FletchClient", ["CNghttp2", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire"]),
+        library(
+            "FletchClient",
+            ["FletchCompression", "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchTLS"]),
         library("Retrieval", ["Tables", "CKernels", "LinearAlgebra", "CXXHash"]),
         library("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
 
@@ -195,7 +197,13 @@ let package = Package(
                 "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("FletchClient", ["FletchRPC", "FletchRichErrors", "FletchSchema", "ScriptedPeer"]),
+        tests(
+            "FletchClient",
+            [
+                "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
+                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests(
             "Services",
             [

@@ -1,71 +1,46 @@
+internal import FletchEventLoop
 public import FletchRPC
+internal import FletchTLS
 
-/// A blocking gRPC channel over one HTTP/2 connection without TLS, for command-line tools and tests.
+/// A gRPC channel to one server: any number of calls of all kinds at once, over one HTTP/2 connection.
 ///
-/// It connects at the first call and again after the connection was lost. One call at a time; not Sendable.
+/// It connects at the first call, and again at the next one after the connection was lost. A call fails with
+/// `unavailable` where no connection can be made; one that the server provably has not seen is tried once more. When the
+/// channel is released, calls under way still come to their end.
 public final class Channel: ClientChannel {
-    /// The largest response message that is accepted, as other gRPC clients default to.
-    public static let maxResponseBytes = 4 << 20
+    private let connector: Connector
 
-    private let target: Target
-    private let connectTimeout: Duration
-    private var connection: Connection?
-
-    /// - Parameters:
-    ///   - target: `host:port` or `[ipv6]:port`.
-    ///   - connectTimeout: How long connecting may take where a call sets no deadline.
-    /// - Throws: `invalidArgument` where the target cannot be read.
-    public init(target: String, connectTimeout: Duration = .seconds(10)) throws(RPCError) {
-        self.target = try Target(parsing: target)
-        self.connectTimeout = connectTimeout
-    }
-
-    public func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
-        let deadline = options.timeout.map { ContinuousClock.now + $0 }
-        let connection = try openConnection(deadline: deadline)
-        do throws(RPCError) {
-            return try connection.unary(
-                path: path, authority: target.authority, request: request, options: options, deadline: deadline)
+    /// - Parameter target: `host:port`, `[ipv6]:port` or `unix:/path`.
+    /// - Throws: `invalidArgument` where the target or a file of the TLS settings cannot be used.
+    public init(
+        to target: String, _ configuration: ChannelConfiguration = ChannelConfiguration()
+    ) throws(RPCError) {
+        let target = try Target(target)
+        do {
+            let context = try configuration.tls.map { try TLSClientContext($0) }
+            connector = Connector(
+                to: target, configuration, tls: context, on: try ClientLoop.shared.get())
         } catch {
-            if connection.isClosing { self.connection = nil }
-            throw error
+            throw RPCError(.invalidArgument, "\(error)")
         }
     }
 
-    private func openConnection(deadline: ContinuousClock.Instant?) throws(RPCError) -> Connection {
-        if let connection, !connection.isClosing { return connection }
-        let socket = try Socket(
-            connectingTo: target, deadline: deadline ?? ContinuousClock.now + connectTimeout)
-        let opened = Connection(socket: socket)
-        connection = opened
-        return opened
+    deinit { connector.post { $0.shutDown() } }
+
+    public func begin(_ request: CallRequest) throws(RPCError) -> any ClientCall {
+        try request.options.metadata.checkSendable()
+        let call = CallState(request, on: connector)
+        connector.post { $0.begin(call) }
+        return NetworkCall(call)
     }
-}
 
-/// Where a channel connects to.
-struct Target {
-    var host: String
-    var port: String
-    /// What the request's `:authority` says.
-    var authority: String
-
-    init(parsing text: String) throws(RPCError) {
-        guard let colon = text.lastIndex(of: ":"), let number = UInt16(text[text.index(after: colon)...]), number > 0
-        else { throw Self.malformed(text) }
-        var host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
-            host = host.dropFirst().dropLast()
-        } else if host.contains(":") {
-            throw Self.malformed(text)
+    /// Takes no further calls, waits for those under way, and closes the connection.
+    public func close() async {
+        await withUnsafeContinuation { continuation in
+            connector.post {
+                $0.whenClosed { continuation.resume() }
+                $0.shutDown()
+            }
         }
-        guard !host.isEmpty else { throw Self.malformed(text) }
-        self.host = String(host)
-        port = String(number)
-        authority = text
-    }
-
-    private static func malformed(_ text: String) -> RPCError {
-        RPCError(
-            .invalidArgument, "server '\(text)' is not HOST:PORT; write for example 127.0.0.1:50051 or [::1]:50051")
     }
 }

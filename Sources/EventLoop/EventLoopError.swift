@@ -10,6 +10,9 @@ public struct EventLoopError: Error, Sendable, Hashable, CustomStringConvertible
     init(code: Int32, doing action: String) {
         description = "cannot \(action): \(String(cString: uv_strerror(code)))"
     }
+
+    /// libuv's `code` alone, where others say what could not be done.
+    init(code: Int32) { description = String(cString: uv_strerror(code)) }
 }
 
 func check(_ code: Int32, _ action: @autoclosure () -> String) throws(EventLoopError) {

@@ -1,9 +1,21 @@
 internal import CUV
 internal import Glibc
 
-/// An address that the system tells of a socket.
-struct SocketAddress {
+/// An address as the system has it: what it tells of a socket, or what a name stands for.
+public struct SocketAddress: @unchecked Sendable {
+    // Plain bytes.
     private var storage = sockaddr_storage()
+
+    /// A copy of an address of at most `length` bytes.
+    init(_ address: UnsafePointer<sockaddr>, length: socklen_t) {
+        let bytes = UnsafeRawBufferPointer(start: address, count: Int(length))
+        withUnsafeMutableBytes(of: &storage) { $0.copyBytes(from: bytes.prefix($0.count)) }
+    }
+
+    /// The address as functions of the system take it.
+    func withPointer<Result>(_ body: (UnsafePointer<sockaddr>) -> Result) -> Result {
+        withUnsafeBytes(of: storage) { body($0.baseAddress!.assumingMemoryBound(to: sockaddr.self)) }
+    }
 
     /// What `getsockname` or `getpeername` says of `descriptor`; nil where the socket has no such address any more.
     init?(
@@ -23,7 +35,7 @@ struct SocketAddress {
     }
 
     /// `127.0.0.1:5123`, `[::1]:5123`, or `unix:`, whatever the path: clients' sockets have none.
-    var text: String {
+    public var text: String {
         var name = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
         return withUnsafeBytes(of: storage) { bytes in
             let address = bytes.baseAddress!

@@ -13,7 +13,7 @@ public protocol StreamConnectionHandler: AnyObject {
     func connectionEnded()
 }
 
-/// One accepted connection, over TCP or a Unix domain socket.
+/// One connection, accepted or made, over TCP or a Unix domain socket.
 public final class StreamConnection {
     /// Bytes of unsent output that a connection keeps room for once it has needed it.
     private static let keptQueueCapacity = 64 << 10
@@ -54,6 +54,24 @@ public final class StreamConnection {
             if code != 0 { Glibc.close(descriptor) }
             return code
         }
+    }
+
+    /// A connection that is being made; ``close()`` gives it up.
+    ///
+    /// - Parameter completion: Called on the loop's thread when the connection stands (nil), or when there is none; not
+    ///   after ``close()``.
+    public convenience init?(
+        to peer: Peer, on loop: EventLoop, completion: @escaping (EventLoopError?) -> Void
+    ) {
+        let kind: StreamHandle.Kind = if case .unix = peer { .pipe } else { .tcp }
+        self.init(kind, on: loop) { $0.connect(to: peer, completion) }
+    }
+
+    /// What a connection is made to.
+    public enum Peer: Sendable {
+        case internet(SocketAddress)
+        /// The path of a socket's file, at most ``ListenAddress/maxPathBytes`` long.
+        case unix(path: String)
     }
 
     deinit {
@@ -130,6 +148,9 @@ public final class StreamConnection {
         return uv_write(request, stream, &buffer, 1, onWritten) == 0
     }
 
+    /// Whether ``close()`` was not called.
+    var isStanding: Bool { isOpen }
+
     fileprivate func finishedWriting(_ status: Int32) {
         sentBytes &+= UInt64(queuedBytes)
         queuedBytes = 0
@@ -179,4 +200,38 @@ private func onWritten(_ request: UnsafeMutablePointer<uv_write_t>?, status: Int
 
 private func onConnectionClosed(_ handle: UnsafeMutablePointer<uv_handle_t>?) {
     Unmanaged<StreamConnection>.fromOpaque(handle!.pointee.data).release()
+}
+
+extension StreamHandle {
+    /// Begins to connect; 0 or libuv's error.
+    fileprivate func connect(
+        to peer: StreamConnection.Peer, _ completion: @escaping (EventLoopError?) -> Void
+    ) -> Int32 {
+        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
+        request.pointee.data = Unmanaged.passRetained(Completion(completion)).toOpaque()
+        var code: Int32 = 0
+        switch peer {
+        case .internet(let address): code = address.withPointer { connect(request, $0, onConnected) }
+        case .unix(let path): connect(request, path, onConnected)
+        }
+        if code != 0 {
+            Unmanaged<Completion>.fromOpaque(request.pointee.data).release()
+            request.deallocate()
+        }
+        return code
+    }
+}
+
+private final class Completion {
+    let call: (EventLoopError?) -> Void
+
+    init(_ call: @escaping (EventLoopError?) -> Void) { self.call = call }
+}
+
+private func onConnected(_ request: UnsafeMutablePointer<uv_connect_t>?, status: Int32) {
+    let completion = Unmanaged<Completion>.fromOpaque(request!.pointee.data).takeRetainedValue()
+    let connection = connection(request!.pointee.handle.pointee.data)
+    request!.deallocate()
+    guard connection.isStanding else { return }
+    completion.call(status == 0 ? nil : EventLoopError(code: status))
 }

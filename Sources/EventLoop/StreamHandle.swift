@@ -1,4 +1,5 @@
 internal import CUV
+internal import Glibc
 
 /// The memory of a libuv stream: a TCP socket or a Unix domain socket, which libuv calls a pipe.
 struct StreamHandle {
@@ -42,6 +43,16 @@ struct StreamHandle {
         case .tcp: uv_tcp_open(Self.recast(stream), descriptor)
         case .pipe: uv_pipe_open(Self.recast(stream), descriptor)
         }
+    }
+
+    /// Begins to connect a TCP handle; 0 or libuv's error.
+    func connect(
+        _ request: UnsafeMutablePointer<uv_connect_t>, _ address: UnsafePointer<sockaddr>, _ done: uv_connect_cb
+    ) -> Int32 { uv_tcp_connect(request, Self.recast(stream), address, done) }
+
+    /// Begins to connect a pipe.
+    func connect(_ request: UnsafeMutablePointer<uv_connect_t>, _ path: String, _ done: uv_connect_cb) {
+        uv_pipe_connect(request, Self.recast(stream), path, done)
     }
 
     /// Does not let TCP wait for more to send (TCP_NODELAY).

@@ -46,15 +46,17 @@ public final class ClientSession {
         submitSettings()
     }
 
-    deinit { close() }
+    deinit { close(reason: "it was closed") }
 
-    /// Ends the session: every open stream hears that the connection is lost, then nothing more does.
-    public func close() {
+    /// Ends the session: every open stream hears that the connection is lost, and why; then nothing more does.
+    public func close(reason: String) {
         guard let session else { return }
         self.session = nil
         let open = streams.values.sorted { $0.id < $1.id }
         streams = [:]
-        for stream in open { stream.end(resetCode: nil, problem: .connectionLost, isUnprocessed: !stream.headWasSent) }
+        for stream in open {
+            stream.end(resetCode: nil, problem: .connectionLost(reason), isUnprocessed: !stream.headWasSent)
+        }
         nghttp2_session_del(session)
     }
 

@@ -15,8 +15,8 @@ open class ClientStream {
 
     /// Why a stream ended without the peer's doing.
     public enum Problem: Sendable, Hashable {
-        /// The connection is gone.
-        case connectionLost
+        /// The connection is gone, and why.
+        case connectionLost(String)
         /// The response's header list is larger than ``ClientLimits/maxHeaderListBytes``.
         case headersTooLarge
         /// The request's header fields are larger than can be sent.

@@ -103,12 +103,13 @@ struct MetadataField {
     var field: FieldBlock.Field { .init(name, value, isRepeated: false) }
 }
 
-/// Names that make an answer malformed (RFC 9113, 8.2.2), or speak of its body, which is the server's.
+/// Names that make a message malformed (RFC 9113, 8.2.2), or speak of its body, which is not the caller's or handler's.
 private let speaksOfTheConnection: Set<String> = [
     "connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade",
 ]
 
-private func isValidName(_ name: String) -> Bool {
+/// Whether metadata may have the name.
+func isValidName(_ name: String) -> Bool {
     guard !speaksOfTheConnection.contains(name) else { return false }
     var name = name
     return name.withUTF8 { bytes in

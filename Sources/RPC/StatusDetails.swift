@@ -62,3 +62,68 @@ private struct FieldWriter {
         bytes.append(UInt8(rest))
     }
 }
+
+/// The details of an encoded `google.rpc.Status`; nil where it is none.
+func statusDetails(_ status: [UInt8]) -> [ErrorDetail]? {
+    var details: [ErrorDetail] = []
+    var reader = FieldReader(status[...])
+    while let (number, value) = reader.next() {
+        if number == 3, let value {
+            var typeURL = ""
+            var bytes: ArraySlice<UInt8> = []
+            var any = FieldReader(value)
+            while let (number, value) = any.next() {
+                if number == 1, let value { typeURL = String(decoding: value, as: UTF8.self) }
+                if number == 2, let value { bytes = value }
+            }
+            guard any.isWhole else { return nil }
+            details.append(ErrorDetail(typeURL: typeURL, value: Array(bytes)))
+        }
+    }
+    return reader.isWhole ? details : nil
+}
+
+/// Reads the fields of a protobuf message one after the other.
+private struct FieldReader {
+    private var rest: ArraySlice<UInt8>
+    /// Whether everything so far could be read.
+    private(set) var isWhole = true
+
+    init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+
+    /// The next field's number, and its bytes where it is length-delimited; nil at the end, or where it is malformed.
+    mutating func next() -> (UInt64, ArraySlice<UInt8>?)? {
+        guard !rest.isEmpty else { return nil }
+        guard let tag = varint() else { return stop() }
+        switch tag & 7 {
+        case 0: return varint() == nil ? stop() : (tag >> 3, nil)
+        case 1: return take(8) == nil ? stop() : (tag >> 3, nil)
+        case 2:
+            guard let count = varint(), let bytes = take(count) else { return stop() }
+            return (tag >> 3, bytes)
+        case 5: return take(4) == nil ? stop() : (tag >> 3, nil)
+        default: return stop()
+        }
+    }
+
+    private mutating func stop() -> (UInt64, ArraySlice<UInt8>?)? {
+        isWhole = false
+        return nil
+    }
+
+    private mutating func take(_ count: UInt64) -> ArraySlice<UInt8>? {
+        guard count <= UInt64(rest.count) else { return nil }
+        defer { rest = rest.dropFirst(Int(count)) }
+        return rest.prefix(Int(count))
+    }
+
+    private mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: 0 as UInt64, to: 70, by: 7) {
+            guard let byte = rest.popFirst() else { return nil }
+            value |= UInt64(byte & 127) << shift
+            if byte < 128 { return value }
+        }
+        return nil
+    }
+}

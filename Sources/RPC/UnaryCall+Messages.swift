@@ -45,20 +45,6 @@ extension UnaryCallStorage {
     public static var prefixByteCount: Int { 5 }
 }
 
-extension ClientChannel {
-    /// One call with a request to encode and a response to decode.
-    public func call<Request: Message, Response: Message>(
-        _ path: String, _ request: Request, _ options: CallOptions
-    ) throws(RPCError) -> Response {
-        let response = try unary(path: path, request: request.encoded(), options: options)
-        do throws(WireError) {
-            return try Response(decoding: response)
-        } catch {
-            throw RPCError(decoding: error)
-        }
-    }
-}
-
 extension RPCError {
     /// The status of a message that could not be decoded.
     @usableFromInline

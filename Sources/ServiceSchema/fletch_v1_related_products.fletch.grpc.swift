@@ -125,23 +125,23 @@ private struct RelatedProductsValueAdapter<Service: RelatedProductsValueService>
     }
 }
 
-/// Calls `fletch.v1.RelatedProducts` over a channel.
-public struct RelatedProductsClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `fletch.v1.RelatedProducts` over a channel. A call ends when the task that waits for it is cancelled.
+public struct RelatedProductsClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// The best related products of one product, of a cart, or of a source vector, best first.
     ///
     /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
     /// wrong. UNAVAILABLE: no table is loaded.
-    public func related(_ request: RelatedRequest, options: CallOptions = CallOptions()) throws(RPCError) -> RelatedResponse {
-        try channel.call(RelatedProducts.Path.related, request, options)
+    public func related(_ request: RelatedRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> RelatedResponse {
+        try await channel.unary(RelatedProducts.Path.related, request, options)
     }
 
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
     /// each result carries its own status.
-    public func relatedBatch(_ request: RelatedBatchRequest, options: CallOptions = CallOptions()) throws(RPCError) -> RelatedBatchResponse {
-        try channel.call(RelatedProducts.Path.relatedBatch, request, options)
+    public func relatedBatch(_ request: RelatedBatchRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> RelatedBatchResponse {
+        try await channel.unary(RelatedProducts.Path.relatedBatch, request, options)
     }
 }

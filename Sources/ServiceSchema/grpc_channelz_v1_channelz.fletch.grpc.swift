@@ -244,44 +244,44 @@ private struct Grpc_Channelz_V1_ChannelzValueAdapter<Service: Grpc_Channelz_V1_C
     }
 }
 
-/// Calls `grpc.channelz.v1.Channelz` over a channel.
-public struct Grpc_Channelz_V1_ChannelzClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `grpc.channelz.v1.Channelz` over a channel. A call ends when the task that waits for it is cancelled.
+public struct Grpc_Channelz_V1_ChannelzClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// The channels that no other channel is the parent of.
-    public func getTopChannels(_ request: Grpc_Channelz_V1_GetTopChannelsRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetTopChannelsResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getTopChannels, request, options)
+    public func getTopChannels(_ request: Grpc_Channelz_V1_GetTopChannelsRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetTopChannelsResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getTopChannels, request, options)
     }
 
     /// All servers.
-    public func getServers(_ request: Grpc_Channelz_V1_GetServersRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetServersResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getServers, request, options)
+    public func getServers(_ request: Grpc_Channelz_V1_GetServersRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetServersResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getServers, request, options)
     }
 
     /// One server, or NOT_FOUND.
-    public func getServer(_ request: Grpc_Channelz_V1_GetServerRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetServerResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getServer, request, options)
+    public func getServer(_ request: Grpc_Channelz_V1_GetServerRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetServerResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getServer, request, options)
     }
 
     /// The connections of a server, or NOT_FOUND.
-    public func getServerSockets(_ request: Grpc_Channelz_V1_GetServerSocketsRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetServerSocketsResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getServerSockets, request, options)
+    public func getServerSockets(_ request: Grpc_Channelz_V1_GetServerSocketsRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetServerSocketsResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getServerSockets, request, options)
     }
 
     /// One channel, or NOT_FOUND.
-    public func getChannel(_ request: Grpc_Channelz_V1_GetChannelRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetChannelResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getChannel, request, options)
+    public func getChannel(_ request: Grpc_Channelz_V1_GetChannelRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetChannelResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getChannel, request, options)
     }
 
     /// One subchannel, or NOT_FOUND.
-    public func getSubchannel(_ request: Grpc_Channelz_V1_GetSubchannelRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetSubchannelResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getSubchannel, request, options)
+    public func getSubchannel(_ request: Grpc_Channelz_V1_GetSubchannelRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetSubchannelResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getSubchannel, request, options)
     }
 
     /// One socket, or NOT_FOUND.
-    public func getSocket(_ request: Grpc_Channelz_V1_GetSocketRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Grpc_Channelz_V1_GetSocketResponse {
-        try channel.call(Grpc_Channelz_V1_Channelz.Path.getSocket, request, options)
+    public func getSocket(_ request: Grpc_Channelz_V1_GetSocketRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Grpc_Channelz_V1_GetSocketResponse {
+        try await channel.unary(Grpc_Channelz_V1_Channelz.Path.getSocket, request, options)
     }
 }

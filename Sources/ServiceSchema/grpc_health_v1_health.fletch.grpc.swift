@@ -136,19 +136,24 @@ private struct HealthValueAdapter<Service: HealthValueService>: HealthService {
     }
 }
 
-/// Calls `grpc.health.v1.Health` over a channel. Methods that stream are left out.
-public struct HealthClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `grpc.health.v1.Health` over a channel. A call ends when the task that waits for it is cancelled.
+public struct HealthClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// The state of one service, or of the whole server where the name is empty.
-    public func check(_ request: HealthCheckRequest, options: CallOptions = CallOptions()) throws(RPCError) -> HealthCheckResponse {
-        try channel.call(Health.Path.check, request, options)
+    public func check(_ request: HealthCheckRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> HealthCheckResponse {
+        try await channel.unary(Health.Path.check, request, options)
     }
 
     /// The state of everything that the server knows by a name.
-    public func list(_ request: HealthListRequest, options: CallOptions = CallOptions()) throws(RPCError) -> HealthListResponse {
-        try channel.call(Health.Path.list, request, options)
+    public func list(_ request: HealthListRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> HealthListResponse {
+        try await channel.unary(Health.Path.list, request, options)
+    }
+
+    /// The state of one service at once, and again whenever it changes, until the call is cancelled or the server ends.
+    public func watch(_ request: HealthCheckRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<HealthCheckResponse> {
+        try channel.serverStreaming(Health.Path.watch, request, options)
     }
 }

@@ -81,3 +81,15 @@ private struct Grpc_Reflection_V1Alpha_ServerReflectionValueAdapter<Service: Grp
         try await service.serverReflectionInfo(requests, responses, call)
     }
 }
+
+/// Calls `grpc.reflection.v1alpha.ServerReflection` over a channel. A call ends when the task that waits for it is cancelled.
+public struct Grpc_Reflection_V1Alpha_ServerReflectionClient: Sendable {
+    private let channel: any ClientChannel
+
+    public init(_ channel: any ClientChannel) { self.channel = channel }
+
+    /// Each request is answered by one response, in order.
+    public nonisolated(nonsending) func serverReflectionInfo<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<Grpc_Reflection_V1Alpha_ServerReflectionRequest>, ResponseStream<Grpc_Reflection_V1Alpha_ServerReflectionResponse>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(Grpc_Reflection_V1Alpha_ServerReflection.Path.serverReflectionInfo, options, body)
+    }
+}

@@ -64,30 +64,34 @@ public final class TLSContext: @unchecked Sendable {
 
     private static func configure(_ context: OpaquePointer, _ files: TLSFiles) throws(TLSError) -> String {
         restrictProtocol(of: context)
-        let leaf = try useCertificate(files, in: context)
+        SSL_CTX_set_options(context, COPENSSL_OP_CIPHER_SERVER_PREFERENCE | COPENSSL_OP_PRIORITIZE_CHACHA)
+        // Tickets keep a session at the client; a cache here would be memory that clients fill.
+        copenssl_disable_session_cache(context)
+        SSL_CTX_set_client_hello_cb(context, requireProtocolNegotiation, nil)
+        SSL_CTX_set_alpn_select_cb(context, selectHTTP2, nil)
+        let leaf = try useCertificate(files.certificateChain, key: files.privateKey, in: context)
         if let path = files.clientAuthorities {
             try askClients(files.clientAuthentication, vouchedForBy: path, in: context)
         }
         return leaf.notAfter
     }
 
-    private static func restrictProtocol(of context: OpaquePointer) {
+    /// What HTTP/2 allows of TLS, for either side.
+    static func restrictProtocol(of context: OpaquePointer) {
         copenssl_set_min_proto_version(context, TLS1_2_VERSION)
         SSL_CTX_set_cipher_list(context, cipherList)
-        SSL_CTX_set_options(
-            context,
-            COPENSSL_OP_NO_COMPRESSION | COPENSSL_OP_NO_RENEGOTIATION | COPENSSL_OP_CIPHER_SERVER_PREFERENCE
-                | COPENSSL_OP_PRIORITIZE_CHACHA)
+        SSL_CTX_set_options(context, COPENSSL_OP_NO_COMPRESSION | COPENSSL_OP_NO_RENEGOTIATION)
         // Idle connections, most of them, then keep no record buffers: 34 kB each.
         copenssl_release_idle_buffers(context)
-        // Tickets keep a session at the client; a cache here would be memory that clients fill.
-        copenssl_disable_session_cache(context)
-        SSL_CTX_set_client_hello_cb(context, requireProtocolNegotiation, nil)
-        SSL_CTX_set_alpn_select_cb(context, selectHTTP2, nil)
     }
 
-    private static func useCertificate(_ files: TLSFiles, in context: OpaquePointer) throws(TLSError) -> Certificate {
-        let file = try PEMFile(files.certificateChain, name: "certificate file")
+    /// Shows the peer the certificate in a chain's file, with its key in another.
+    ///
+    /// - Returns: The certificate.
+    static func useCertificate(
+        _ certificateChain: String, key privateKey: String, in context: OpaquePointer
+    ) throws(TLSError) -> Certificate {
+        let file = try PEMFile(certificateChain, name: "certificate file")
         let chain = try file.certificates()
         let leaf = chain[0]
         guard chain.reduce(0, { $0 + $1.encodedByteCount }) <= maxChainBytes else {
@@ -99,11 +103,11 @@ public final class TLSContext: @unchecked Sendable {
         if leaf.isNotYetValid {
             throw file.error("is valid only from \(leaf.notBefore) on: check this machine's clock")
         }
-        let keyFile = try PEMFile(files.privateKey, name: "key file")
+        let keyFile = try PEMFile(privateKey, name: "key file")
         let key = try keyFile.privateKey()
         guard X509_check_private_key(leaf.x509, key.key) == 1 else {
             throw keyFile.error(
-                "does not belong to the first certificate of '\(files.certificateChain)': give the two made together")
+                "does not belong to the first certificate of '\(certificateChain)': give the two made together")
         }
         guard SSL_CTX_use_certificate(context, leaf.x509) == 1, SSL_CTX_use_PrivateKey(context, key.key) == 1 else {
             throw file.error("cannot be used: \(takeReason())")
@@ -140,7 +144,8 @@ public final class TLSContext: @unchecked Sendable {
     private static let sessionContext = Array("fletch".utf8)
 }
 
-private let http2 = Array("h2".utf8)
+/// The protocol that ALPN must agree on (RFC 9113, 3.3).
+let http2 = Array("h2".utf8)
 
 /// Refuses a client that does not negotiate a protocol: `selectHTTP2` is not asked for such a one.
 private func requireProtocolNegotiation(

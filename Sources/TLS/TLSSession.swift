@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// The server's side of one connection's TLS, without any I/O: ciphertext comes in by ``receive(_:)``, plaintext is
+/// One side of a connection's TLS, without any I/O: ciphertext comes in by ``receive(_:)``, plaintext is
 /// taken by ``read()``, and what is to be sent is appended to the loop's ``TLSBuffers``.
 ///
 /// A session holds at most one incomplete record of its peer and nothing that waits to be sent.
@@ -12,6 +12,7 @@ public final class TLSSession {
     private static let bytesPerControlRecord: UInt64 = 1 << 20
 
     private let ssl: OpaquePointer
+    private let isClient: Bool
     private let transport: UnsafeMutablePointer<Transport>
     private let buffers: TLSBuffers
     private var receivedBytes: UInt64 = 0
@@ -26,11 +27,31 @@ public final class TLSSession {
     ///
     /// - Parameter buffers: The buffers of the loop that the connection lives on.
     /// - Throws: Where memory has run out.
-    public init(_ context: TLSContext, buffers: TLSBuffers) throws(TLSError) {
+    public convenience init(_ context: TLSContext, buffers: TLSBuffers) throws(TLSError) {
+        try self.init(context.context, isClient: false, buffers: buffers)
+    }
+
+    /// A session for a new connection to a server; ``handshake()`` begins it.
+    ///
+    /// - Parameters:
+    ///   - serverName: The DNS name or address that the server's certificate must be for.
+    ///   - buffers: The buffers of the loop that the connection lives on.
+    /// - Throws: Where memory has run out, or the name cannot be a server's.
+    public convenience init(
+        _ context: TLSClientContext, serverName: String, buffers: TLSBuffers
+    ) throws(TLSError) {
+        try self.init(context.context, isClient: true, buffers: buffers)
+        guard context.expect(serverName, from: ssl) else {
+            throw TLSError("'\(serverName)' is no name that a server's certificate can be for")
+        }
+    }
+
+    private init(_ context: OpaquePointer, isClient: Bool, buffers: TLSBuffers) throws(TLSError) {
         self.buffers = buffers
+        self.isClient = isClient
         transport = .allocate(capacity: 1)
         transport.initialize(to: Transport(output: .passUnretained(buffers)))
-        let ssl = SSL_new(context.context)
+        let ssl = SSL_new(context)
         guard let ssl, let bio = Transport.makeBIO(transport) else {
             SSL_free(ssl)
             transport.deallocate()
@@ -38,7 +59,7 @@ public final class TLSSession {
         }
         self.ssl = ssl
         SSL_set_bio(ssl, bio, bio)
-        SSL_set_accept_state(ssl)
+        if isClient { SSL_set_connect_state(ssl) } else { SSL_set_accept_state(ssl) }
         SSL_set_msg_callback(ssl, countControlRecords)
         copenssl_set_msg_callback_arg(ssl, transport)
     }
@@ -62,6 +83,10 @@ public final class TLSSession {
         ERR_clear_error()
         let result = SSL_do_handshake(ssl)
         guard result != 1 else {
+            // Servers of ours have refused whoever does not agree.
+            guard !isClient || agreedProtocol.elementsEqual(http2) else {
+                throw fail("the server does not agree on HTTP/2 (ALPN h2)")
+            }
             isEstablished = true
             transport.pointee.controlRecords = 0
             return true
@@ -107,12 +132,20 @@ public final class TLSSession {
 
     // MARK: The peer
 
+    /// What ALPN agreed on; empty where it did not.
+    private var agreedProtocol: UnsafeBufferPointer<UInt8> {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &count)
+        return UnsafeBufferPointer(start: name, count: Int(count))
+    }
+
     /// The cipher suite by the IANA's name, for example `TLS_AES_128_GCM_SHA256`; nil before the handshake is done.
     public var cipherSuite: String? {
         SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_standard_name($0) }.map { String(cString: $0) }
     }
 
-    /// The client's certificate, verified against the listener's authorities; nil where it came without.
+    /// The peer's certificate, verified against the authorities; nil where it came without.
     public var peerCertificate: PeerCertificate? {
         guard SSL_get_verify_result(ssl) == Int(X509_V_OK), let x509 = SSL_get1_peer_certificate(ssl) else {
             return nil
@@ -134,8 +167,9 @@ public final class TLSSession {
             let verification = SSL_get_verify_result(ssl)
             let reason = takeReason()
             guard verification == Int(X509_V_OK) else {
+                let peer = isClient ? "server" : "client"
                 throw fail(
-                    "the client's certificate is refused: \(String(cString: X509_verify_cert_error_string(verification)))"
+                    "the \(peer)'s certificate is refused: \(String(cString: X509_verify_cert_error_string(verification)))"
                 )
             }
             throw fail(reason)

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Glibc
 
 @main
-struct Fletch: ParsableCommand {
+struct Fletch: AsyncParsableCommand {
     static let version = "0.1.0"
     /// What tables say of the program that wrote them.
     static let buildID = "fletch \(version)"
@@ -24,7 +24,7 @@ struct Fletch: ParsableCommand {
             Train.self, Evaluate.self, Publish.self, Serve.self, Query.self, TablesCommand.self, SchemaCommand.self,
         ])
 
-    static func main() {
+    static func main() async {
         openStandardFiles()
         // A file that may not grow is an error to report, not the end.
         signal(SIGXFSZ, SIG_IGN)
@@ -33,7 +33,11 @@ struct Fletch: ParsableCommand {
             guard CommandLine.arguments.dropFirst() != ["--version"] else { return try say(version) }
             var command = try parseAsRoot()
             do {
-                try command.run()
+                if var command = command as? any AsyncParsableCommand {
+                    try await command.run()
+                } else {
+                    try command.run()
+                }
             } catch let error where exitCode(for: error) == .failure && !(error is ExitCode) {
                 // An error of ours, not the parser's way to say that help was asked for.
                 throw CommandError("\(error)")

@@ -4,14 +4,15 @@ internal import Foundation
 internal import FletchRPC
 internal import FletchSchema
 internal import FletchServiceSchema
+internal import FletchTLS
 internal import Tables
 
-struct Query: ParsableCommand {
+struct Query: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Ask a server.", subcommands: [QueryRelated.self])
 }
 
-struct QueryRelated: ParsableCommand {
+struct QueryRelated: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "related",
         abstract: "Ask what a product, a cart or a source vector leads to.",
@@ -20,8 +21,24 @@ struct QueryRelated: ParsableCommand {
               fletch query related --product phone --product tablet --exclude case-17
             """)
 
-    @Option(help: ArgumentHelp("The server.", valueName: "host:port"))
+    @Option(help: ArgumentHelp("The server: HOST:PORT or unix:/PATH.", valueName: "address"))
     var server = "127.0.0.1:50051"
+
+    @Option(
+        help: ArgumentHelp(
+            "Speak TLS to a server whose certificate these authorities vouch for (PEM); 'system' names those that this "
+                + "machine trusts.", valueName: "file"))
+    var tlsCA: String?
+
+    @Option(help: ArgumentHelp("The certificate to show the server, and its chain (PEM).", valueName: "file"))
+    var tlsCert: String?
+
+    @Option(help: ArgumentHelp("The key of --tls-cert, not encrypted (PEM).", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp("Whom the server's certificate is for, where not the host of --server.", valueName: "name"))
+    var tlsServerName: String?
 
     @Option(help: ArgumentHelp("A product's id; given several times, they are a cart.", valueName: "id"))
     var product: [String] = []
@@ -54,17 +71,35 @@ struct QueryRelated: ParsableCommand {
         guard timeout > 0, timeout <= 86_400 else {
             throw ValidationError("--timeout must be above 0 and at most 86400 seconds")
         }
+        guard tlsCA != nil || (tlsCert == nil && tlsKey == nil && tlsServerName == nil) else {
+            throw ValidationError("--tls-cert, --tls-key and --tls-server-name need --tls-ca FILE, or --tls-ca system")
+        }
+        guard (tlsCert == nil) == (tlsKey == nil) else {
+            throw ValidationError("--tls-cert and --tls-key go together: name the files of both, or none")
+        }
     }
 
-    func run() throws {
-        let client = RelatedProductsClient(try Channel(target: server))
-        let metadata = try authTokenFile.map { [(name: "authorization", value: "Bearer \(try Self.token(in: $0))")] }
-        let options = CallOptions(timeout: .seconds(timeout), metadata: metadata ?? [])
-        let response = try client.related(request(), options: options)
+    func run() async throws {
+        let channel = try Channel(to: server, ChannelConfiguration(tls: tls))
+        var options = CallOptions(timeout: .seconds(timeout))
+        if let authTokenFile {
+            options.metadata.append("authorization", "Bearer \(try Self.token(in: authTokenFile))")
+        }
+        let response = try await RelatedProductsClient(channel).related(request(), options: options)
+        await channel.close()
         if json {
             try printJSON(response)
         } else {
             try printTable(response)
+        }
+    }
+
+    /// Whom to trust and what to show; nil: no encryption.
+    private var tls: TLSClientSettings? {
+        tlsCA.map {
+            TLSClientSettings(
+                authorities: $0 == "system" ? nil : $0, certificateChain: tlsCert, privateKey: tlsKey,
+                serverName: tlsServerName)
         }
     }
 

@@ -23,7 +23,7 @@ import Testing
         #expect(Naming.method("Copy") == "copy" && Naming.method("Default") == "`default`")
         #expect(Naming.type("View", suffix: "Message") == "ViewMessage")
         #expect(Naming.type("Type", suffix: "Enum") == "TypeEnum")
-        #expect(Naming.type("Channel", suffix: "Message") == "ChannelMessage")
+        #expect(Naming.type("ClientChannel", suffix: "Message") == "ClientChannelMessage")
         #expect(Naming.type("Grpc_Channelz_V1_Channel", suffix: "Message") == "Grpc_Channelz_V1_Channel")
         #expect(Naming.type("RelatedItem", suffix: "Message") == "RelatedItem")
     }

@@ -28,23 +28,23 @@ import FletchWire
         #expect(QQuirky.methods(InPlace()).allSatisfy { $0.service?.file === QQuirksSchema.file })
     }
 
-    @Test func inPlaceService() throws { try exercise(LocalChannel(methods: QQuirky.methods(InPlace()))) }
+    @Test func inPlaceService() async throws { try await exercise(LocalChannel(methods: QQuirky.methods(InPlace()))) }
 
-    @Test func valueService() throws { try exercise(LocalChannel(methods: QQuirky.methods(ByValue()))) }
+    @Test func valueService() async throws { try await exercise(LocalChannel(methods: QQuirky.methods(ByValue()))) }
 
-    private func exercise(_ channel: LocalChannel) throws {
+    private func exercise(_ channel: LocalChannel) async throws {
         let client = QQuirkyClient(channel)
         let request = QScalars(aDouble: 1, aString: "text", level: .high)
-        #expect(try client.echo(request) == request)
-        #expect(try client.getByID(QNames(productID: "x")) == QNested.Inner(innermost: .init(depth: 1)))
-        #expect(throws: RPCError(.notFound, "product_id is empty")) { try client.getByID(QNames()) }
+        #expect(try await client.echo(request) == request)
+        #expect(try await client.getByID(QNames(productID: "x")) == QNested.Inner(innermost: .init(depth: 1)))
+        await #expect(throws: RPCError(.notFound, "product_id is empty")) { try await client.getByID(QNames()) }
     }
 
     @Test func undecodableRequests() {
         let channel = LocalChannel(methods: QQuirky.methods(InPlace(), limits: DecodeLimits(memory: 4096)))
         func code(_ request: [UInt8]) -> StatusCode? {
             do throws(RPCError) {
-                _ = try channel.unary(path: QQuirky.Path.echo, request: request, options: CallOptions())
+                _ = try channel.answer(QQuirky.Path.echo, request)
                 return nil
             } catch {
                 return error.code
@@ -56,11 +56,13 @@ import FletchWire
         #expect(code([]) == nil)
     }
 
-    @Test func undecodableResponses() {
+    @Test func undecodableResponses() async {
         let client = QQuirkyClient(GarbageChannel())
-        #expect {
-            try client.echo(QScalars())
-        } throws: { ($0 as? RPCError)?.code == .internal }
+        await #expect {
+            try await client.echo(QScalars())
+        } throws: {
+            ($0 as? RPCError)?.code == .internal
+        }
     }
 }
 
@@ -122,10 +124,15 @@ private struct CallsAsync: Streams, QCallsAsyncService {
 }
 
 /// Calls methods as a server does.
-private struct LocalChannel: ClientChannel {
+private struct LocalChannel: ClientChannel, @unchecked Sendable {
+    // Values that nobody changes.
     let methods: [Method]
 
-    func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] {
+    func begin(_ request: CallRequest) -> any ClientCall {
+        LocalCall(answer: Result { () throws(RPCError) in try answer(request.path, request.message ?? []) })
+    }
+
+    func answer(_ path: String, _ request: [UInt8]) throws(RPCError) -> [UInt8] {
         guard let method = methods.first(where: { $0.path == path }), case .inline(let handler) = method.handler else {
             throw RPCError(.unimplemented, path)
         }
@@ -148,5 +155,19 @@ private struct LocalChannel: ClientChannel {
 }
 
 private struct GarbageChannel: ClientChannel {
-    func unary(path: String, request: [UInt8], options: CallOptions) throws(RPCError) -> [UInt8] { [0xff] }
+    func begin(_ request: CallRequest) -> any ClientCall { LocalCall(answer: .success([0xff])) }
+}
+
+/// A unary call that was answered when it began.
+private final class LocalCall: ClientCall {
+    let answer: Result<[UInt8], RPCError>
+    let trailingMetadata: MetadataList? = nil
+
+    init(answer: Result<[UInt8], RPCError>) { self.answer = answer }
+
+    func next() throws(RPCError) -> [UInt8]? { try answer.get() }
+    func initialMetadata() -> MetadataList { MetadataList() }
+    func write(_ message: [UInt8], compressed: Bool?) {}
+    func finishRequests() {}
+    func cancel() {}
 }

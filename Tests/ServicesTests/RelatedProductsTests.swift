@@ -16,7 +16,7 @@ import Testing
 /// A store with versions of a small table and a server on it, asked through the generated stub.
 private final class Shop {
     let store: Store
-    private(set) var client: RelatedProductsClient<Channel>!
+    private(set) var client: RelatedProductsClient!
     private let directory = TemporaryDirectory()
     private let server: Server
     private let address: ListenAddress
@@ -38,13 +38,11 @@ private final class Shop {
     }
 
     /// A client with a connection of its own.
-    func connect() throws -> RelatedProductsClient<Channel> {
-        RelatedProductsClient(try Channel(target: "\(address)"))
+    func connect() throws -> RelatedProductsClient {
+        RelatedProductsClient(try Channel(to: "\(address)"))
     }
 
     deinit {
-        // The channel reads only while it calls: it would not notice that the server ends.
-        client = nil
         server.shutDown()
         server.wait()
     }
@@ -56,41 +54,43 @@ private final class Shop {
         _ = try RelatedTableBuilder(embeddings, listLength: 1).publish(to: store, name: "related", buildID: "test")
     }
 
-    func ask(_ request: RelatedRequest) throws(RPCError) -> [String] {
-        try client.related(request).items.map { "\($0.productID) \($0.score)" }
+    func ask(_ request: RelatedRequest) async throws(RPCError) -> [String] {
+        try await client.related(request).items.map { "\($0.productID) \($0.score)" }
     }
 
-    func refusal(_ request: RelatedRequest) -> RPCError? {
-        #expect(throws: RPCError.self) { try client.related(request) }
+    func refusal(_ request: RelatedRequest) async -> RPCError? {
+        await #expect(throws: RPCError.self) { try await client.related(request) }
     }
 }
 
 @Suite struct RelatedProductsTests {
     @Test(arguments: [0, RelatedProductsHandler.longScan])
-    func aProductIsAnsweredFromItsListWhereThatReaches(longScan: Int) throws {
+    func aProductIsAnsweredFromItsListWhereThatReaches(longScan: Int) async throws {
         let shop = try Shop(longScan: longScan)
-        let first = try shop.client.related(RelatedRequest(productID: "a", limit: 1))
+        let first = try await shop.client.related(RelatedRequest(productID: "a", limit: 1))
         #expect(first.items == [RelatedItem(productID: "b", score: 3)])
         #expect(first.path == .list)
         #expect(first.tableVersion == "1")
-        #expect(try shop.client.related(RelatedRequest(productID: "a")).path == .scan)
-        #expect(try shop.ask(RelatedRequest(productID: "a")) == ["b 3.0", "c 0.0"])
+        #expect(try await shop.client.related(RelatedRequest(productID: "a")).path == .scan)
+        #expect(try await shop.ask(RelatedRequest(productID: "a")) == ["b 3.0", "c 0.0"])
     }
 
-    @Test func anExcludedProductIsReplacedByTheNextBest() throws {
+    @Test func anExcludedProductIsReplacedByTheNextBest() async throws {
         let shop = try Shop()
         #expect(
-            try shop.ask(RelatedRequest(productID: "a", limit: 1, excludeProductIds: ["b", "nobody"])) == ["c 0.0"])
+            try await shop.ask(RelatedRequest(productID: "a", limit: 1, excludeProductIds: ["b", "nobody"])) == [
+                "c 0.0"
+            ])
     }
 
-    @Test func aCartRanksByTheMeanAndLeavesItselfOut() throws {
+    @Test func aCartRanksByTheMeanAndLeavesItselfOut() async throws {
         let shop = try Shop()
-        #expect(try shop.ask(RelatedRequest(productIds: ["a", "b", "a"])) == ["c 1.0"])
+        #expect(try await shop.ask(RelatedRequest(productIds: ["a", "b", "a"])) == ["c 1.0"])
     }
 
-    @Test func aVectorMayFindEveryProduct() throws {
+    @Test func aVectorMayFindEveryProduct() async throws {
         let shop = try Shop()
-        #expect(try shop.ask(RelatedRequest(sourceVector: [1, 1])) == ["b 3.0", "c 2.0", "a -1.0"])
+        #expect(try await shop.ask(RelatedRequest(sourceVector: [1, 1])) == ["b 3.0", "c 2.0", "a -1.0"])
     }
 
     @Test(arguments: [
@@ -109,27 +109,27 @@ private final class Shop {
             "exclude_product_ids"
         ),
     ])
-    func aWrongRequestNamesItsField(request: RelatedRequest, field: String) throws {
-        let error = try Shop().refusal(request)
+    func aWrongRequestNamesItsField(request: RelatedRequest, field: String) async throws {
+        let error = try await Shop().refusal(request)
         #expect(error?.code == .invalidArgument)
         #expect(error?.message.contains(field) == true)
     }
 
-    @Test func anUnknownProductIsNamedAndCutWhereItIsLong() throws {
+    @Test func anUnknownProductIsNamedAndCutWhereItIsLong() async throws {
         let shop = try Shop()
-        let unknown = try #require(shop.refusal(RelatedRequest(productID: "d")))
+        let unknown = try #require(await shop.refusal(RelatedRequest(productID: "d")))
         #expect(unknown.code == .notFound && unknown.message == "product 'd' is not in table related, version 1")
         #expect(unknown.detail(ErrorInfo.self)?.reason == "PRODUCT_NOT_FOUND")
         let long = try #require(
-            shop.refusal(RelatedRequest(productIds: ["a", String(repeating: "é", count: 100_000)])))
+            await shop.refusal(RelatedRequest(productIds: ["a", String(repeating: "é", count: 100_000)])))
         #expect(long.code == .notFound)
         #expect(long.message.utf8.count < 300)
     }
 
     @Test(arguments: [0, RelatedProductsHandler.longScan])
-    func eachRequestOfABatchHasItsOwnStatus(longScan: Int) throws {
+    func eachRequestOfABatchHasItsOwnStatus(longScan: Int) async throws {
         let shop = try Shop(longScan: longScan)
-        let results = try shop.client.relatedBatch(
+        let results = try await shop.client.relatedBatch(
             RelatedBatchRequest(requests: [
                 RelatedRequest(productID: "b", limit: 1), RelatedRequest(productID: "d"), RelatedRequest(),
             ])
@@ -140,40 +140,40 @@ private final class Shop {
         #expect(results[1].status?.message.contains("'d'") == true)
     }
 
-    @Test func aBatchHasALimitAndADeadline() throws {
+    @Test func aBatchHasALimitAndADeadline() async throws {
         let shop = try Shop()
         let batch = RelatedBatchRequest(requests: Array(repeating: RelatedRequest(productID: "a"), count: 257))
-        let tooMany = #expect(throws: RPCError.self) { try shop.client.relatedBatch(batch) }
+        let tooMany = await #expect(throws: RPCError.self) { try await shop.client.relatedBatch(batch) }
         #expect(tooMany?.code == .invalidArgument)
         let large = RelatedBatchRequest(
             requests: Array(repeating: RelatedRequest(productID: "a", limit: 1000), count: 51))
-        let tooLarge = #expect(throws: RPCError.self) { try shop.client.relatedBatch(large) }
+        let tooLarge = await #expect(throws: RPCError.self) { try await shop.client.relatedBatch(large) }
         #expect(tooLarge?.code == .invalidArgument && tooLarge?.message.contains("51000 items") == true)
-        let late = #expect(throws: RPCError.self) {
-            try shop.client.related(RelatedRequest(productID: "a"), options: CallOptions(timeout: .zero))
+        let late = await #expect(throws: RPCError.self) {
+            try await shop.client.related(RelatedRequest(productID: "a"), options: CallOptions(timeout: .zero))
         }
         #expect(late?.code == .deadlineExceeded)
     }
 
-    @Test func aStoreWithoutTheTableAnswersUnavailableUntilItIsPublished() throws {
+    @Test func aStoreWithoutTheTableAnswersUnavailableUntilItIsPublished() async throws {
         let shop = try Shop(versions: 0)
-        #expect(shop.refusal(RelatedRequest(productID: "a"))?.code == .unavailable)
+        #expect(await shop.refusal(RelatedRequest(productID: "a"))?.code == .unavailable)
         try Shop.publish(to: shop.store)
-        #expect(waitFor { (try? shop.ask(RelatedRequest(productID: "a", limit: 1))) == ["b 3.0"] })
+        #expect(await waitFor { (try? await shop.ask(RelatedRequest(productID: "a", limit: 1))) == ["b 3.0"] })
     }
 
-    @Test func theServerFollowsTheStoreForthAndBack() throws {
+    @Test func theServerFollowsTheStoreForthAndBack() async throws {
         let shop = try Shop()
-        func isServed(_ version: String) -> Bool {
-            waitFor { (try? shop.client.related(RelatedRequest(productID: "a")))?.tableVersion == version }
+        func isServed(_ version: String) async -> Bool {
+            await waitFor { (try? await shop.client.related(RelatedRequest(productID: "a")))?.tableVersion == version }
         }
         try Shop.publish(to: shop.store)
-        #expect(isServed("2"))
+        #expect(await isServed("2"))
         try shop.store.activate("related", version: 1)
-        #expect(isServed("1"))
+        #expect(await isServed("1"))
     }
 
-    @Test func aReplacedVersionIsUnmappedOnceNoLoopServesIt() throws {
+    @Test func aReplacedVersionIsUnmappedOnceNoLoopServesIt() async throws {
         let shop = try Shop()
         func isMapped(_ version: Int) -> Bool {
             let maps = String(decoding: readBytes("/proc/self/maps"), as: UTF8.self)
@@ -184,32 +184,36 @@ private final class Shop {
         for version in 2...4 {
             try Shop.publish(to: shop.store)
             #expect(
-                waitFor {
-                    clients.map { (try? $0.related(RelatedRequest(productID: "a")))?.tableVersion }
-                        .allSatisfy { $0 == String(version) }
+                await waitFor {
+                    for client in clients {
+                        let answer = try? await client.related(RelatedRequest(productID: "a"))
+                        guard answer?.tableVersion == String(version) else { return false }
+                    }
+                    return true
                 })
             #expect(isMapped(version))
-            #expect(waitFor { !isMapped(version - 1) })
+            #expect(await waitFor { !isMapped(version - 1) })
         }
     }
 
-    @Test func aDamagedVersionIsRefusedAndTheServedOneKept() throws {
+    @Test func aDamagedVersionIsRefusedAndTheServedOneKept() async throws {
         let shop = try Shop()
         try Shop.publish(to: shop.store)
-        #expect(waitFor { (try? shop.client.related(RelatedRequest(productID: "a")))?.tableVersion == "2" })
+        #expect(
+            await waitFor { (try? await shop.client.related(RelatedRequest(productID: "a")))?.tableVersion == "2" })
         let path = "\(shop.store.path)/related/1/table.safetensors"
         writeByte(readBytes(path).last! ^ 1, at: readBytes(path).count - 1, of: path)
         writeBytes(Array("1\n".utf8), to: "\(shop.store.path)/related/CURRENT")
-        usleep(1_200_000)
-        #expect(try shop.client.related(RelatedRequest(productID: "a")).tableVersion == "2")
+        try await Task.sleep(for: .milliseconds(1200))
+        #expect(try await shop.client.related(RelatedRequest(productID: "a")).tableVersion == "2")
     }
 }
 
 /// Whether `condition` holds within ten seconds.
-private func waitFor(_ condition: () -> Bool) -> Bool {
+private func waitFor(_ condition: () async -> Bool) async -> Bool {
     for _ in 0..<500 {
-        if condition() { return true }
-        usleep(20_000)
+        if await condition() { return true }
+        try? await Task.sleep(for: .milliseconds(20))
     }
     return false
 }

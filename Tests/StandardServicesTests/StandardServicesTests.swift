@@ -24,58 +24,56 @@ private final class Running {
         logger.logLevel = .critical
         server = Server(configuration, logger: logger) { _ in [] }
         server.add(services)
-        channel = try Channel(target: "\(try server.start()[0])")
+        channel = try Channel(to: "\(try server.start()[0])")
     }
 
     deinit {
-        // A channel reads only while it calls and would not notice that the server ends: the second cuts it off.
-        server.shutDown()
         server.shutDown()
         server.wait()
     }
 }
 
-private func failure(_ body: () throws -> Void) -> StatusCode? {
-    do { try body() } catch { return (error as? RPCError)?.code }
+private func failure(_ body: () async throws -> Void) async -> StatusCode? {
+    do { try await body() } catch { return (error as? RPCError)?.code }
     return nil
 }
 
 @Suite struct HealthTests {
-    @Test func checksAndLists() throws {
+    @Test func checksAndLists() async throws {
         let running = try Running(.health)
         let client = HealthClient(running.channel)
         running.server.health.set("table:a", .notServing)
-        #expect(try client.check(HealthCheckRequest()).status == .serving)
-        #expect(try client.check(HealthCheckRequest(service: "table:a")).status == .notServing)
-        #expect(failure { _ = try client.check(HealthCheckRequest(service: "b")) } == .notFound)
-        let statuses = try client.list(HealthListRequest()).statuses.mapValues(\.status)
+        #expect(try await client.check(HealthCheckRequest()).status == .serving)
+        #expect(try await client.check(HealthCheckRequest(service: "table:a")).status == .notServing)
+        #expect(await failure { _ = try await client.check(HealthCheckRequest(service: "b")) } == .notFound)
+        let statuses = try await client.list(HealthListRequest()).statuses.mapValues(\.status)
         #expect(statuses == ["": .serving, "table:a": .notServing])
     }
 }
 
 @Suite struct ChannelzTests {
     private let running: Running
-    private let client: Grpc_Channelz_V1_ChannelzClient<Channel>
+    private let client: Grpc_Channelz_V1_ChannelzClient
 
     init() throws {
         running = try Running([.channelz, .health])
         client = Grpc_Channelz_V1_ChannelzClient(running.channel)
     }
 
-    @Test func countsCallsAndMessages() throws {
+    @Test func countsCallsAndMessages() async throws {
         let health = HealthClient(running.channel)
-        for _ in 0..<3 { _ = try health.check(HealthCheckRequest()) }
-        #expect(failure { _ = try health.check(HealthCheckRequest(service: "x")) } == .notFound)
-        let server = try #require(try client.getServers(.init()).server.first)
+        for _ in 0..<3 { _ = try await health.check(HealthCheckRequest()) }
+        #expect(await failure { _ = try await health.check(HealthCheckRequest(service: "x")) } == .notFound)
+        let server = try #require(try await client.getServers(.init()).server.first)
         let data = try #require(server.data)
         // The call that asks has begun and is not over.
         #expect(data.callsStarted == 5 && data.callsSucceeded == 3 && data.callsFailed == 1)
         #expect(data.lastCallStartedTimestamp?.seconds ?? 0 > 1_700_000_000)
-        #expect(try client.getServer(.init(serverID: server.ref?.serverID ?? 0)).server?.ref == server.ref)
+        #expect(try await client.getServer(.init(serverID: server.ref?.serverID ?? 0)).server?.ref == server.ref)
 
-        let references = try client.getServerSockets(.init(serverID: 1)).socketRef
+        let references = try await client.getServerSockets(.init(serverID: 1)).socketRef
         #expect(references.count == 1)
-        let socket = try #require(try client.getSocket(.init(socketID: references[0].socketID)).socket)
+        let socket = try #require(try await client.getSocket(.init(socketID: references[0].socketID)).socket)
         let traffic = try #require(socket.data)
         #expect(traffic.streamsStarted == 8 && traffic.streamsSucceeded == 7 && traffic.streamsFailed == 0)
         #expect(traffic.messagesReceived == 8 && traffic.messagesSent == 6)
@@ -89,44 +87,44 @@ private func failure(_ body: () throws -> Void) -> StatusCode? {
         #expect(remote.ipAddress == [127, 0, 0, 1] && remote.port > 0 && remote.port != local.port)
     }
 
-    @Test func doesNotKeepAServerThatHasEnded() throws {
+    @Test func doesNotKeepAServerThatHasEnded() async throws {
         weak var server: Server?
         do {
             let running = try Running([.channelz])
             server = running.server
             let client = Grpc_Channelz_V1_ChannelzClient(running.channel)
-            #expect(try client.getServers(.init()).server.count == 1)
+            #expect(try await client.getServers(.init()).server.count == 1)
         }
         #expect(server == nil)
     }
 
-    @Test func listsConnectionsInPages() throws {
-        let others = try (0..<6).map { _ in try Channel(target: "\(running.server.addresses[0])") }
-        for other in others { _ = try HealthClient(other).check(HealthCheckRequest()) }
+    @Test func listsConnectionsInPages() async throws {
+        let others = try (0..<6).map { _ in try Channel(to: "\(running.server.addresses[0])") }
+        for other in others { _ = try await HealthClient(other).check(HealthCheckRequest()) }
         var ids: [Int64] = []
         while true {
-            let page = try client.getServerSockets(
+            let page = try await client.getServerSockets(
                 .init(serverID: 1, startSocketID: (ids.last ?? 0) + 1, maxResults: 3))
             #expect(page.socketRef.count <= 3)
             ids += page.socketRef.map(\.socketID)
             if page.end { break }
         }
         #expect(ids.count == 7 && ids == Set(ids).sorted())
-        #expect(try client.getServerSockets(.init(serverID: 1)).end)
+        #expect(try await client.getServerSockets(.init(serverID: 1)).end)
     }
 
-    @Test func hasNoChannelsAndNothingElse() throws {
-        #expect(try client.getTopChannels(.init()) == .init(end: true))
-        #expect(try client.getServers(.init(startServerID: 2)).server.isEmpty)
-        #expect(failure { _ = try client.getChannel(.init(channelID: 1)) } == .notFound)
-        #expect(failure { _ = try client.getSubchannel(.init(subchannelID: 1)) } == .notFound)
-        #expect(failure { _ = try client.getServer(.init(serverID: 2)) } == .notFound)
-        #expect(failure { _ = try client.getServerSockets(.init(serverID: 9)) } == .notFound)
+    @Test func hasNoChannelsAndNothingElse() async throws {
+        #expect(try await client.getTopChannels(.init()) == .init(end: true))
+        #expect(try await client.getServers(.init(startServerID: 2)).server.isEmpty)
+        #expect(await failure { _ = try await client.getChannel(.init(channelID: 1)) } == .notFound)
+        #expect(await failure { _ = try await client.getSubchannel(.init(subchannelID: 1)) } == .notFound)
+        #expect(await failure { _ = try await client.getServer(.init(serverID: 2)) } == .notFound)
+        #expect(await failure { _ = try await client.getServerSockets(.init(serverID: 9)) } == .notFound)
         for id: Int64 in [-1, 0, 1, 99, .max] {
-            #expect(failure { _ = try client.getSocket(.init(socketID: id)) } == .notFound)
+            #expect(await failure { _ = try await client.getSocket(.init(socketID: id)) } == .notFound)
         }
-        let listener = try #require(try client.getServers(.init()).server.first?.listenSocket.first)
-        #expect(try client.getSocket(.init(socketID: listener.socketID)).socket?.remote == nil)
+        let listener = try #require(try await client.getServers(.init()).server.first?.listenSocket.first)
+        #expect(try await client.getSocket(.init(socketID: listener.socketID)).socket?.remote == nil)
     }
 
     @Test(arguments: [

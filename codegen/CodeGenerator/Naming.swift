@@ -122,13 +122,13 @@ enum Naming {
     /// Types that generated code names, declares within messages and services, or takes as parameters, and names that
     /// mean something else behind a dot. A test compares them with generated code.
     private static let reservedTypes: Set<String> = [
-        "Arena", "Array", "AsyncCall", "Bool", "Builder", "CallOptions", "CaseIterable", "Channel", "ClientChannel",
+        "Arena", "Array", "AsyncCall", "BodyResult", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel",
         "DecodeLimits", "Dictionary", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC",
         "FletchWellKnownTypes", "FletchWire", "Float", "Hashable", "Indirect", "Int", "Int32", "Int64", "Message",
         "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Method", "Path",
-        "Protocol", "RPCError", "RepeatedView", "RequestStream", "ResponseWriter", "Sendable", "Service",
-        "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64", "UInt8", "UnaryCall",
-        "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Value", "ValueAppender", "View", "WireBytes",
-        "_",
+        "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter", "ResponseStream", "ResponseWriter",
+        "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
+        "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Value", "ValueAppender",
+        "View", "WireBytes", "_",
     ]
 }

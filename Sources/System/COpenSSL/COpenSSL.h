@@ -30,6 +30,10 @@ static inline int copenssl_add1_chain_cert(SSL_CTX *context, X509 *certificate) 
     return (int)SSL_CTX_add1_chain_cert(context, certificate);
 }
 
+static inline int copenssl_set_server_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+
 static inline void copenssl_set_msg_callback_arg(SSL *ssl, void *argument) { SSL_set_msg_callback_arg(ssl, argument); }
 
 static inline void copenssl_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }

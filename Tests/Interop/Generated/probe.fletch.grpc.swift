@@ -243,24 +243,44 @@ private struct ProbeValueAdapter<Service: ProbeValueService>: ProbeService {
     }
 }
 
-/// Calls `fletch.testing.Probe` over a channel. Methods that stream are left out.
-public struct ProbeClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `fletch.testing.Probe` over a channel. A call ends when the task that waits for it is cancelled.
+public struct ProbeClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// The method `fletch.testing.Probe.Observe`.
-    public func observe(_ request: ObserveRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Observation {
-        try channel.call(Probe.Path.observe, request, options)
+    public func observe(_ request: ObserveRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Observation {
+        try await channel.unary(Probe.Path.observe, request, options)
+    }
+
+    /// Answers with messages until the caller is gone or has all of them.
+    public func produce(_ request: ProduceRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<Block> {
+        try channel.serverStreaming(Probe.Path.produce, request, options)
+    }
+
+    /// Reads the first block, waits until Resume is called, then reads the others.
+    public nonisolated(nonsending) func consume(options: CallOptions = CallOptions(), _ write: (RequestWriter<Block>) async throws -> Void) async throws -> ConsumeResponse {
+        try await channel.clientStreaming(Probe.Path.consume, options, write)
     }
 
     /// Lets all waiting Consume calls go on.
-    public func resume(_ request: ResumeRequest, options: CallOptions = CallOptions()) throws(RPCError) -> ResumeResponse {
-        try channel.call(Probe.Path.resume, request, options)
+    public func resume(_ request: ResumeRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResumeResponse {
+        try await channel.unary(Probe.Path.resume, request, options)
+    }
+
+    /// Never answers: ends only by cancellation.
+    public func wait(_ request: WaitRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<Block> {
+        try channel.serverStreaming(Probe.Path.wait, request, options)
     }
 
     /// Who the server takes the caller for.
-    public func whoAmI(_ request: WhoAmIRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Caller {
-        try channel.call(Probe.Path.whoAmI, request, options)
+    public func whoAmI(_ request: WhoAmIRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Caller {
+        try await channel.unary(Probe.Path.whoAmI, request, options)
+    }
+
+    /// Fails in a way that no handler should.
+    public func fail(_ request: FailRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<Block> {
+        try channel.serverStreaming(Probe.Path.fail, request, options)
     }
 }

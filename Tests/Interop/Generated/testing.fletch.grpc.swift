@@ -243,24 +243,44 @@ private struct TestServiceValueAdapter<Service: TestServiceValueService>: TestSe
     }
 }
 
-/// Calls `grpc.testing.TestService` over a channel. Methods that stream are left out.
-public struct TestServiceClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `grpc.testing.TestService` over a channel. A call ends when the task that waits for it is cancelled.
+public struct TestServiceClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// The method `grpc.testing.TestService.EmptyCall`.
-    public func emptyCall(_ request: Empty, options: CallOptions = CallOptions()) throws(RPCError) -> Empty {
-        try channel.call(TestService.Path.emptyCall, request, options)
+    public func emptyCall(_ request: Empty, options: CallOptions = CallOptions()) async throws(RPCError) -> Empty {
+        try await channel.unary(TestService.Path.emptyCall, request, options)
     }
 
     /// Answers with the size, the status and the compression that were asked for.
-    public func unaryCall(_ request: SimpleRequest, options: CallOptions = CallOptions()) throws(RPCError) -> SimpleResponse {
-        try channel.call(TestService.Path.unaryCall, request, options)
+    public func unaryCall(_ request: SimpleRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> SimpleResponse {
+        try await channel.unary(TestService.Path.unaryCall, request, options)
     }
 
     /// Answers with the time, and metadata that lets a proxy keep the answer.
-    public func cacheableUnaryCall(_ request: SimpleRequest, options: CallOptions = CallOptions()) throws(RPCError) -> SimpleResponse {
-        try channel.call(TestService.Path.cacheableUnaryCall, request, options)
+    public func cacheableUnaryCall(_ request: SimpleRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> SimpleResponse {
+        try await channel.unary(TestService.Path.cacheableUnaryCall, request, options)
+    }
+
+    /// Answers once for each of the request's parameters.
+    public func streamingOutputCall(_ request: StreamingOutputCallRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<StreamingOutputCallResponse> {
+        try channel.serverStreaming(TestService.Path.streamingOutputCall, request, options)
+    }
+
+    /// Adds up the sizes of all payloads.
+    public nonisolated(nonsending) func streamingInputCall(options: CallOptions = CallOptions(), _ write: (RequestWriter<StreamingInputCallRequest>) async throws -> Void) async throws -> StreamingInputCallResponse {
+        try await channel.clientStreaming(TestService.Path.streamingInputCall, options, write)
+    }
+
+    /// Answers each request as it comes, as StreamingOutputCall does.
+    public nonisolated(nonsending) func fullDuplexCall<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<StreamingOutputCallRequest>, ResponseStream<StreamingOutputCallResponse>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(TestService.Path.fullDuplexCall, options, body)
+    }
+
+    /// The same, once all requests are there.
+    public nonisolated(nonsending) func halfDuplexCall<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<StreamingOutputCallRequest>, ResponseStream<StreamingOutputCallResponse>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(TestService.Path.halfDuplexCall, options, body)
     }
 }

@@ -108,20 +108,20 @@ private struct QQuirkyValueAdapter<Service: QQuirkyValueService>: QQuirkyService
     }
 }
 
-/// Calls `quirks.Quirky` over a channel.
-public struct QQuirkyClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `quirks.Quirky` over a channel. A call ends when the task that waits for it is cancelled.
+public struct QQuirkyClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// Answers with what it was asked.
-    public func echo(_ request: QScalars, options: CallOptions = CallOptions()) throws(RPCError) -> QScalars {
-        try channel.call(QQuirky.Path.echo, request, options)
+    public func echo(_ request: QScalars, options: CallOptions = CallOptions()) async throws(RPCError) -> QScalars {
+        try await channel.unary(QQuirky.Path.echo, request, options)
     }
 
     /// The method `quirks.Quirky.GetById`.
-    public func getByID(_ request: QNames, options: CallOptions = CallOptions()) throws(RPCError) -> QNested.Inner {
-        try channel.call(QQuirky.Path.getByID, request, options)
+    public func getByID(_ request: QNames, options: CallOptions = CallOptions()) async throws(RPCError) -> QNested.Inner {
+        try await channel.unary(QQuirky.Path.getByID, request, options)
     }
 }
 
@@ -283,14 +283,29 @@ private struct QCallsValueAdapter<Service: QCallsValueService>: QCallsService {
     }
 }
 
-/// Calls `quirks.Calls` over a channel. Methods that stream are left out.
-public struct QCallsClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `quirks.Calls` over a channel. A call ends when the task that waits for it is cancelled.
+public struct QCallsClient: Sendable {
+    private let channel: any ClientChannel
 
-    public init(_ channel: Channel) { self.channel = channel }
+    public init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// One request, one response.
-    public func get(_ request: QNames, options: CallOptions = CallOptions()) throws(RPCError) -> QScalars {
-        try channel.call(QCalls.Path.get, request, options)
+    public func get(_ request: QNames, options: CallOptions = CallOptions()) async throws(RPCError) -> QScalars {
+        try await channel.unary(QCalls.Path.get, request, options)
+    }
+
+    /// One request, any number of responses.
+    public func list(_ request: QNames, options: CallOptions = CallOptions()) async throws(RPCError) -> ResponseStream<QScalars> {
+        try channel.serverStreaming(QCalls.Path.list, request, options)
+    }
+
+    /// Any number of requests, one response.
+    public nonisolated(nonsending) func record(options: CallOptions = CallOptions(), _ write: (RequestWriter<QScalars>) async throws -> Void) async throws -> QNames {
+        try await channel.clientStreaming(QCalls.Path.record, options, write)
+    }
+
+    /// Any number of both.
+    public nonisolated(nonsending) func chat<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<QScalars>, ResponseStream<QScalars>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(QCalls.Path.chat, options, body)
     }
 }

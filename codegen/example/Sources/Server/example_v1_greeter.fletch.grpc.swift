@@ -116,14 +116,19 @@ private struct Example_V1_GreeterValueAdapter<Service: Example_V1_GreeterValueSe
     }
 }
 
-/// Calls `example.v1.Greeter` over a channel. Methods that stream are left out.
-internal struct Example_V1_GreeterClient<Channel: ClientChannel> {
-    private let channel: Channel
+/// Calls `example.v1.Greeter` over a channel. A call ends when the task that waits for it is cancelled.
+internal struct Example_V1_GreeterClient: Sendable {
+    private let channel: any ClientChannel
 
-    internal init(_ channel: Channel) { self.channel = channel }
+    internal init(_ channel: any ClientChannel) { self.channel = channel }
 
     /// Greets one.
-    internal func greet(_ request: Example_V1_GreetRequest, options: CallOptions = CallOptions()) throws(RPCError) -> Example_V1_Greeting {
-        try channel.call(Example_V1_Greeter.Path.greet, request, options)
+    internal func greet(_ request: Example_V1_GreetRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> Example_V1_Greeting {
+        try await channel.unary(Example_V1_Greeter.Path.greet, request, options)
+    }
+
+    /// Greets one after another, as they come.
+    internal nonisolated(nonsending) func greetEach<BodyResult>(options: CallOptions = CallOptions(), _ body: (RequestWriter<Example_V1_GreetRequest>, ResponseStream<Example_V1_Greeting>) async throws -> BodyResult) async throws -> BodyResult {
+        try await channel.bidirectional(Example_V1_Greeter.Path.greetEach, options, body)
     }
 }

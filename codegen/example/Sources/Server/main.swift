@@ -28,9 +28,11 @@ func serve(_ address: String, versions: Set<String>) throws {
 }
 
 func ask(_ target: String, _ person: Example_V2_Person) async throws {
-    let client = Example_V2_GreeterClient(try Channel(target: target))
+    let channel = try Channel(to: target)
+    let client = Example_V2_GreeterClient(channel)
     let options = CallOptions(timeout: .seconds(10))
     print(try await client.greet(Example_V2_GreetRequest(person: person), options: options).text)
+    await channel.close()
 }
 
 let arguments = Array(CommandLine.arguments.dropFirst())
