@@ -129,6 +129,7 @@ enum Naming {
         "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter", "ResponseStream", "ResponseWriter",
         "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
         "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Value", "ValueAppender",
+        "Void",
         "View", "WireBytes", "_",
     ]
 }
