@@ -311,3 +311,93 @@ def test_proto2_is_refused_by_name(tmp_path):
     assert result.stderr.startswith(
         "--fletch_out: user.proto: M.f has the type google.protobuf.FileDescriptorSet of google/protobuf/descriptor.proto"
     )
+
+
+@pytest.fixture(scope="module")
+def shop(dependency, tmp_path_factory) -> pathlib.Path:
+    """A package of a user, outside the repository: a schema and a program, nothing generated yet."""
+    package = tmp_path_factory.mktemp("shop") / "shop"
+    (package / "Sources/shop").mkdir(parents=True)
+    (package / "protos/shop/v1").mkdir(parents=True)
+    (package / "protos/shop/v1/orders.proto").write_text(
+        """
+        syntax = "proto3";
+        package shop.v1;
+        import "google/protobuf/timestamp.proto";
+        message Order { string id = 1; google.protobuf.Timestamp placed = 2; }
+        service Orders { rpc Get(Order) returns (Order); }
+        """
+    )
+    (package / "Sources/shop/main.swift").write_text(
+        """
+        import FletchRPC
+        import FletchWellKnownTypes
+
+        struct Shop: Shop_V1_OrdersAsyncService {
+            func get(_ request: Shop_V1_Order, _ call: AsyncCall) async throws -> Shop_V1_Order { request }
+        }
+
+        let order = try Shop_V1_Order(decoding: Shop_V1_Order(id: "x", placed: .init(seconds: 7)).encoded())
+        print(order.placed!.seconds, Shop_V1_Orders.methods(Shop())[0].path, Shop_V1_OrdersClient.self)
+        """
+    )
+    (package / "Package.swift").write_text(
+        f"""// swift-tools-version: 6.2
+        import PackageDescription
+
+        let package = Package(
+            name: "shop", dependencies: [{dependency}],
+            targets: [.executableTarget(name: "shop", dependencies: [.product(name: "FletchServer", package: "fletch")])])
+        """
+    )
+    return package
+
+
+def generate_fletch(package, *arguments, check=True) -> subprocess.CompletedProcess:
+    """The SwiftPM plugin, as a user calls it."""
+    result = subprocess.run(
+        ["swift", "package", "--scratch-path", harness.OUTSIDE_BUILD, "--disable-dependency-cache",
+         "--allow-writing-to-package-directory", "generate-fletch", *arguments],
+        cwd=package, capture_output=True, text=True,
+    )  # fmt: skip
+    assert not check or result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def test_plugin_of_a_users_package(shop):
+    """From a folder of schemas to a program that runs, without naming protoc, the generator or Google's files."""
+    generate_fletch(shop, "--output-path", "Sources/shop", "--file-naming=pathToUnderscores", "protos")
+    generated = sorted(path.name for path in (shop / "Sources/shop").glob("*.fletch*"))
+    assert generated == ["shop_v1_orders.fletch.grpc.swift", "shop_v1_orders.fletch.swift"]
+    build = ["--package-path", shop, "--scratch-path", harness.OUTSIDE_BUILD, "--disable-dependency-cache"]
+    harness.run("swift", "build", *build)
+    assert harness.run(harness.OUTSIDE_BUILD / "debug/shop") == "7 /shop.v1.Orders/Get Shop_V1_OrdersClient"
+
+
+def test_flags_of_the_plugin(shop):
+    assert "--module-mappings" in generate_fletch(shop, "--help").stdout
+    shown = generate_fletch(
+        shop, "--verbose", "--output-path", "out", "--import-path", "protos", "--no-clients", "--no-servers",
+        "--access-level", "public", "--access-level-on-imports", "--", "protos/shop/v1/orders.proto",
+    ).stdout  # fmt: skip
+    assert "--fletch_opt=Visibility=public" in shown and "-Iprotos" in shown
+    assert [str(path.relative_to(shop / "out")) for path in sources(shop / "out")] == ["shop/v1/orders.fletch.swift"]
+    assert "public import FletchWellKnownTypes" in (shop / "out/shop/v1/orders.fletch.swift").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "no .proto files are given"),
+        (["nowhere"], "'nowhere' does not exist"),
+        (["Package.swift"], "'Package.swift' is no .proto file"),
+        (["Sources/shop/main.swift", "--speed"], "'Sources/shop/main.swift' is no .proto file"),
+        (["--speed", "protos"], "there is no flag '--speed'"),
+        (["protos", "--output-path"], "--output-path needs a value"),
+        (["--protoc-path", "/nowhere", "protos"], "--protoc-path: '/nowhere' is no program"),
+        (["--access-level=pubic", "protos"], "option Visibility cannot be 'pubic' (did you mean 'Public'?)"),
+    ],
+)
+def test_what_the_plugin_refuses(shop, arguments, expected):
+    result = generate_fletch(shop, *arguments, check=False)
+    assert result.returncode != 0 and expected in result.stdout + result.stderr
