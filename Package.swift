@@ -47,6 +47,7 @@ let package = Package(
             ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
+        .plugin(name: "GenerateFletch", targets: ["GenerateFletch"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -151,6 +152,16 @@ let package = Package(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
             swiftSettings: strict),
         library("CodeGenerator", ["FletchWire"], path: "codegen/CodeGenerator"),
+        // The same from within a package of its users.
+        .plugin(
+            name: "GenerateFletch",
+            capability: .command(
+                intent: .custom(
+                    verb: "generate-fletch", description: "Generate Swift messages and services from .proto files"),
+                permissions: [
+                    .writeToPackageDirectory(reason: "The Swift code of the .proto files goes into the package.")
+                ]),
+            dependencies: ["protoc-gen-fletch"], path: "codegen/plugin"),
 
         // Tests, in the order of the layers, and what they share.
         library("TestSupport", path: "Tests/Support"),
