@@ -262,6 +262,16 @@ typealias TestMessage = ProtobufTestMessages_Proto3_TestAllTypesProto3
                 + "an integer from -2147483648 to 2147483647 is expected")
     }
 
+    @Test func errorsAreShortAndOnOneLine() throws {
+        let name = "a\\n" + String(repeating: "x", count: 1000)
+        for text in [#"{"NAME":1}"#, #"{"mapStringString":{"NAME":1}}"#, #"{"optionalDuration":"NAME"}"#] {
+            let error = try #require(throws: JSONError.self) {
+                try TestMessage(jsonString: text.replacing("NAME", name))
+            }
+            #expect(!error.description.contains("\n") && error.description.utf8.count < 250)
+        }
+    }
+
     @Test func messagesNestedTooDeep() throws {
         func nested(_ count: Int) -> String {
             String(repeating: #"{"recursiveMessage":"#, count: count) + "{}" + String(repeating: "}", count: count)
