@@ -8,6 +8,8 @@ struct MessageParser {
     /// How many more messages may be nested here.
     private var depth: Int
     private(set) var output: [UInt8] = []
+    /// Bytes that were looked through for the types of Anys.
+    private var lookedAhead = 0
 
     init(_ text: [UInt8], _ fileTypes: FileTypes, _ options: JSONDecodingOptions) {
         reader = JSONReader(text)
@@ -408,6 +410,9 @@ struct MessageParser {
     // MARK: - Any
 
     private static let typeMember = "@type"
+    /// How many times the text may be looked through: an Any within an Any is looked through again for each, which
+    /// would let a text take a hundred times as long as others of its size.
+    private static let lookAheadLimit = 8
 
     private mutating func any() throws(JSONError) {
         guard let url = try typeURL() else {
@@ -431,14 +436,18 @@ struct MessageParser {
     }
 
     /// Looks ahead for the member `@type`, which may stand anywhere; nil where there is none.
-    private func typeURL() throws(JSONError) -> [UInt8]? {
+    private mutating func typeURL() throws(JSONError) -> [UInt8]? {
         var scout = reader
         try scout.beginObject()
-        while let name = try scout.nextName() {
-            if name == Self.typeMember { return try scout.string() }
-            try scout.skipValue(depth: depth)
+        var url: [UInt8]?
+        while url == nil, let name = try scout.nextName() {
+            if name == Self.typeMember { url = try scout.string() } else { try scout.skipValue(depth: depth) }
         }
-        return nil
+        lookedAhead += scout.index - reader.index
+        guard lookedAhead <= Self.lookAheadLimit * reader.count else {
+            throw JSONError(.tooLarge, "too much stands before the members \"@type\"; write them first")
+        }
+        return url
     }
 
     /// The members `@type` and `value` of an Any whose message is no object in JSON.
