@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # Libraries that Fletch is linked with, then what generates, tests and measures it.
 DEBIAN_PACKAGES := pkg-config libnghttp2-dev libprotobuf-c-dev libuv1-dev libopenblas-pthread-dev libxxhash-dev \
-	libzstd-dev zlib1g-dev libssl-dev openssl protobuf-compiler python3 python3-venv nghttp2-client ruby-grpc
+	libzstd-dev zlib1g-dev libssl-dev openssl protobuf-compiler grpc-proto python3 python3-venv nghttp2-client ruby-grpc
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Backtraces of the Swift runtime take minutes under the sanitizers, which print their own.
@@ -68,6 +68,8 @@ test-differential: setup ## Random schemas and messages through Fletch, upb and 
 test-end-to-end: build ## A real server process, stock clients, real tables.
 	swift build -c release --product fletch-interop-server
 	swift build -c release --product conformance-testee
+	swift build -c release --product fletch-interop-client
+	swift build -c release --product protoc-gen-fletch
 	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 
 generate: setup ## Regenerate all generated code.
