@@ -30,20 +30,28 @@ public enum Fletch_Test_NamesSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("fletch.test.Names", size: 80, fields: [
-            FieldDefinition(1, "chosen", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "first", .int32, .implicit, offset: 28),
-            FieldDefinition(3, "second_name", .int32, .implicit, offset: 32),
-            FieldDefinition(4, "optional_number", .int32, .explicit(flag: 36), offset: 40),
-            FieldDefinition(5, "optional_text", .string, .explicit(flag: 44), offset: 48),
-            FieldDefinition(6, "by_name", .message(.index(1)), .repeated(packed: false), offset: 64),
-        ]),
-        MessageDefinition("fletch.test.Names.ByNameEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 48),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "chosen", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "first", .int32, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "second_name", .int32, .implicit, offset: 32))
+        fields.append(FieldDefinition(4, "optional_number", .int32, .explicit(flag: 36), offset: 40))
+        fields.append(FieldDefinition(5, "optional_text", .string, .explicit(flag: 44), offset: 48))
+        fields.append(FieldDefinition(6, "by_name", .message(.index(1)), .repeated(packed: false), offset: 64))
+        messages.append(MessageDefinition("fletch.test.Names", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 48))
+        messages.append(MessageDefinition("fletch.test.Names.ByNameEntry", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `fletch.test.Names`.
