@@ -63,7 +63,8 @@ generate proto Sources/ServiceSchema $flat,Messages=false,ExtraModuleImports=Fle
 generate codegen/bootstrap codegen/CodeGenerator $messages compiler.proto
 generate Tests/Quirks/Protos Tests/Quirks/Generated $public quirks.proto quirks_imported.proto
 generate Tests/Interop/Protos Tests/Interop/Generated $public testing.proto probe.proto
-generate Tests/Conformance/Protos Tests/Conformance/Generated $public,$messages conformance.proto test_messages_proto3.proto
+generate Tests/Conformance/Protos Tests/Conformance/Generated $public,$messages conformance.proto test_messages_proto3.proto \
+    names.proto
 generate codegen/example/proto codegen/example/Sources/Server FileNaming=PathToUnderscores \
     example/v1/greeter.proto example/v2/greeter.proto
 generate Benchmarks/messages/Protos Benchmarks/messages/Sources/FletchMessages $public catalogue.proto

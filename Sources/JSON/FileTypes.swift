@@ -35,7 +35,8 @@ final class FileTypes: Sendable {
         dependencies = file.dependencies
         messages = Dictionary(uniqueKeysWithValues: descriptor.messages.map { ($0.name, MessageType($0)) })
         enums = Dictionary(uniqueKeysWithValues: descriptor.enums.map { ($0.name, EnumType($0)) })
-        for message in descriptor.messages {
+        // Entries of maps before the messages that they are nested in.
+        for message in descriptor.messages.reversed() {
             messages[message.name]?.resolve(message.fields.compactMap { Field($0, in: self) })
         }
     }
@@ -149,6 +150,7 @@ extension Field {
         self.kind = kind
         oneof = proto.isOptional ? nil : proto.oneof
         if case .message(let type) = kind, type.isMapEntry {
+            guard type.fields.count == 2 else { return nil }
             cardinality = .map
         } else if proto.isRepeated {
             cardinality = .repeated(packed: kind.isPackable && proto.packed != false)

@@ -45,10 +45,17 @@ extension [PathStep] {
     var text: String {
         reduce(into: "") { text, step in
             switch step {
-            case .field(let name): text += text.isEmpty ? name : "." + name
+            case .field(let name): text += (text.isEmpty ? "" : ".") + excerpt(name.utf8)
             case .index(let index): text += "[\(index)]"
-            case .key(let key): text += "[\"\(key)\"]"
+            case .key(let key): text += "[\"\(excerpt(key.utf8))\"]"
             }
         }
     }
+}
+
+/// What an error quotes of someone's text: its beginning, on one line.
+func excerpt(_ text: some Collection<UInt8>) -> String {
+    let limit = 64
+    let beginning = text.prefix(limit).map { $0 < 0x20 || $0 == 0x7f ? UInt8(ascii: "?") : $0 }
+    return String(decoding: beginning, as: UTF8.self) + (text.count > limit ? "..." : "")
 }

@@ -1,11 +1,15 @@
 /// Reads JSON (RFC 8259) strictly: nothing is taken that the grammar does not have.
 struct JSONReader {
     private let text: [UInt8]
-    private var index = 0
+    /// Bytes read so far.
+    private(set) var index = 0
     /// Right behind the opening bracket of an object or array.
     private var isFirst = false
 
     init(_ text: [UInt8]) { self.text = text }
+
+    /// Bytes of the whole text.
+    var count: Int { text.count }
 
     /// What a value begins with.
     enum Kind: String {

@@ -8,6 +8,8 @@ struct MessageParser {
     /// How many more messages may be nested here.
     private var depth: Int
     private(set) var output: [UInt8] = []
+    /// Bytes that were looked through for the types of Anys.
+    private var lookedAhead = 0
 
     init(_ text: [UInt8], _ fileTypes: FileTypes, _ options: JSONDecodingOptions) {
         reader = JSONReader(text)
@@ -57,16 +59,16 @@ struct MessageParser {
         depth -= 1
     }
 
-    /// The part of ``output`` that one field of a message takes.
-    private struct Chunk {
-        let number: UInt32
+    /// What one field of a message, or one entry of a map, takes of ``output``.
+    private struct Part<Key: Comparable> {
+        let key: Key
         let range: Range<Int>
     }
 
     /// - Parameter isAny: Whether the object has a member `@type`, which was read before.
     private mutating func object(_ type: MessageType, isAny: Bool = false) throws(JSONError) {
         let start = output.count
-        var chunks: [Chunk] = []
+        var parts: [Part<UInt32>] = []
         var names: Set<Int> = []
         var oneofs: Set<Int> = []
         var hasType = false
@@ -81,17 +83,13 @@ struct MessageParser {
                 guard names.insert(index).inserted else { throw JSONError(.invalidValue, "the field is there twice") }
                 let fieldStart = output.count
                 try field(type.fields[index], &oneofs)
-                chunks.append(Chunk(number: type.fields[index].number, range: fieldStart..<output.count))
+                parts.append(Part(key: type.fields[index].number, range: fieldStart..<output.count))
             } else {
                 try passUnknownField(type)
             }
             path.removeLast()
         }
-        sort(chunks, from: start) {
-            $0.number < $1.number
-        } range: {
-            $0.range
-        }
+        sort(parts, from: start)
     }
 
     private mutating func passUnknownField(_ type: MessageType) throws(JSONError) {
@@ -102,15 +100,13 @@ struct MessageParser {
         try reader.skipValue(depth: depth)
     }
 
-    /// Puts the parts of ``output`` from `start` on into order.
-    private mutating func sort<Part>(
-        _ parts: [Part], from start: Int, by precedes: (Part, Part) -> Bool, range: (Part) -> Range<Int>
-    ) {
-        guard zip(parts, parts.dropFirst()).contains(where: { precedes($1, $0) }) else { return }
+    /// Puts the parts of ``output`` from `start` on into the order of their keys.
+    private mutating func sort<Key>(_ parts: [Part<Key>], from start: Int) {
+        guard zip(parts, parts.dropFirst()).contains(where: { $0.key > $1.key }) else { return }
         let unsorted = Array(output[start...])
         output.removeSubrange(start...)
-        for part in parts.sorted(by: precedes) {
-            output += unsorted[range(part).lowerBound - start..<range(part).upperBound - start]
+        for part in parts.sorted(by: { $0.key < $1.key }) {
+            output += unsorted[part.range.lowerBound - start..<part.range.upperBound - start]
         }
     }
 
@@ -171,16 +167,11 @@ struct MessageParser {
         return try value(kind)
     }
 
-    private struct Entry {
-        let key: MapKey
-        let range: Range<Int>
-    }
-
     private mutating func map(_ field: Field) throws(JSONError) {
         guard case .message(let entryType) = field.kind else { return }
         let (keyField, valueField) = (entryType.fields[0], entryType.fields[1])
         let start = output.count
-        var entries: [Entry] = []
+        var entries: [Part<MapKey>] = []
         var keys: Set<MapKey> = []
         try reader.beginObject()
         while let name = try reader.nextName() {
@@ -196,16 +187,12 @@ struct MessageParser {
                 output.removeSubrange(entryStart...)
             } else {
                 output.insertLength(at: contentStart)
-                entries.append(Entry(key: key, range: entryStart..<output.count))
+                entries.append(Part(key: key, range: entryStart..<output.count))
             }
             depth += 1
             path.removeLast()
         }
-        sort(entries, from: start) {
-            $0.key < $1.key
-        } range: {
-            $0.range
-        }
+        sort(entries, from: start)
     }
 
     /// Appends a key's field.
@@ -423,6 +410,9 @@ struct MessageParser {
     // MARK: - Any
 
     private static let typeMember = "@type"
+    /// How many times the text may be looked through: an Any within an Any is looked through again for each, which
+    /// would let a text take a hundred times as long as others of its size.
+    private static let lookAheadLimit = 8
 
     private mutating func any() throws(JSONError) {
         guard let url = try typeURL() else {
@@ -446,14 +436,18 @@ struct MessageParser {
     }
 
     /// Looks ahead for the member `@type`, which may stand anywhere; nil where there is none.
-    private func typeURL() throws(JSONError) -> [UInt8]? {
+    private mutating func typeURL() throws(JSONError) -> [UInt8]? {
         var scout = reader
         try scout.beginObject()
-        while let name = try scout.nextName() {
-            if name == Self.typeMember { return try scout.string() }
-            try scout.skipValue(depth: depth)
+        var url: [UInt8]?
+        while url == nil, let name = try scout.nextName() {
+            if name == Self.typeMember { url = try scout.string() } else { try scout.skipValue(depth: depth) }
         }
-        return nil
+        lookedAhead += scout.index - reader.index
+        guard lookedAhead <= Self.lookAheadLimit * reader.count else {
+            throw JSONError(.tooLarge, "too much stands before the members \"@type\"; write them first")
+        }
+        return url
     }
 
     /// The members `@type` and `value` of an Any whose message is no object in JSON.

@@ -79,9 +79,3 @@ struct NumberText {
 
 @inline(__always)
 func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
-
-/// What a message quotes of someone's text.
-func excerpt(_ text: some Collection<UInt8>) -> String {
-    let limit = 64
-    return String(decoding: text.prefix(limit), as: UTF8.self) + (text.count > limit ? "..." : "")
-}

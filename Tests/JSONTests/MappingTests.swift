@@ -71,6 +71,30 @@ typealias TestMessage = ProtobufTestMessages_Proto3_TestAllTypesProto3
     }
 }
 
+@Suite struct NameTests {
+    private typealias Names = Fletch_Test_Names
+
+    @Test func chosenNamesGoBeforeThoseOfTheFile() throws {
+        let names = Names(chosen: 1, first: 2, secondName: 3, byName: ["x": Names(chosen: 4)])
+        let text = #"{"@chosen \"one\"":1,"second_name":2,"secondName":3,"names":{"x":{"@chosen \"one\"":4}}}"#
+        #expect(try names.jsonString() == text)
+        #expect(try Names(jsonString: text) == names)
+        #expect(try Names(jsonString: #"{"chosen":1,"first":2,"by_name":{}}"#) == Names(chosen: 1, first: 2))
+        #expect(throws: JSONError.self) { try Names(jsonString: #"{"first":1,"second_name":1}"#) }
+        #expect(throws: JSONError.self) { try Names(jsonString: #"{"byName":{}}"#) }
+    }
+
+    @Test func optionalFieldsHavePresence() throws {
+        let zero = Names(optionalNumber: 0, optionalText: "")
+        #expect(try zero.jsonString() == #"{"optionalNumber":0,"optionalText":""}"#)
+        #expect(try Names(jsonString: zero.jsonString()) == zero)
+        #expect(try Names(jsonString: #"{"optionalNumber":null}"#) == Names())
+        var options = JSONEncodingOptions()
+        options.alwaysPrintFieldsWithNoPresence = true
+        #expect(try !Names().jsonString(options: options).contains("optional"))
+    }
+}
+
 /// What is read, and what it is in canonical form.
 @Suite struct LenienceTests {
     @Test(arguments: [
@@ -262,6 +286,16 @@ typealias TestMessage = ProtobufTestMessages_Proto3_TestAllTypesProto3
                 + "an integer from -2147483648 to 2147483647 is expected")
     }
 
+    @Test func errorsAreShortAndOnOneLine() throws {
+        let name = "a\\n" + String(repeating: "x", count: 1000)
+        for text in [#"{"NAME":1}"#, #"{"mapStringString":{"NAME":1}}"#, #"{"optionalDuration":"NAME"}"#] {
+            let error = try #require(throws: JSONError.self) {
+                try TestMessage(jsonString: text.replacing("NAME", name))
+            }
+            #expect(!error.description.contains("\n") && error.description.utf8.count < 250)
+        }
+    }
+
     @Test func messagesNestedTooDeep() throws {
         func nested(_ count: Int) -> String {
             String(repeating: #"{"recursiveMessage":"#, count: count) + "{}" + String(repeating: "}", count: count)
@@ -279,6 +313,16 @@ typealias TestMessage = ProtobufTestMessages_Proto3_TestAllTypesProto3
         encoding.messageDepthLimit = 2
         let message = try TestMessage(jsonString: nested(3))
         #expect(throws: JSONError.self) { try message.jsonString(options: encoding) }
+    }
+
+    @Test func typesMayStandLastButNotInAHundredLevels() throws {
+        func nested(_ count: Int) -> String {
+            let type = #""@type":"a/google.protobuf.Any""#
+            return String(repeating: #"{"value":"#, count: count) + "{}" + String(repeating: ",\(type)}", count: count)
+        }
+        #expect(try Google_Protobuf_Any(jsonString: nested(10)).is(Google_Protobuf_Any.self))
+        let error = try #require(throws: JSONError.self) { try Google_Protobuf_Any(jsonString: nested(90)) }
+        #expect(error.code == .tooLarge)
     }
 
     @Test func sizes() throws {
