@@ -37,16 +37,17 @@ let package = Package(
             targets: [
                 "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
                 "FletchRPC", "FletchHTTP2", "FletchEventLoop",
-                "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchJSON", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
             ]),
         .library(
             name: "FletchClient",
             targets: [
-                "FletchClient", "FletchCompression", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchTLS",
-                "FletchWellKnownTypes", "FletchWire",
+                "FletchClient", "FletchCompression", "FletchJSON", "FletchRichErrors", "FletchRPC", "FletchSchema",
+                "FletchTLS", "FletchWellKnownTypes", "FletchWire",
             ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
+        .plugin(name: "GenerateFletch", targets: ["GenerateFletch"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -151,6 +152,16 @@ let package = Package(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
             swiftSettings: strict),
         library("CodeGenerator", ["FletchWire"], path: "codegen/CodeGenerator"),
+        // The same from within a package of its users.
+        .plugin(
+            name: "GenerateFletch",
+            capability: .command(
+                intent: .custom(
+                    verb: "generate-fletch", description: "Generate Swift messages and services from .proto files"),
+                permissions: [
+                    .writeToPackageDirectory(reason: "The Swift code of the .proto files goes into the package.")
+                ]),
+            dependencies: ["protoc-gen-fletch"], path: "codegen/plugin"),
 
         // Tests, in the order of the layers, and what they share.
         library("TestSupport", path: "Tests/Support"),
@@ -254,6 +265,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "FletchSchema", "FletchWire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-json", ["ConformanceSchema", "FletchJSON", "FletchWire"], path: "Tests/Fuzz/FuzzJSON")
     fuzzer("fuzz-compression", ["FletchCompression"], path: "Tests/Fuzz/FuzzCompression")
     fuzzer(
         "fuzz-http2", ["InteropSchema", "FletchHTTP2", "FletchRPC", "TestSupport", "FletchWire"],

