@@ -14,6 +14,8 @@ final class CallState: ResponseReceiver, @unchecked Sendable {
     private static let windowPart = Int(ClientLimits().streamWindowBytes) / 4
     /// Requests of a stream that are kept to be sent again.
     private static let maxReplayedBytes = 64 << 10
+    /// What a message's prefix can say.
+    static let maxMessageBytes = Int(UInt32.max)
 
     private typealias Waiter = UnsafeContinuation<Void, Never>
 
@@ -98,7 +100,8 @@ final class CallState: ResponseReceiver, @unchecked Sendable {
         options = request.options
         hasSingleRequest = request.message != nil
         hasSingleResponse = request.hasSingleResponse
-        maxResponseBytes = request.options.maxResponseBytes ?? connector.configuration.maxResponseBytes
+        let limit = request.options.maxResponseBytes ?? connector.configuration.maxResponseBytes
+        maxResponseBytes = min(max(0, limit), Self.maxMessageBytes)
         let (deadline, overflow) = EventLoop.now().addingReportingOverflow(
             request.options.timeout?.clampedNanoseconds ?? .max)
         self.deadline = overflow ? .max : deadline
@@ -117,6 +120,7 @@ final class CallState: ResponseReceiver, @unchecked Sendable {
     // MARK: For tasks
 
     func write(_ message: [UInt8], compressed: Bool?) async throws(RPCError) {
+        try Self.check(message)
         let framed = frame(message, compressed: compressed)
         let (problem, mustTell) = shared.withLock { shared -> (RPCError?, Bool) in
             if let end = shared.end { return (end.error ?? .requestsNotWanted, false) }
@@ -178,6 +182,13 @@ final class CallState: ResponseReceiver, @unchecked Sendable {
     /// Ends the call from our side, from any thread.
     private func abort(_ error: RPCError) {
         if finish(CallEnd(error: error), dropsMessages: true) { connector.post { _ in self.cleanUp() } }
+    }
+
+    /// - Throws: `resourceExhausted` where a request message is larger than gRPC can say.
+    static func check(_ message: [UInt8]) throws(RPCError) {
+        guard message.count <= maxMessageBytes else {
+            throw RPCError(.resourceExhausted, "a request message has \(message.count) bytes, more than gRPC can say")
+        }
     }
 
     private func frame(_ message: [UInt8], compressed: Bool?) -> [UInt8] {

@@ -11,7 +11,8 @@ public final class Channel: ClientChannel {
     private let connector: Connector
 
     /// - Parameter target: `host:port`, `[ipv6]:port` or `unix:/path`.
-    /// - Throws: `invalidArgument` where the target or a file of the TLS settings cannot be used.
+    /// - Throws: `invalidArgument` where the target or a file of the TLS settings cannot be used; `unavailable` where the
+    ///   system gives the channels' loop no thread.
     public init(
         to target: String, _ configuration: ChannelConfiguration = ChannelConfiguration()
     ) throws(RPCError) {
@@ -20,8 +21,10 @@ public final class Channel: ClientChannel {
             let context = try configuration.tls.map { try TLSClientContext($0) }
             connector = Connector(
                 to: target, configuration, tls: context, on: try ClientLoop.shared.get())
+        } catch let error as TLSError {
+            throw RPCError(.invalidArgument, error.description)
         } catch {
-            throw RPCError(.invalidArgument, "\(error)")
+            throw RPCError(.unavailable, "\(error)")
         }
     }
 
@@ -29,6 +32,7 @@ public final class Channel: ClientChannel {
 
     public func begin(_ request: CallRequest) throws(RPCError) -> any ClientCall {
         try request.options.metadata.checkSendable()
+        if let message = request.message { try CallState.check(message) }
         let call = CallState(request, on: connector)
         connector.post { $0.begin(call) }
         return NetworkCall(call)

@@ -68,6 +68,8 @@ final class Connector: @unchecked Sendable {
         attempt = nil
         self.connection = connection
         connection.start()
+        // Else a server that closes at once would have us connect for ever.
+        guard connection.isOpen else { return failedToConnect("the server closed the connection at once") }
         let calls = waiting
         waiting = []
         for call in calls { place(call) }

@@ -6,6 +6,7 @@ import FletchRichErrors
 import FletchSchema
 import FletchServer
 import FletchTLS
+import FletchWire
 import Glibc
 import Logging
 import Quirks
@@ -14,11 +15,16 @@ import TestSupport
 import Testing
 
 /// Calls of every kind through the generated client, against the server in the same process.
-@Suite struct CallTests {
+@Suite(.timeLimit(.minutes(5))) struct CallTests {
     @Test func everyKindOfCall() async throws {
         let running = try Running()
         let client = running.client
-        #expect(try await client.get(QNames(productID: "x")).aString == "x")
+        let received = ReceivedMetadata()
+        #expect(try await client.get(QNames(productID: "x"), options: CallOptions(received: received)).aString == "x")
+        #expect(received.initial?["fletch-schema"] == QQuirksSchema.file.fingerprint)
+        let stream = try await client.list(QNames(productID: "a"))
+        #expect(try await stream.initialMetadata["fletch-schema"] == QQuirksSchema.file.fingerprint)
+        #expect(try await stream.reduce(0) { count, _ in count + 1 } == 1 && stream.trailingMetadata?.isEmpty == true)
         #expect(try await client.list(QNames(productID: "abc")).reduce(into: "") { $0 += $1.aString } == "abc")
         let all = try await client.record { requests in
             for letter in ["a", "b", "c"] { try await requests.write(QScalars(aString: letter)) }
@@ -125,6 +131,31 @@ import Testing
         }
     }
 
+    @Test func whatIsTooLargeIsRefusedByItsSide() async throws {
+        let running = try Running()
+        let client = running.client
+        // More than HTTP/2 header lists are sent with here, and then more than the server takes.
+        for size in [100_000, 20_000] {
+            let options = CallOptions(metadata: ["x": String(repeating: "y", count: size)])
+            let error = await #expect(throws: RPCError.self) {
+                try await client.get(QNames(productID: "x"), options: options)
+            }
+            #expect(error?.code == .resourceExhausted)
+        }
+        let large = QNames(productID: String(repeating: "x", count: 1 << 20))
+        #expect(try await client.get(large).aString.utf8.count == 1 << 20)
+        for limit in [1 << 20, 0, -1] {
+            let error = await #expect(throws: RPCError.self) {
+                try await client.get(large, options: CallOptions(maxResponseBytes: limit))
+            }
+            #expect(error?.code == .resourceExhausted)
+        }
+        #expect(
+            try await client.get(large, options: CallOptions(maxResponseBytes: .max))
+                == QScalars(aString: large.productID))
+        await running.end()
+    }
+
     @Test(arguments: CompressionAlgorithm.allCases)
     func compressesBothWays(algorithm: CompressionAlgorithm) async throws {
         let running = try Running(compress: true)
@@ -168,7 +199,8 @@ import Testing
             for try await _ in try await running.client.list(QNames(productID: "wait"), options: options) {}
         }
         #expect(error?.code == .deadlineExceeded)
-        await running.waitUntilCancelled()
+        // Where the call has come so far before its deadline.
+        await running.waitUntilNothingIsListed()
         await running.end()
     }
 

@@ -17,6 +17,7 @@ final class Running: Sendable {
     let gate = Locked(false)
     fileprivate let started = Locked(0)
     fileprivate let cancelled = Locked(0)
+    fileprivate let listing = Locked(0)
     private let box = Box()
 
     var client: QCallsClient { QCallsClient(channel) }
@@ -48,6 +49,8 @@ final class Running: Sendable {
     }
 
     func waitUntilStarted() async { await wait { started.withLock { $0 } > 0 } }
+
+    func waitUntilNothingIsListed() async { await wait { listing.withLock { $0 } == 0 } }
 
     func waitUntilCancelled() async { await wait { cancelled.withLock { $0 } > 0 } }
 
@@ -83,6 +86,8 @@ private struct Handler: QCallsAsyncService {
 
     func list(_ request: QNames, _ responses: ResponseWriter<QScalars>, _ call: AsyncCall) async throws {
         running.with { $0.started.withLock { $0 += 1 } }
+        running.with { $0.listing.withLock { $0 += 1 } }
+        defer { running.with { $0.listing.withLock { $0 -= 1 } } }
         do {
             switch request.productID {
             case "wait": try await Task.sleep(for: .seconds(600))

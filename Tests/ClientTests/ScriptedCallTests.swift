@@ -6,7 +6,7 @@ import ScriptedPeer
 import Testing
 
 /// Channels against servers that do what no good server does.
-@Suite struct ScriptedCallTests {
+@Suite(.timeLimit(.minutes(5))) struct ScriptedCallTests {
     private static let window: UInt32 = 1 << 20
 
     private func get(_ channel: Channel) async throws(RPCError) -> String {
