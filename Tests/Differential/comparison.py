@@ -28,8 +28,9 @@ LONG_TAG = "excused: over-long tag of an unknown field"
 tag anew. Compared with such tags written anew in the oracle's encoding, too."""
 
 EQUIVALENT_KEYS = "excused: map keys that are one String"
-"""Swift's Strings are equal where they are canonically equivalent, so a Dictionary has one entry for such keys, in Fletch
-as in swift-protobuf. The value's bytes are not compared; the view's meaning is."""
+"""Swift's Strings are equal where they are canonically equivalent, so a Dictionary has one entry for such keys. swift-protobuf
+drops the others; Fletch keeps them with the unknown fields, so its bytes are in another order than upb's but mean the same.
+JSON has one of the entries, and is not compared."""
 
 ORDER_OF_STRINGS = "excused: order of string keys"
 """swift-protobuf takes keys in the order of Swift's Strings, Fletch and C++ in that of their UTF-8. Compared in one order."""
@@ -42,6 +43,9 @@ LONG_VARINT = "excused: tag or length of over five bytes"
 
 UNREADABLE_JSON = "excused: JSON that its writer does not read"
 """Python refuses some of what it writes itself, such as the largest float. What is written is compared."""
+
+VALUE_OF_NO_KIND = "excused: google.protobuf.Value of no kind"
+"""Python writes null, as which it does not come back; Fletch, C++ and Go refuse it."""
 
 NAN_LAW = "not equal after a round trip"
 """The one law of the driver that is not expected of a value with a NaN, which is not equal to itself."""
@@ -85,7 +89,16 @@ class Upb:
         return json_format.MessageToJson(message, descriptor_pool=self.message_class.DESCRIPTOR.file.pool)
 
     def parse_json(self, text: str | bytes) -> Message:
-        return json_format.Parse(text, self.message_class(), descriptor_pool=self.message_class.DESCRIPTOR.file.pool)
+        # Python's json reads -0 as an integer, which has no sign then; JSON's numbers are not of either kind.
+        value = json.loads(text, parse_int=lambda digits: -0.0 if digits == "-0" else int(digits))
+        return json_format.ParseDict(value, self.message_class(), descriptor_pool=self.message_class.DESCRIPTOR.file.pool)
+
+    def reads_json(self, text: str) -> bool:
+        try:
+            self.parse_json(text)
+        except json_format.ParseError:
+            return False
+        return True
 
 
 def compare(oracle: Upb, message: bytes, answer: drivers.Answer, is_valid: bool) -> Verdict:
@@ -131,9 +144,10 @@ def _compare_with(expected: bytes, oracle: Upb, parsed: Message, message: bytes,
     if (meaning := oracle.meaning(view)) != expected:
         return Verdict("view means something else", True, _show(message=message, expected=expected, view=view, meaning=meaning))
     if value != expected:
-        if has_equivalent_keys(parsed):
+        means_the_same = oracle.meaning(value) == expected
+        if means_the_same and has_equivalent_keys(parsed):
             return Verdict(EQUIVALENT_KEYS)
-        outcome = "value has other bytes" if oracle.meaning(value) == expected else "value means something else"
+        outcome = "value has other bytes" if means_the_same else "value means something else"
         return Verdict(outcome, True, _show(message=message, expected=expected, value=value))
     broken = [law for law in answer.broken_laws if not (law == NAN_LAW and holds_nan(parsed))]
     if broken:
@@ -142,34 +156,39 @@ def _compare_with(expected: bytes, oracle: Upb, parsed: Message, message: bytes,
 
 
 def compare_json(upb: Upb, message: bytes, answer: drivers.Answer) -> Verdict:
-    """Judges Fletch's JSON by that of Python's protobuf: both have the same to say, and read Fletch's text alike."""
+    """Judges Fletch's JSON by Python's: both say the same, Fletch's text is read alike by both, and nothing is lost."""
     parsed = upb.parse(message)
     if parsed is None or answer.refusal is not None:
         return Verdict("refused by both")  # what is not so is found by the encodings
-    value, _, text, encoded = answer.encodings
+    if has_equivalent_keys(parsed):
+        return Verdict(EQUIVALENT_KEYS)
+    parsed.DiscardUnknownFields()
+    text, encoded = answer.encodings[2:]
     try:
         expected = upb.json(parsed)
     except (json_format.Error, TypeError, ValueError) as error:
-        if not text:
-            return Verdict("no JSON by both")
-        return Verdict("JSON, refused by the other", True, f"{error}\njson     {text[:1000].decode()}{_show(message=message)}")
+        return Verdict("no JSON by both") if not text else Verdict("JSON, refused by the other", True, f"{error}\njson     {_text(text)}")
+    detail = f"{_show(message=message)}\njson     {_text(text)}\nexpected {_text(expected.encode())}"
     if not text:
-        return Verdict("no JSON, but by the other", True, f"{_show(message=message)}\nexpected {expected[:1000]}")
-    if has_equivalent_keys(parsed):
-        return Verdict(EQUIVALENT_KEYS)
-    if json.loads(text) != json.loads(expected):
-        return Verdict("other JSON", True, f"{_show(message=message)}\njson     {text[:1000].decode()}\nexpected {expected[:1000]}")
+        return Verdict(VALUE_OF_NO_KIND) if has_value_of_no_kind(parsed) else Verdict("no JSON, but by the other", True, detail)
+    if not _is_same_json(json.loads(text), json.loads(expected)):
+        return Verdict("other JSON", True, detail)
+    if not holds_nan(parsed) and upb.canonical(parsed) != encoded:
+        return Verdict("JSON comes back as another message", True, detail + _show(expected=upb.canonical(parsed), value=encoded))
     try:
-        meaning = upb.parse_json(text)
+        meaning = upb.canonical(upb.parse_json(text))
     except json_format.ParseError as error:
-        try:
-            upb.parse_json(expected)
-        except json_format.ParseError:
-            return Verdict(UNREADABLE_JSON)
-        return Verdict("JSON that the other does not read", True, f"{error}\njson     {text[:1000].decode()}")
-    if upb.canonical(meaning) != encoded:
-        return Verdict("JSON is read otherwise", True, f"\njson     {text[:1000].decode()}{_show(message=message, expected=upb.canonical(meaning), value=encoded)}")
-    return Verdict("accepted by both")
+        return Verdict("JSON that the other does not read", True, f"{error}{detail}") if upb.reads_json(expected) else Verdict(UNREADABLE_JSON)
+    return Verdict("accepted by both") if meaning == encoded else Verdict("JSON is read otherwise", True, detail + _show(expected=meaning, value=encoded))
+
+
+def _is_same_json(left: object, right: object) -> bool:
+    """Whether two texts say the same; Python writes float's smallest numbers with more digits than it takes."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_is_same_json(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_is_same_json, left, right))
+    return left == right or (isinstance(left, float) and isinstance(right, float) and math.isclose(left, right, rel_tol=0, abs_tol=2**-149))
 
 
 def compare_with_swift(upb: Upb, message: bytes, answer: drivers.Answer, oracle: drivers.Answer) -> Verdict:
@@ -189,6 +208,8 @@ def compare_with_swift(upb: Upb, message: bytes, answer: drivers.Answer, oracle:
         return Verdict(DEPTH)
     if answer.refusal and parsed is None and any(part in answer.refusal for part in ("tag", "length", "unknown field that is broken")):
         return Verdict(LONG_VARINT)
+    if parsed is not None and has_equivalent_keys(parsed):
+        return Verdict(EQUIVALENT_KEYS)
     if parsed is not None and canonical.has_foreign_entry(upb.message_class.DESCRIPTOR, message):
         return Verdict(ENTRY_WITH_UNKNOWN_FIELDS)
     return verdict
@@ -207,36 +228,49 @@ def holds_nan(message: Message) -> bool:
     return any(isinstance(value, float) and math.isnan(value) for value in _leaves(message))
 
 
+def has_value_of_no_kind(message: Message) -> bool:
+    """Whether a google.protobuf.Value somewhere has no kind set."""
+    return any(inner.DESCRIPTOR.full_name == "google.protobuf.Value" and inner.WhichOneof("kind") is None for inner in _messages(message))
+
+
 def has_equivalent_keys(message: Message) -> bool:
     """Whether some map has two keys that are equal Strings in Swift."""
     return any(len({unicodedata.normalize("NFC", key) for key in map}) < len(map) for map in _string_maps(message))
 
 
-def _leaves(message: Message):
-    """Every number, string and bytes in a message."""
+def _messages(message: Message):
+    """A message and all those within it."""
+    yield message
     for field, value in message.ListFields():
-        if messages.is_map(field):
-            values = list(value.keys()) + list(value.values())
-        else:
-            values = value if field.is_repeated else [value]
-        for element in values:
+        if field.message_type is None:
+            continue
+        for element in _elements(field, value):
             if isinstance(element, Message):
-                yield from _leaves(element)
-            else:
-                yield element
+                yield from _messages(element)
+
+
+def _leaves(message: Message):
+    """Every number, string and bytes in a message, but for the keys of maps."""
+    for inner in _messages(message):
+        for field, value in inner.ListFields():
+            yield from (element for element in _elements(field, value) if not isinstance(element, Message))
 
 
 def _string_maps(message: Message):
-    for field, value in message.ListFields():
-        if messages.is_map(field):
-            if field.message_type.fields_by_number[1].type == FieldDescriptor.TYPE_STRING:
+    for inner in _messages(message):
+        for field, value in inner.ListFields():
+            if messages.is_map(field) and field.message_type.fields_by_number[1].type == FieldDescriptor.TYPE_STRING:
                 yield value
-            values = value.values()
-        else:
-            values = value if field.is_repeated else [value]
-        for element in values:
-            if isinstance(element, Message):
-                yield from _string_maps(element)
+
+
+def _elements(field: FieldDescriptor, value):
+    if messages.is_map(field):
+        return value.values()
+    return value if field.is_repeated else [value]
+
+
+def _text(text: bytes) -> str:
+    return text[:1000].decode(errors="replace")
 
 
 def _show(**encodings: bytes | None) -> str:
