@@ -43,43 +43,54 @@ public enum ManifestSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("fletch.tables.v1.Manifest", size: 184, fields: [
-            FieldDefinition(1, "format_version", .uint32, .implicit, offset: 24),
-            FieldDefinition(2, "name", .string, .implicit, offset: 32),
-            FieldDefinition(3, "version", .string, .implicit, offset: 48),
-            FieldDefinition(4, "kind", .string, .implicit, offset: 64),
-            FieldDefinition(5, "schema_fingerprint", .string, .implicit, offset: 80),
-            FieldDefinition(6, "build_id", .string, .implicit, offset: 96),
-            FieldDefinition(7, "files", .message(.index(1)), .repeated(packed: false), offset: 112),
-            FieldDefinition(8, "tensors", .message(.index(2)), .repeated(packed: false), offset: 128),
-            FieldDefinition(9, "metrics", .message(.index(3)), .repeated(packed: false), offset: 144),
-            FieldDefinition(10, "attributes", .message(.index(4)), .repeated(packed: false), offset: 160),
-            FieldDefinition(11, "checksum", .fixed64, .implicit, offset: 176),
-        ]),
-        MessageDefinition("fletch.tables.v1.File", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "size", .uint64, .implicit, offset: 40),
-            FieldDefinition(3, "header_xxh3", .fixed64, .implicit, offset: 48),
-        ]),
-        MessageDefinition("fletch.tables.v1.Tensor", size: 112, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "file", .string, .implicit, offset: 40),
-            FieldDefinition(3, "dtype", .string, .implicit, offset: 56),
-            FieldDefinition(4, "shape", .uint64, .repeated(packed: true), offset: 72),
-            FieldDefinition(5, "offset", .uint64, .implicit, offset: 88),
-            FieldDefinition(6, "size", .uint64, .implicit, offset: 96),
-            FieldDefinition(7, "xxh3", .fixed64, .implicit, offset: 104),
-        ]),
-        MessageDefinition("fletch.tables.v1.Metric", size: 48, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .double, .implicit, offset: 40),
-        ]),
-        MessageDefinition("fletch.tables.v1.Attribute", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .string, .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "format_version", .uint32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "name", .string, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "version", .string, .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "kind", .string, .implicit, offset: 64))
+        fields.append(FieldDefinition(5, "schema_fingerprint", .string, .implicit, offset: 80))
+        fields.append(FieldDefinition(6, "build_id", .string, .implicit, offset: 96))
+        fields.append(FieldDefinition(7, "files", .message(.index(1)), .repeated(packed: false), offset: 112))
+        fields.append(FieldDefinition(8, "tensors", .message(.index(2)), .repeated(packed: false), offset: 128))
+        fields.append(FieldDefinition(9, "metrics", .message(.index(3)), .repeated(packed: false), offset: 144))
+        fields.append(FieldDefinition(10, "attributes", .message(.index(4)), .repeated(packed: false), offset: 160))
+        fields.append(FieldDefinition(11, "checksum", .fixed64, .implicit, offset: 176))
+        messages.append(MessageDefinition("fletch.tables.v1.Manifest", size: 184, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "size", .uint64, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "header_xxh3", .fixed64, .implicit, offset: 48))
+        messages.append(MessageDefinition("fletch.tables.v1.File", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "file", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "dtype", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "shape", .uint64, .repeated(packed: true), offset: 72))
+        fields.append(FieldDefinition(5, "offset", .uint64, .implicit, offset: 88))
+        fields.append(FieldDefinition(6, "size", .uint64, .implicit, offset: 96))
+        fields.append(FieldDefinition(7, "xxh3", .fixed64, .implicit, offset: 104))
+        messages.append(MessageDefinition("fletch.tables.v1.Tensor", size: 112, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .double, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.tables.v1.Metric", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.tables.v1.Attribute", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// Describes one version of one table: the file manifest.binpb beside the table's safetensors files in

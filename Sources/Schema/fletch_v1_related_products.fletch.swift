@@ -50,38 +50,51 @@ public enum RelatedProductsSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: [
-            FieldDefinition(1, "product_id", .string, .implicit, offset: 24),
-            FieldDefinition(2, "product_ids", .string, .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "source_vector", .float, .repeated(packed: true), offset: 56),
-            FieldDefinition(4, "limit", .uint32, .implicit, offset: 72),
-            FieldDefinition(5, "exclude_product_ids", .string, .repeated(packed: false), offset: 80),
-        ]),
-        MessageDefinition("fletch.v1.RelatedResponse", size: 64, fields: [
-            FieldDefinition(1, "items", .message(.index(2)), .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "table_version", .string, .implicit, offset: 40),
-            FieldDefinition(3, "path", .enumeration, .implicit, offset: 56),
-        ]),
-        MessageDefinition("fletch.v1.RelatedItem", size: 48, fields: [
-            FieldDefinition(1, "product_id", .string, .implicit, offset: 24),
-            FieldDefinition(2, "score", .float, .implicit, offset: 40),
-        ]),
-        MessageDefinition("fletch.v1.RelatedBatchRequest", size: 40, fields: [
-            FieldDefinition(1, "requests", .message(.index(0)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("fletch.v1.RelatedBatchResponse", size: 40, fields: [
-            FieldDefinition(1, "results", .message(.index(5)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("fletch.v1.RelatedResult", size: 40, fields: [
-            FieldDefinition(1, "status", .message(.index(6)), .implicit, offset: 24),
-            FieldDefinition(2, "response", .message(.index(1)), .implicit, offset: 32),
-        ]),
-        MessageDefinition("fletch.v1.Status", size: 48, fields: [
-            FieldDefinition(1, "code", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "message", .string, .implicit, offset: 32),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "product_id", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "product_ids", .string, .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "source_vector", .float, .repeated(packed: true), offset: 56))
+        fields.append(FieldDefinition(4, "limit", .uint32, .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "exclude_product_ids", .string, .repeated(packed: false), offset: 80))
+        messages.append(MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "items", .message(.index(2)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "table_version", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "path", .enumeration, .implicit, offset: 56))
+        messages.append(MessageDefinition("fletch.v1.RelatedResponse", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "product_id", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "score", .float, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.v1.RelatedItem", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "requests", .message(.index(0)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("fletch.v1.RelatedBatchRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "results", .message(.index(5)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("fletch.v1.RelatedBatchResponse", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "status", .message(.index(6)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "response", .message(.index(1)), .implicit, offset: 32))
+        messages.append(MessageDefinition("fletch.v1.RelatedResult", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "code", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "message", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("fletch.v1.Status", size: 48, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `fletch.v1.RetrievalPath`.
@@ -106,10 +119,10 @@ public struct RetrievalPath: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "RETRIEVAL_PATH_UNSPECIFIED"
-        case 1: "RETRIEVAL_PATH_LIST"
-        case 2: "RETRIEVAL_PATH_SCAN"
-        default: nil
+        case 0: return "RETRIEVAL_PATH_UNSPECIFIED"
+        case 1: return "RETRIEVAL_PATH_LIST"
+        case 2: return "RETRIEVAL_PATH_SCAN"
+        default: return nil
         }
     }
 }

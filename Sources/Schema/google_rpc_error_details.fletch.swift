@@ -72,79 +72,101 @@ public enum Google_Rpc_ErrorDetailsSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.rpc.ErrorInfo", size: 72, fields: [
-            FieldDefinition(1, "reason", .string, .implicit, offset: 24),
-            FieldDefinition(2, "domain", .string, .implicit, offset: 40),
-            FieldDefinition(3, "metadata", .message(.index(1)), .repeated(packed: false), offset: 56),
-        ]),
-        MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 72, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56),
-        ]),
-        MessageDefinition("google.rpc.RetryInfo", size: 32, fields: [
-            FieldDefinition(1, "retry_delay", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.rpc.DebugInfo", size: 56, fields: [
-            FieldDefinition(1, "stack_entries", .string, .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "detail", .string, .implicit, offset: 40),
-        ]),
-        MessageDefinition("google.rpc.QuotaFailure", size: 40, fields: [
-            FieldDefinition(1, "violations", .message(.index(5)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("google.rpc.QuotaFailure.Violation", size: 144, fields: [
-            FieldDefinition(1, "subject", .string, .implicit, offset: 24),
-            FieldDefinition(2, "description", .string, .implicit, offset: 40),
-            FieldDefinition(3, "api_service", .string, .implicit, offset: 56),
-            FieldDefinition(4, "quota_metric", .string, .implicit, offset: 72),
-            FieldDefinition(5, "quota_id", .string, .implicit, offset: 88),
-            FieldDefinition(6, "quota_dimensions", .message(.index(6)), .repeated(packed: false), offset: 104),
-            FieldDefinition(7, "quota_value", .int64, .implicit, offset: 120),
-            FieldDefinition(8, "future_quota_value", .int64, .explicit(flag: 128), offset: 136),
-        ]),
-        MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 72, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56),
-        ]),
-        MessageDefinition("google.rpc.PreconditionFailure", size: 40, fields: [
-            FieldDefinition(1, "violations", .message(.index(8)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("google.rpc.PreconditionFailure.Violation", size: 72, fields: [
-            FieldDefinition(1, "type", .string, .implicit, offset: 24),
-            FieldDefinition(2, "subject", .string, .implicit, offset: 40),
-            FieldDefinition(3, "description", .string, .implicit, offset: 56),
-        ]),
-        MessageDefinition("google.rpc.BadRequest", size: 40, fields: [
-            FieldDefinition(1, "field_violations", .message(.index(10)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("google.rpc.BadRequest.FieldViolation", size: 80, fields: [
-            FieldDefinition(1, "field", .string, .implicit, offset: 24),
-            FieldDefinition(2, "description", .string, .implicit, offset: 40),
-            FieldDefinition(3, "reason", .string, .implicit, offset: 56),
-            FieldDefinition(4, "localized_message", .message(.index(15)), .implicit, offset: 72),
-        ]),
-        MessageDefinition("google.rpc.RequestInfo", size: 56, fields: [
-            FieldDefinition(1, "request_id", .string, .implicit, offset: 24),
-            FieldDefinition(2, "serving_data", .string, .implicit, offset: 40),
-        ]),
-        MessageDefinition("google.rpc.ResourceInfo", size: 88, fields: [
-            FieldDefinition(1, "resource_type", .string, .implicit, offset: 24),
-            FieldDefinition(2, "resource_name", .string, .implicit, offset: 40),
-            FieldDefinition(3, "owner", .string, .implicit, offset: 56),
-            FieldDefinition(4, "description", .string, .implicit, offset: 72),
-        ]),
-        MessageDefinition("google.rpc.Help", size: 40, fields: [
-            FieldDefinition(1, "links", .message(.index(14)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("google.rpc.Help.Link", size: 56, fields: [
-            FieldDefinition(1, "description", .string, .implicit, offset: 24),
-            FieldDefinition(2, "url", .string, .implicit, offset: 40),
-        ]),
-        MessageDefinition("google.rpc.LocalizedMessage", size: 56, fields: [
-            FieldDefinition(1, "locale", .string, .implicit, offset: 24),
-            FieldDefinition(2, "message", .string, .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "reason", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "domain", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "metadata", .message(.index(1)), .repeated(packed: false), offset: 56))
+        messages.append(MessageDefinition("google.rpc.ErrorInfo", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("google.rpc.ErrorInfo.MetadataEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "retry_delay", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24))
+        messages.append(MessageDefinition("google.rpc.RetryInfo", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "stack_entries", .string, .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "detail", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.rpc.DebugInfo", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "violations", .message(.index(5)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.rpc.QuotaFailure", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "subject", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "description", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "api_service", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "quota_metric", .string, .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "quota_id", .string, .implicit, offset: 88))
+        fields.append(FieldDefinition(6, "quota_dimensions", .message(.index(6)), .repeated(packed: false), offset: 104))
+        fields.append(FieldDefinition(7, "quota_value", .int64, .implicit, offset: 120))
+        fields.append(FieldDefinition(8, "future_quota_value", .int64, .explicit(flag: 128), offset: 136))
+        messages.append(MessageDefinition("google.rpc.QuotaFailure.Violation", size: 144, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("google.rpc.QuotaFailure.Violation.QuotaDimensionsEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "violations", .message(.index(8)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.rpc.PreconditionFailure", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "type", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "subject", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "description", .string, .implicit, offset: 56))
+        messages.append(MessageDefinition("google.rpc.PreconditionFailure.Violation", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "field_violations", .message(.index(10)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.rpc.BadRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "field", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "description", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "reason", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "localized_message", .message(.index(15)), .implicit, offset: 72))
+        messages.append(MessageDefinition("google.rpc.BadRequest.FieldViolation", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "request_id", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "serving_data", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.rpc.RequestInfo", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "resource_type", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "resource_name", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "owner", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "description", .string, .implicit, offset: 72))
+        messages.append(MessageDefinition("google.rpc.ResourceInfo", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "links", .message(.index(14)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.rpc.Help", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "description", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "url", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.rpc.Help.Link", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "locale", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "message", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.rpc.LocalizedMessage", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The cause, for programs.

@@ -25,13 +25,20 @@ public enum Google_Rpc_StatusSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.rpc.Status", size: 64, fields: [
-            FieldDefinition(1, "code", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "message", .string, .implicit, offset: 32),
-            FieldDefinition(3, "details", .message(.type(Google_Protobuf_Any.descriptor)), .repeated(packed: false), offset: 48),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "code", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "message", .string, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "details", .message(.type(Google_Protobuf_Any.descriptor)), .repeated(packed: false), offset: 48))
+        messages.append(MessageDefinition("google.rpc.Status", size: 64, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// How a call ended.

@@ -214,223 +214,268 @@ public enum Grpc_Channelz_V1_ChannelzSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("grpc.channelz.v1.Channel", size: 88, fields: [
-            FieldDefinition(1, "ref", .message(.index(6)), .implicit, offset: 24),
-            FieldDefinition(2, "data", .message(.index(3)), .implicit, offset: 32),
-            FieldDefinition(3, "channel_ref", .message(.index(6)), .repeated(packed: false), offset: 40),
-            FieldDefinition(4, "subchannel_ref", .message(.index(7)), .repeated(packed: false), offset: 56),
-            FieldDefinition(5, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 72),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Subchannel", size: 88, fields: [
-            FieldDefinition(1, "ref", .message(.index(7)), .implicit, offset: 24),
-            FieldDefinition(2, "data", .message(.index(3)), .implicit, offset: 32),
-            FieldDefinition(3, "channel_ref", .message(.index(6)), .repeated(packed: false), offset: 40),
-            FieldDefinition(4, "subchannel_ref", .message(.index(7)), .repeated(packed: false), offset: 56),
-            FieldDefinition(5, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 72),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ChannelConnectivityState", size: 32, fields: [
-            FieldDefinition(1, "state", .enumeration, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ChannelData", size: 96, fields: [
-            FieldDefinition(1, "state", .message(.index(2)), .implicit, offset: 24),
-            FieldDefinition(2, "target", .string, .implicit, offset: 32),
-            FieldDefinition(3, "trace", .message(.index(5)), .implicit, offset: 48),
-            FieldDefinition(4, "calls_started", .int64, .implicit, offset: 56),
-            FieldDefinition(5, "calls_succeeded", .int64, .implicit, offset: 64),
-            FieldDefinition(6, "calls_failed", .int64, .implicit, offset: 72),
-            FieldDefinition(7, "last_call_started_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 80),
-            FieldDefinition(8, "max_connections_per_subchannel", .uint32, .implicit, offset: 88),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ChannelTraceEvent", size: 80, fields: [
-            FieldDefinition(1, "description", .string, .implicit, offset: 24),
-            FieldDefinition(2, "severity", .enumeration, .implicit, offset: 40),
-            FieldDefinition(3, "timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 48),
-            FieldDefinition(4, "channel_ref", .message(.index(6)), .oneof(selector: 56), offset: 64),
-            FieldDefinition(5, "subchannel_ref", .message(.index(7)), .oneof(selector: 56), offset: 64),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ChannelTrace", size: 56, fields: [
-            FieldDefinition(1, "num_events_logged", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "creation_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 32),
-            FieldDefinition(3, "events", .message(.index(4)), .repeated(packed: false), offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ChannelRef", size: 48, fields: [
-            FieldDefinition(1, "channel_id", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "name", .string, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SubchannelRef", size: 48, fields: [
-            FieldDefinition(7, "subchannel_id", .int64, .implicit, offset: 24),
-            FieldDefinition(8, "name", .string, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketRef", size: 48, fields: [
-            FieldDefinition(3, "socket_id", .int64, .implicit, offset: 24),
-            FieldDefinition(4, "name", .string, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ServerRef", size: 48, fields: [
-            FieldDefinition(5, "server_id", .int64, .implicit, offset: 24),
-            FieldDefinition(6, "name", .string, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Server", size: 56, fields: [
-            FieldDefinition(1, "ref", .message(.index(9)), .implicit, offset: 24),
-            FieldDefinition(2, "data", .message(.index(11)), .implicit, offset: 32),
-            FieldDefinition(3, "listen_socket", .message(.index(8)), .repeated(packed: false), offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.ServerData", size: 64, fields: [
-            FieldDefinition(1, "trace", .message(.index(5)), .implicit, offset: 24),
-            FieldDefinition(2, "calls_started", .int64, .implicit, offset: 32),
-            FieldDefinition(3, "calls_succeeded", .int64, .implicit, offset: 40),
-            FieldDefinition(4, "calls_failed", .int64, .implicit, offset: 48),
-            FieldDefinition(5, "last_call_started_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 56),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Socket", size: 80, fields: [
-            FieldDefinition(1, "ref", .message(.index(8)), .implicit, offset: 24),
-            FieldDefinition(2, "data", .message(.index(13)), .implicit, offset: 32),
-            FieldDefinition(3, "local", .message(.index(14)), .implicit, offset: 40),
-            FieldDefinition(4, "remote", .message(.index(14)), .implicit, offset: 48),
-            FieldDefinition(5, "security", .message(.index(18)), .implicit, offset: 56),
-            FieldDefinition(6, "remote_name", .string, .implicit, offset: 64),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketData", size: 152, fields: [
-            FieldDefinition(1, "streams_started", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "streams_succeeded", .int64, .implicit, offset: 32),
-            FieldDefinition(3, "streams_failed", .int64, .implicit, offset: 40),
-            FieldDefinition(4, "messages_sent", .int64, .implicit, offset: 48),
-            FieldDefinition(5, "messages_received", .int64, .implicit, offset: 56),
-            FieldDefinition(6, "keep_alives_sent", .int64, .implicit, offset: 64),
-            FieldDefinition(7, "last_local_stream_created_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 72),
-            FieldDefinition(8, "last_remote_stream_created_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 80),
-            FieldDefinition(9, "last_message_sent_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 88),
-            FieldDefinition(10, "last_message_received_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 96),
-            FieldDefinition(11, "local_flow_control_window", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 104),
-            FieldDefinition(12, "remote_flow_control_window", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 112),
-            FieldDefinition(13, "option", .message(.index(21)), .repeated(packed: false), offset: 120),
-            FieldDefinition(14, "received_goaway_error", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .implicit, offset: 136),
-            FieldDefinition(15, "peer_max_concurrent_streams", .uint32, .implicit, offset: 144),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Address", size: 48, fields: [
-            FieldDefinition(1, "tcpip_address", .message(.index(15)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "uds_address", .message(.index(16)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "other_address", .message(.index(17)), .oneof(selector: 24), offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Address.TcpIpAddress", size: 48, fields: [
-            FieldDefinition(1, "ip_address", .bytes, .implicit, offset: 24),
-            FieldDefinition(2, "port", .int32, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Address.UdsAddress", size: 40, fields: [
-            FieldDefinition(1, "filename", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Address.OtherAddress", size: 48, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Security", size: 48, fields: [
-            FieldDefinition(1, "tls", .message(.index(19)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "other", .message(.index(20)), .oneof(selector: 24), offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Security.Tls", size: 80, fields: [
-            FieldDefinition(1, "standard_name", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "other_name", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "local_certificate", .bytes, .implicit, offset: 48),
-            FieldDefinition(4, "remote_certificate", .bytes, .implicit, offset: 64),
-        ]),
-        MessageDefinition("grpc.channelz.v1.Security.OtherSecurity", size: 48, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketOption", size: 64, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .string, .implicit, offset: 40),
-            FieldDefinition(3, "additional", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 56),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketOptionTimeout", size: 32, fields: [
-            FieldDefinition(1, "duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketOptionLinger", size: 40, fields: [
-            FieldDefinition(1, "active", .bool, .implicit, offset: 24),
-            FieldDefinition(2, "duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.SocketOptionTcpInfo", size: 144, fields: [
-            FieldDefinition(1, "tcpi_state", .uint32, .implicit, offset: 24),
-            FieldDefinition(2, "tcpi_ca_state", .uint32, .implicit, offset: 28),
-            FieldDefinition(3, "tcpi_retransmits", .uint32, .implicit, offset: 32),
-            FieldDefinition(4, "tcpi_probes", .uint32, .implicit, offset: 36),
-            FieldDefinition(5, "tcpi_backoff", .uint32, .implicit, offset: 40),
-            FieldDefinition(6, "tcpi_options", .uint32, .implicit, offset: 44),
-            FieldDefinition(7, "tcpi_snd_wscale", .uint32, .implicit, offset: 48),
-            FieldDefinition(8, "tcpi_rcv_wscale", .uint32, .implicit, offset: 52),
-            FieldDefinition(9, "tcpi_rto", .uint32, .implicit, offset: 56),
-            FieldDefinition(10, "tcpi_ato", .uint32, .implicit, offset: 60),
-            FieldDefinition(11, "tcpi_snd_mss", .uint32, .implicit, offset: 64),
-            FieldDefinition(12, "tcpi_rcv_mss", .uint32, .implicit, offset: 68),
-            FieldDefinition(13, "tcpi_unacked", .uint32, .implicit, offset: 72),
-            FieldDefinition(14, "tcpi_sacked", .uint32, .implicit, offset: 76),
-            FieldDefinition(15, "tcpi_lost", .uint32, .implicit, offset: 80),
-            FieldDefinition(16, "tcpi_retrans", .uint32, .implicit, offset: 84),
-            FieldDefinition(17, "tcpi_fackets", .uint32, .implicit, offset: 88),
-            FieldDefinition(18, "tcpi_last_data_sent", .uint32, .implicit, offset: 92),
-            FieldDefinition(19, "tcpi_last_ack_sent", .uint32, .implicit, offset: 96),
-            FieldDefinition(20, "tcpi_last_data_recv", .uint32, .implicit, offset: 100),
-            FieldDefinition(21, "tcpi_last_ack_recv", .uint32, .implicit, offset: 104),
-            FieldDefinition(22, "tcpi_pmtu", .uint32, .implicit, offset: 108),
-            FieldDefinition(23, "tcpi_rcv_ssthresh", .uint32, .implicit, offset: 112),
-            FieldDefinition(24, "tcpi_rtt", .uint32, .implicit, offset: 116),
-            FieldDefinition(25, "tcpi_rttvar", .uint32, .implicit, offset: 120),
-            FieldDefinition(26, "tcpi_snd_ssthresh", .uint32, .implicit, offset: 124),
-            FieldDefinition(27, "tcpi_snd_cwnd", .uint32, .implicit, offset: 128),
-            FieldDefinition(28, "tcpi_advmss", .uint32, .implicit, offset: 132),
-            FieldDefinition(29, "tcpi_reordering", .uint32, .implicit, offset: 136),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetTopChannelsRequest", size: 40, fields: [
-            FieldDefinition(1, "start_channel_id", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "max_results", .int64, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetTopChannelsResponse", size: 48, fields: [
-            FieldDefinition(1, "channel", .message(.index(0)), .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "end", .bool, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServersRequest", size: 40, fields: [
-            FieldDefinition(1, "start_server_id", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "max_results", .int64, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServersResponse", size: 48, fields: [
-            FieldDefinition(1, "server", .message(.index(10)), .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "end", .bool, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServerRequest", size: 32, fields: [
-            FieldDefinition(1, "server_id", .int64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServerResponse", size: 32, fields: [
-            FieldDefinition(1, "server", .message(.index(10)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServerSocketsRequest", size: 48, fields: [
-            FieldDefinition(1, "server_id", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "start_socket_id", .int64, .implicit, offset: 32),
-            FieldDefinition(3, "max_results", .int64, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetServerSocketsResponse", size: 48, fields: [
-            FieldDefinition(1, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "end", .bool, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetChannelRequest", size: 32, fields: [
-            FieldDefinition(1, "channel_id", .int64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetChannelResponse", size: 32, fields: [
-            FieldDefinition(1, "channel", .message(.index(0)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetSubchannelRequest", size: 32, fields: [
-            FieldDefinition(1, "subchannel_id", .int64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetSubchannelResponse", size: 32, fields: [
-            FieldDefinition(1, "subchannel", .message(.index(1)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetSocketRequest", size: 40, fields: [
-            FieldDefinition(1, "socket_id", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "summary", .bool, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.channelz.v1.GetSocketResponse", size: 32, fields: [
-            FieldDefinition(1, "socket", .message(.index(12)), .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "ref", .message(.index(6)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "data", .message(.index(3)), .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "channel_ref", .message(.index(6)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(4, "subchannel_ref", .message(.index(7)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(5, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 72))
+        messages.append(MessageDefinition("grpc.channelz.v1.Channel", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ref", .message(.index(7)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "data", .message(.index(3)), .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "channel_ref", .message(.index(6)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(4, "subchannel_ref", .message(.index(7)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(5, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 72))
+        messages.append(MessageDefinition("grpc.channelz.v1.Subchannel", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "state", .enumeration, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.ChannelConnectivityState", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "state", .message(.index(2)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "target", .string, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "trace", .message(.index(5)), .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "calls_started", .int64, .implicit, offset: 56))
+        fields.append(FieldDefinition(5, "calls_succeeded", .int64, .implicit, offset: 64))
+        fields.append(FieldDefinition(6, "calls_failed", .int64, .implicit, offset: 72))
+        fields.append(FieldDefinition(7, "last_call_started_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 80))
+        fields.append(FieldDefinition(8, "max_connections_per_subchannel", .uint32, .implicit, offset: 88))
+        messages.append(MessageDefinition("grpc.channelz.v1.ChannelData", size: 96, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "description", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "severity", .enumeration, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "channel_ref", .message(.index(6)), .oneof(selector: 56), offset: 64))
+        fields.append(FieldDefinition(5, "subchannel_ref", .message(.index(7)), .oneof(selector: 56), offset: 64))
+        messages.append(MessageDefinition("grpc.channelz.v1.ChannelTraceEvent", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "num_events_logged", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "creation_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "events", .message(.index(4)), .repeated(packed: false), offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.ChannelTrace", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "channel_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "name", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.ChannelRef", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(7, "subchannel_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(8, "name", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.SubchannelRef", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(3, "socket_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(4, "name", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketRef", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(5, "server_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(6, "name", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.ServerRef", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ref", .message(.index(9)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "data", .message(.index(11)), .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "listen_socket", .message(.index(8)), .repeated(packed: false), offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.Server", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "trace", .message(.index(5)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "calls_started", .int64, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "calls_succeeded", .int64, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "calls_failed", .int64, .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "last_call_started_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 56))
+        messages.append(MessageDefinition("grpc.channelz.v1.ServerData", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ref", .message(.index(8)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "data", .message(.index(13)), .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "local", .message(.index(14)), .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "remote", .message(.index(14)), .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "security", .message(.index(18)), .implicit, offset: 56))
+        fields.append(FieldDefinition(6, "remote_name", .string, .implicit, offset: 64))
+        messages.append(MessageDefinition("grpc.channelz.v1.Socket", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "streams_started", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "streams_succeeded", .int64, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "streams_failed", .int64, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "messages_sent", .int64, .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "messages_received", .int64, .implicit, offset: 56))
+        fields.append(FieldDefinition(6, "keep_alives_sent", .int64, .implicit, offset: 64))
+        fields.append(FieldDefinition(7, "last_local_stream_created_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 72))
+        fields.append(FieldDefinition(8, "last_remote_stream_created_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 80))
+        fields.append(FieldDefinition(9, "last_message_sent_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 88))
+        fields.append(FieldDefinition(10, "last_message_received_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 96))
+        fields.append(FieldDefinition(11, "local_flow_control_window", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 104))
+        fields.append(FieldDefinition(12, "remote_flow_control_window", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 112))
+        fields.append(FieldDefinition(13, "option", .message(.index(21)), .repeated(packed: false), offset: 120))
+        fields.append(FieldDefinition(14, "received_goaway_error", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .implicit, offset: 136))
+        fields.append(FieldDefinition(15, "peer_max_concurrent_streams", .uint32, .implicit, offset: 144))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketData", size: 152, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "tcpip_address", .message(.index(15)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "uds_address", .message(.index(16)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "other_address", .message(.index(17)), .oneof(selector: 24), offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.Address", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ip_address", .bytes, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "port", .int32, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.Address.TcpIpAddress", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "filename", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.Address.UdsAddress", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.Address.OtherAddress", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "tls", .message(.index(19)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "other", .message(.index(20)), .oneof(selector: 24), offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.Security", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "standard_name", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "other_name", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "local_certificate", .bytes, .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "remote_certificate", .bytes, .implicit, offset: 64))
+        messages.append(MessageDefinition("grpc.channelz.v1.Security.Tls", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.Security.OtherSecurity", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "additional", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 56))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketOption", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketOptionTimeout", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "active", .bool, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketOptionLinger", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "tcpi_state", .uint32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "tcpi_ca_state", .uint32, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "tcpi_retransmits", .uint32, .implicit, offset: 32))
+        fields.append(FieldDefinition(4, "tcpi_probes", .uint32, .implicit, offset: 36))
+        fields.append(FieldDefinition(5, "tcpi_backoff", .uint32, .implicit, offset: 40))
+        fields.append(FieldDefinition(6, "tcpi_options", .uint32, .implicit, offset: 44))
+        fields.append(FieldDefinition(7, "tcpi_snd_wscale", .uint32, .implicit, offset: 48))
+        fields.append(FieldDefinition(8, "tcpi_rcv_wscale", .uint32, .implicit, offset: 52))
+        fields.append(FieldDefinition(9, "tcpi_rto", .uint32, .implicit, offset: 56))
+        fields.append(FieldDefinition(10, "tcpi_ato", .uint32, .implicit, offset: 60))
+        fields.append(FieldDefinition(11, "tcpi_snd_mss", .uint32, .implicit, offset: 64))
+        fields.append(FieldDefinition(12, "tcpi_rcv_mss", .uint32, .implicit, offset: 68))
+        fields.append(FieldDefinition(13, "tcpi_unacked", .uint32, .implicit, offset: 72))
+        fields.append(FieldDefinition(14, "tcpi_sacked", .uint32, .implicit, offset: 76))
+        fields.append(FieldDefinition(15, "tcpi_lost", .uint32, .implicit, offset: 80))
+        fields.append(FieldDefinition(16, "tcpi_retrans", .uint32, .implicit, offset: 84))
+        fields.append(FieldDefinition(17, "tcpi_fackets", .uint32, .implicit, offset: 88))
+        fields.append(FieldDefinition(18, "tcpi_last_data_sent", .uint32, .implicit, offset: 92))
+        fields.append(FieldDefinition(19, "tcpi_last_ack_sent", .uint32, .implicit, offset: 96))
+        fields.append(FieldDefinition(20, "tcpi_last_data_recv", .uint32, .implicit, offset: 100))
+        fields.append(FieldDefinition(21, "tcpi_last_ack_recv", .uint32, .implicit, offset: 104))
+        fields.append(FieldDefinition(22, "tcpi_pmtu", .uint32, .implicit, offset: 108))
+        fields.append(FieldDefinition(23, "tcpi_rcv_ssthresh", .uint32, .implicit, offset: 112))
+        fields.append(FieldDefinition(24, "tcpi_rtt", .uint32, .implicit, offset: 116))
+        fields.append(FieldDefinition(25, "tcpi_rttvar", .uint32, .implicit, offset: 120))
+        fields.append(FieldDefinition(26, "tcpi_snd_ssthresh", .uint32, .implicit, offset: 124))
+        fields.append(FieldDefinition(27, "tcpi_snd_cwnd", .uint32, .implicit, offset: 128))
+        fields.append(FieldDefinition(28, "tcpi_advmss", .uint32, .implicit, offset: 132))
+        fields.append(FieldDefinition(29, "tcpi_reordering", .uint32, .implicit, offset: 136))
+        messages.append(MessageDefinition("grpc.channelz.v1.SocketOptionTcpInfo", size: 144, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "start_channel_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "max_results", .int64, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetTopChannelsRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "channel", .message(.index(0)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "end", .bool, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetTopChannelsResponse", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "start_server_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "max_results", .int64, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServersRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "server", .message(.index(10)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "end", .bool, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServersResponse", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "server_id", .int64, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServerRequest", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "server", .message(.index(10)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServerResponse", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "server_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "start_socket_id", .int64, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "max_results", .int64, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServerSocketsRequest", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "socket_ref", .message(.index(8)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "end", .bool, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetServerSocketsResponse", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "channel_id", .int64, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetChannelRequest", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "channel", .message(.index(0)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetChannelResponse", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "subchannel_id", .int64, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetSubchannelRequest", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "subchannel", .message(.index(1)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetSubchannelResponse", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "socket_id", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "summary", .bool, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetSocketRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "socket", .message(.index(12)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.channelz.v1.GetSocketResponse", size: 32, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// A client's connections to a target, as one.
@@ -580,13 +625,13 @@ public struct Grpc_Channelz_V1_ChannelConnectivityState: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "UNKNOWN"
-            case 1: "IDLE"
-            case 2: "CONNECTING"
-            case 3: "READY"
-            case 4: "TRANSIENT_FAILURE"
-            case 5: "SHUTDOWN"
-            default: nil
+            case 0: return "UNKNOWN"
+            case 1: return "IDLE"
+            case 2: return "CONNECTING"
+            case 3: return "READY"
+            case 4: return "TRANSIENT_FAILURE"
+            case 5: return "SHUTDOWN"
+            default: return nil
             }
         }
     }
@@ -731,11 +776,11 @@ public struct Grpc_Channelz_V1_ChannelTraceEvent: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "CT_UNKNOWN"
-            case 1: "CT_INFO"
-            case 2: "CT_WARNING"
-            case 3: "CT_ERROR"
-            default: nil
+            case 0: return "CT_UNKNOWN"
+            case 1: return "CT_INFO"
+            case 2: return "CT_WARNING"
+            case 3: return "CT_ERROR"
+            default: return nil
             }
         }
     }
@@ -2487,9 +2532,9 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
         /// What the event is about, where it is about a child.
         @inlinable public var childRef: OneOf_ChildRef? {
             switch _pointer.load(fromByteOffset: 56, as: UInt32.self) {
-            case 4: _pointer.load(fromByteOffset: 64, as: Grpc_Channelz_V1_ChannelRef.View?.self).map { .channelRef($0) }
-            case 5: _pointer.load(fromByteOffset: 64, as: Grpc_Channelz_V1_SubchannelRef.View?.self).map { .subchannelRef($0) }
-            default: nil
+            case 4: return _pointer.load(fromByteOffset: 64, as: Grpc_Channelz_V1_ChannelRef.View?.self).map { .channelRef($0) }
+            case 5: return _pointer.load(fromByteOffset: 64, as: Grpc_Channelz_V1_SubchannelRef.View?.self).map { .subchannelRef($0) }
+            default: return nil
             }
         }
     }
@@ -2540,10 +2585,10 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
             get { view.childRef }
             nonmutating set {
                 switch newValue {
-                case .channelRef(let value):
+                case .channelRef(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 56, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 64, as: Grpc_Channelz_V1_ChannelRef.View?.self)
-                case .subchannelRef(let value):
+                case .subchannelRef(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 56, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 64, as: Grpc_Channelz_V1_SubchannelRef.View?.self)
                 case nil:
@@ -2575,8 +2620,8 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
         self.severity = view.severity
         self.timestamp = view.timestamp.map { Google_Protobuf_Timestamp($0) }
         switch view.childRef {
-        case .channelRef(let value): self.childRef = .channelRef(Grpc_Channelz_V1_ChannelRef(value))
-        case .subchannelRef(let value): self.childRef = .subchannelRef(Grpc_Channelz_V1_SubchannelRef(value))
+        case .channelRef(let value)?: self.childRef = .channelRef(Grpc_Channelz_V1_ChannelRef(value))
+        case .subchannelRef(let value)?: self.childRef = .subchannelRef(Grpc_Channelz_V1_SubchannelRef(value))
         case nil: self.childRef = nil
         }
     }
@@ -2586,8 +2631,8 @@ extension Grpc_Channelz_V1_ChannelTraceEvent {
         builder.severity = self.severity
         if let message = self.timestamp { message.copy(into: builder.makeTimestamp()) }
         switch self.childRef {
-        case .channelRef(let value): value.copy(into: builder.makeChannelRef())
-        case .subchannelRef(let value): value.copy(into: builder.makeSubchannelRef())
+        case .channelRef(let value)?: value.copy(into: builder.makeChannelRef())
+        case .subchannelRef(let value)?: value.copy(into: builder.makeSubchannelRef())
         case nil: break
         }
         self.unknownFields.copy(into: builder)
@@ -3531,10 +3576,10 @@ extension Grpc_Channelz_V1_Address {
         /// The oneof `address`.
         @inlinable public var address: OneOf_Address? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.TcpIpAddress.View?.self).map { .tcpipAddress($0) }
-            case 2: _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.UdsAddress.View?.self).map { .udsAddress($0) }
-            case 3: _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.OtherAddress.View?.self).map { .otherAddress($0) }
-            default: nil
+            case 1: return _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.TcpIpAddress.View?.self).map { .tcpipAddress($0) }
+            case 2: return _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.UdsAddress.View?.self).map { .udsAddress($0) }
+            case 3: return _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Address.OtherAddress.View?.self).map { .otherAddress($0) }
+            default: return nil
             }
         }
     }
@@ -3554,13 +3599,13 @@ extension Grpc_Channelz_V1_Address {
             get { view.address }
             nonmutating set {
                 switch newValue {
-                case .tcpipAddress(let value):
+                case .tcpipAddress(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Grpc_Channelz_V1_Address.TcpIpAddress.View?.self)
-                case .udsAddress(let value):
+                case .udsAddress(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Grpc_Channelz_V1_Address.UdsAddress.View?.self)
-                case .otherAddress(let value):
+                case .otherAddress(let value)?:
                     _pointer.storeBytes(of: 3, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Grpc_Channelz_V1_Address.OtherAddress.View?.self)
                 case nil:
@@ -3597,18 +3642,18 @@ extension Grpc_Channelz_V1_Address {
     public init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         switch view.address {
-        case .tcpipAddress(let value): self.address = .tcpipAddress(Grpc_Channelz_V1_Address.TcpIpAddress(value))
-        case .udsAddress(let value): self.address = .udsAddress(Grpc_Channelz_V1_Address.UdsAddress(value))
-        case .otherAddress(let value): self.address = .otherAddress(Grpc_Channelz_V1_Address.OtherAddress(value))
+        case .tcpipAddress(let value)?: self.address = .tcpipAddress(Grpc_Channelz_V1_Address.TcpIpAddress(value))
+        case .udsAddress(let value)?: self.address = .udsAddress(Grpc_Channelz_V1_Address.UdsAddress(value))
+        case .otherAddress(let value)?: self.address = .otherAddress(Grpc_Channelz_V1_Address.OtherAddress(value))
         case nil: self.address = nil
         }
     }
 
     public func copy(into builder: Builder) {
         switch self.address {
-        case .tcpipAddress(let value): value.copy(into: builder.makeTcpipAddress())
-        case .udsAddress(let value): value.copy(into: builder.makeUdsAddress())
-        case .otherAddress(let value): value.copy(into: builder.makeOtherAddress())
+        case .tcpipAddress(let value)?: value.copy(into: builder.makeTcpipAddress())
+        case .udsAddress(let value)?: value.copy(into: builder.makeUdsAddress())
+        case .otherAddress(let value)?: value.copy(into: builder.makeOtherAddress())
         case nil: break
         }
         self.unknownFields.copy(into: builder)
@@ -3790,9 +3835,9 @@ extension Grpc_Channelz_V1_Security {
         /// The oneof `model`.
         @inlinable public var model: OneOf_Model? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Security.Tls.View?.self).map { .tls($0) }
-            case 2: _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Security.OtherSecurity.View?.self).map { .other($0) }
-            default: nil
+            case 1: return _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Security.Tls.View?.self).map { .tls($0) }
+            case 2: return _pointer.load(fromByteOffset: 32, as: Grpc_Channelz_V1_Security.OtherSecurity.View?.self).map { .other($0) }
+            default: return nil
             }
         }
     }
@@ -3812,10 +3857,10 @@ extension Grpc_Channelz_V1_Security {
             get { view.model }
             nonmutating set {
                 switch newValue {
-                case .tls(let value):
+                case .tls(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Grpc_Channelz_V1_Security.Tls.View?.self)
-                case .other(let value):
+                case .other(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Grpc_Channelz_V1_Security.OtherSecurity.View?.self)
                 case nil:
@@ -3844,16 +3889,16 @@ extension Grpc_Channelz_V1_Security {
     public init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         switch view.model {
-        case .tls(let value): self.model = .tls(Grpc_Channelz_V1_Security.Tls(value))
-        case .other(let value): self.model = .other(Grpc_Channelz_V1_Security.OtherSecurity(value))
+        case .tls(let value)?: self.model = .tls(Grpc_Channelz_V1_Security.Tls(value))
+        case .other(let value)?: self.model = .other(Grpc_Channelz_V1_Security.OtherSecurity(value))
         case nil: self.model = nil
         }
     }
 
     public func copy(into builder: Builder) {
         switch self.model {
-        case .tls(let value): value.copy(into: builder.makeTls())
-        case .other(let value): value.copy(into: builder.makeOther())
+        case .tls(let value)?: value.copy(into: builder.makeTls())
+        case .other(let value)?: value.copy(into: builder.makeOther())
         case nil: break
         }
         self.unknownFields.copy(into: builder)
@@ -3885,9 +3930,9 @@ extension Grpc_Channelz_V1_Security.Tls {
         /// The oneof `cipher_suite`.
         @inlinable public var cipherSuite: OneOf_CipherSuite? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: .standardName(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 2: .otherName(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            default: nil
+            case 1: return .standardName(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 2: return .otherName(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            default: return nil
             }
         }
     }
@@ -3923,10 +3968,10 @@ extension Grpc_Channelz_V1_Security.Tls {
             get { view.cipherSuite }
             nonmutating set {
                 switch newValue {
-                case .standardName(let value):
+                case .standardName(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .otherName(let value):
+                case .otherName(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
                 case nil:
@@ -3941,8 +3986,8 @@ extension Grpc_Channelz_V1_Security.Tls {
         self.localCertificate = [UInt8](view.localCertificate)
         self.remoteCertificate = [UInt8](view.remoteCertificate)
         switch view.cipherSuite {
-        case .standardName(let value): self.cipherSuite = .standardName(String(value))
-        case .otherName(let value): self.cipherSuite = .otherName(String(value))
+        case .standardName(let value)?: self.cipherSuite = .standardName(String(value))
+        case .otherName(let value)?: self.cipherSuite = .otherName(String(value))
         case nil: self.cipherSuite = nil
         }
     }
@@ -3951,8 +3996,8 @@ extension Grpc_Channelz_V1_Security.Tls {
         builder.localCertificate = builder._arena.copy(self.localCertificate)
         builder.remoteCertificate = builder._arena.copy(self.remoteCertificate)
         switch self.cipherSuite {
-        case .standardName(let value): builder.cipherSuite = .standardName(builder._arena.copy(value))
-        case .otherName(let value): builder.cipherSuite = .otherName(builder._arena.copy(value))
+        case .standardName(let value)?: builder.cipherSuite = .standardName(builder._arena.copy(value))
+        case .otherName(let value)?: builder.cipherSuite = .otherName(builder._arena.copy(value))
         case nil: break
         }
         self.unknownFields.copy(into: builder)

@@ -42,22 +42,34 @@ public enum HealthSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("grpc.health.v1.HealthCheckRequest", size: 40, fields: [
-            FieldDefinition(1, "service", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.health.v1.HealthCheckResponse", size: 32, fields: [
-            FieldDefinition(1, "status", .enumeration, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.health.v1.HealthListRequest", size: 24, fields: []),
-        MessageDefinition("grpc.health.v1.HealthListResponse", size: 40, fields: [
-            FieldDefinition(1, "statuses", .message(.index(4)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "service", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.health.v1.HealthCheckRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "status", .enumeration, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.health.v1.HealthCheckResponse", size: 32, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("grpc.health.v1.HealthListRequest", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "statuses", .message(.index(4)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("grpc.health.v1.HealthListResponse", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48))
+        messages.append(MessageDefinition("grpc.health.v1.HealthListResponse.StatusesEntry", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `grpc.health.v1.HealthCheckRequest`.
@@ -130,11 +142,11 @@ public struct HealthCheckResponse: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "UNKNOWN"
-            case 1: "SERVING"
-            case 2: "NOT_SERVING"
-            case 3: "SERVICE_UNKNOWN"
-            default: nil
+            case 0: return "UNKNOWN"
+            case 1: return "SERVING"
+            case 2: return "NOT_SERVING"
+            case 3: return "SERVICE_UNKNOWN"
+            default: return nil
             }
         }
     }

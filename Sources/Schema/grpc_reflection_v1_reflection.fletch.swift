@@ -55,45 +55,59 @@ public enum Grpc_Reflection_V1_ReflectionSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("grpc.reflection.v1.ServerReflectionRequest", size: 64, fields: [
-            FieldDefinition(1, "host", .string, .implicit, offset: 24),
-            FieldDefinition(3, "file_by_filename", .string, .oneof(selector: 40), offset: 48),
-            FieldDefinition(4, "file_containing_symbol", .string, .oneof(selector: 40), offset: 48),
-            FieldDefinition(5, "file_containing_extension", .message(.index(1)), .oneof(selector: 40), offset: 48),
-            FieldDefinition(6, "all_extension_numbers_of_type", .string, .oneof(selector: 40), offset: 48),
-            FieldDefinition(7, "list_services", .string, .oneof(selector: 40), offset: 48),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ExtensionRequest", size: 48, fields: [
-            FieldDefinition(1, "containing_type", .string, .implicit, offset: 24),
-            FieldDefinition(2, "extension_number", .int32, .implicit, offset: 40),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ServerReflectionResponse", size: 72, fields: [
-            FieldDefinition(1, "valid_host", .string, .implicit, offset: 24),
-            FieldDefinition(2, "original_request", .message(.index(0)), .implicit, offset: 40),
-            FieldDefinition(4, "file_descriptor_response", .message(.index(3)), .oneof(selector: 48), offset: 56),
-            FieldDefinition(5, "all_extension_numbers_response", .message(.index(4)), .oneof(selector: 48), offset: 56),
-            FieldDefinition(6, "list_services_response", .message(.index(5)), .oneof(selector: 48), offset: 56),
-            FieldDefinition(7, "error_response", .message(.index(7)), .oneof(selector: 48), offset: 56),
-        ]),
-        MessageDefinition("grpc.reflection.v1.FileDescriptorResponse", size: 40, fields: [
-            FieldDefinition(1, "file_descriptor_proto", .bytes, .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ExtensionNumberResponse", size: 56, fields: [
-            FieldDefinition(1, "base_type_name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "extension_number", .int32, .repeated(packed: true), offset: 40),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ListServiceResponse", size: 40, fields: [
-            FieldDefinition(1, "service", .message(.index(6)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ServiceResponse", size: 40, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.reflection.v1.ErrorResponse", size: 48, fields: [
-            FieldDefinition(1, "error_code", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "error_message", .string, .implicit, offset: 32),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "host", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(3, "file_by_filename", .string, .oneof(selector: 40), offset: 48))
+        fields.append(FieldDefinition(4, "file_containing_symbol", .string, .oneof(selector: 40), offset: 48))
+        fields.append(FieldDefinition(5, "file_containing_extension", .message(.index(1)), .oneof(selector: 40), offset: 48))
+        fields.append(FieldDefinition(6, "all_extension_numbers_of_type", .string, .oneof(selector: 40), offset: 48))
+        fields.append(FieldDefinition(7, "list_services", .string, .oneof(selector: 40), offset: 48))
+        messages.append(MessageDefinition("grpc.reflection.v1.ServerReflectionRequest", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "containing_type", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "extension_number", .int32, .implicit, offset: 40))
+        messages.append(MessageDefinition("grpc.reflection.v1.ExtensionRequest", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "valid_host", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "original_request", .message(.index(0)), .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "file_descriptor_response", .message(.index(3)), .oneof(selector: 48), offset: 56))
+        fields.append(FieldDefinition(5, "all_extension_numbers_response", .message(.index(4)), .oneof(selector: 48), offset: 56))
+        fields.append(FieldDefinition(6, "list_services_response", .message(.index(5)), .oneof(selector: 48), offset: 56))
+        fields.append(FieldDefinition(7, "error_response", .message(.index(7)), .oneof(selector: 48), offset: 56))
+        messages.append(MessageDefinition("grpc.reflection.v1.ServerReflectionResponse", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "file_descriptor_proto", .bytes, .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("grpc.reflection.v1.FileDescriptorResponse", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "base_type_name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "extension_number", .int32, .repeated(packed: true), offset: 40))
+        messages.append(MessageDefinition("grpc.reflection.v1.ExtensionNumberResponse", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "service", .message(.index(6)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("grpc.reflection.v1.ListServiceResponse", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.reflection.v1.ServiceResponse", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "error_code", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "error_message", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.reflection.v1.ErrorResponse", size: 48, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `grpc.reflection.v1.ServerReflectionRequest`.
@@ -380,12 +394,12 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
         /// The oneof `message_request`.
         @inlinable public var messageRequest: OneOf_MessageRequest? {
             switch _pointer.load(fromByteOffset: 40, as: UInt32.self) {
-            case 3: .fileByFilename(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
-            case 4: .fileContainingSymbol(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
-            case 5: _pointer.load(fromByteOffset: 48, as: Grpc_Reflection_V1_ExtensionRequest.View?.self).map { .fileContainingExtension($0) }
-            case 6: .allExtensionNumbersOfType(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
-            case 7: .listServices(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
-            default: nil
+            case 3: return .fileByFilename(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
+            case 4: return .fileContainingSymbol(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
+            case 5: return _pointer.load(fromByteOffset: 48, as: Grpc_Reflection_V1_ExtensionRequest.View?.self).map { .fileContainingExtension($0) }
+            case 6: return .allExtensionNumbersOfType(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
+            case 7: return .listServices(_pointer.load(fromByteOffset: 48, as: WireBytes.self))
+            default: return nil
             }
         }
     }
@@ -413,19 +427,19 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
             get { view.messageRequest }
             nonmutating set {
                 switch newValue {
-                case .fileByFilename(let value):
+                case .fileByFilename(let value)?:
                     _pointer.storeBytes(of: 3, toByteOffset: 40, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 48, as: WireBytes.self)
-                case .fileContainingSymbol(let value):
+                case .fileContainingSymbol(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 40, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 48, as: WireBytes.self)
-                case .fileContainingExtension(let value):
+                case .fileContainingExtension(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 40, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 48, as: Grpc_Reflection_V1_ExtensionRequest.View?.self)
-                case .allExtensionNumbersOfType(let value):
+                case .allExtensionNumbersOfType(let value)?:
                     _pointer.storeBytes(of: 6, toByteOffset: 40, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 48, as: WireBytes.self)
-                case .listServices(let value):
+                case .listServices(let value)?:
                     _pointer.storeBytes(of: 7, toByteOffset: 40, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 48, as: WireBytes.self)
                 case nil:
@@ -447,11 +461,11 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
         self.unknownFields = UnknownFields(view)
         self.host = String(view.host)
         switch view.messageRequest {
-        case .fileByFilename(let value): self.messageRequest = .fileByFilename(String(value))
-        case .fileContainingSymbol(let value): self.messageRequest = .fileContainingSymbol(String(value))
-        case .fileContainingExtension(let value): self.messageRequest = .fileContainingExtension(Grpc_Reflection_V1_ExtensionRequest(value))
-        case .allExtensionNumbersOfType(let value): self.messageRequest = .allExtensionNumbersOfType(String(value))
-        case .listServices(let value): self.messageRequest = .listServices(String(value))
+        case .fileByFilename(let value)?: self.messageRequest = .fileByFilename(String(value))
+        case .fileContainingSymbol(let value)?: self.messageRequest = .fileContainingSymbol(String(value))
+        case .fileContainingExtension(let value)?: self.messageRequest = .fileContainingExtension(Grpc_Reflection_V1_ExtensionRequest(value))
+        case .allExtensionNumbersOfType(let value)?: self.messageRequest = .allExtensionNumbersOfType(String(value))
+        case .listServices(let value)?: self.messageRequest = .listServices(String(value))
         case nil: self.messageRequest = nil
         }
     }
@@ -459,11 +473,11 @@ extension Grpc_Reflection_V1_ServerReflectionRequest {
     public func copy(into builder: Builder) {
         builder.host = builder._arena.copy(self.host)
         switch self.messageRequest {
-        case .fileByFilename(let value): builder.messageRequest = .fileByFilename(builder._arena.copy(value))
-        case .fileContainingSymbol(let value): builder.messageRequest = .fileContainingSymbol(builder._arena.copy(value))
-        case .fileContainingExtension(let value): value.copy(into: builder.makeFileContainingExtension())
-        case .allExtensionNumbersOfType(let value): builder.messageRequest = .allExtensionNumbersOfType(builder._arena.copy(value))
-        case .listServices(let value): builder.messageRequest = .listServices(builder._arena.copy(value))
+        case .fileByFilename(let value)?: builder.messageRequest = .fileByFilename(builder._arena.copy(value))
+        case .fileContainingSymbol(let value)?: builder.messageRequest = .fileContainingSymbol(builder._arena.copy(value))
+        case .fileContainingExtension(let value)?: value.copy(into: builder.makeFileContainingExtension())
+        case .allExtensionNumbersOfType(let value)?: builder.messageRequest = .allExtensionNumbersOfType(builder._arena.copy(value))
+        case .listServices(let value)?: builder.messageRequest = .listServices(builder._arena.copy(value))
         case nil: break
         }
         self.unknownFields.copy(into: builder)
@@ -555,11 +569,11 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
         /// The oneof `message_response`.
         @inlinable public var messageResponse: OneOf_MessageResponse? {
             switch _pointer.load(fromByteOffset: 48, as: UInt32.self) {
-            case 4: _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_FileDescriptorResponse.View?.self).map { .fileDescriptorResponse($0) }
-            case 5: _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ExtensionNumberResponse.View?.self).map { .allExtensionNumbersResponse($0) }
-            case 6: _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ListServiceResponse.View?.self).map { .listServicesResponse($0) }
-            case 7: _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ErrorResponse.View?.self).map { .errorResponse($0) }
-            default: nil
+            case 4: return _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_FileDescriptorResponse.View?.self).map { .fileDescriptorResponse($0) }
+            case 5: return _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ExtensionNumberResponse.View?.self).map { .allExtensionNumbersResponse($0) }
+            case 6: return _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ListServiceResponse.View?.self).map { .listServicesResponse($0) }
+            case 7: return _pointer.load(fromByteOffset: 56, as: Grpc_Reflection_V1_ErrorResponse.View?.self).map { .errorResponse($0) }
+            default: return nil
             }
         }
     }
@@ -602,16 +616,16 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
             get { view.messageResponse }
             nonmutating set {
                 switch newValue {
-                case .fileDescriptorResponse(let value):
+                case .fileDescriptorResponse(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 48, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 56, as: Grpc_Reflection_V1_FileDescriptorResponse.View?.self)
-                case .allExtensionNumbersResponse(let value):
+                case .allExtensionNumbersResponse(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 48, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 56, as: Grpc_Reflection_V1_ExtensionNumberResponse.View?.self)
-                case .listServicesResponse(let value):
+                case .listServicesResponse(let value)?:
                     _pointer.storeBytes(of: 6, toByteOffset: 48, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 56, as: Grpc_Reflection_V1_ListServiceResponse.View?.self)
-                case .errorResponse(let value):
+                case .errorResponse(let value)?:
                     _pointer.storeBytes(of: 7, toByteOffset: 48, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 56, as: Grpc_Reflection_V1_ErrorResponse.View?.self)
                 case nil:
@@ -658,10 +672,10 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
         self.validHost = String(view.validHost)
         self.originalRequest = view.originalRequest.map { Grpc_Reflection_V1_ServerReflectionRequest($0) }
         switch view.messageResponse {
-        case .fileDescriptorResponse(let value): self.messageResponse = .fileDescriptorResponse(Grpc_Reflection_V1_FileDescriptorResponse(value))
-        case .allExtensionNumbersResponse(let value): self.messageResponse = .allExtensionNumbersResponse(Grpc_Reflection_V1_ExtensionNumberResponse(value))
-        case .listServicesResponse(let value): self.messageResponse = .listServicesResponse(Grpc_Reflection_V1_ListServiceResponse(value))
-        case .errorResponse(let value): self.messageResponse = .errorResponse(Grpc_Reflection_V1_ErrorResponse(value))
+        case .fileDescriptorResponse(let value)?: self.messageResponse = .fileDescriptorResponse(Grpc_Reflection_V1_FileDescriptorResponse(value))
+        case .allExtensionNumbersResponse(let value)?: self.messageResponse = .allExtensionNumbersResponse(Grpc_Reflection_V1_ExtensionNumberResponse(value))
+        case .listServicesResponse(let value)?: self.messageResponse = .listServicesResponse(Grpc_Reflection_V1_ListServiceResponse(value))
+        case .errorResponse(let value)?: self.messageResponse = .errorResponse(Grpc_Reflection_V1_ErrorResponse(value))
         case nil: self.messageResponse = nil
         }
     }
@@ -670,10 +684,10 @@ extension Grpc_Reflection_V1_ServerReflectionResponse {
         builder.validHost = builder._arena.copy(self.validHost)
         if let message = self.originalRequest { message.copy(into: builder.makeOriginalRequest()) }
         switch self.messageResponse {
-        case .fileDescriptorResponse(let value): value.copy(into: builder.makeFileDescriptorResponse())
-        case .allExtensionNumbersResponse(let value): value.copy(into: builder.makeAllExtensionNumbersResponse())
-        case .listServicesResponse(let value): value.copy(into: builder.makeListServicesResponse())
-        case .errorResponse(let value): value.copy(into: builder.makeErrorResponse())
+        case .fileDescriptorResponse(let value)?: value.copy(into: builder.makeFileDescriptorResponse())
+        case .allExtensionNumbersResponse(let value)?: value.copy(into: builder.makeAllExtensionNumbersResponse())
+        case .listServicesResponse(let value)?: value.copy(into: builder.makeListServicesResponse())
+        case .errorResponse(let value)?: value.copy(into: builder.makeErrorResponse())
         case nil: break
         }
         self.unknownFields.copy(into: builder)

@@ -24,12 +24,19 @@ public enum Google_Protobuf_AnySchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Any", size: 56, fields: [
-            FieldDefinition(1, "type_url", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .bytes, .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "type_url", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .bytes, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.protobuf.Any", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// `Any` contains an arbitrary serialized protocol buffer message along with a

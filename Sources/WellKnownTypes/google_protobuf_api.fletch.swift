@@ -39,30 +39,39 @@ public enum Google_Protobuf_ApiSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Api", size: 120, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "methods", .message(.index(1)), .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "options", .message(.type(Google_Protobuf_Option.descriptor)), .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "version", .string, .implicit, offset: 72),
-            FieldDefinition(5, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 88),
-            FieldDefinition(6, "mixins", .message(.index(2)), .repeated(packed: false), offset: 96),
-            FieldDefinition(7, "syntax", .enumeration, .implicit, offset: 112),
-        ]),
-        MessageDefinition("google.protobuf.Method", size: 112, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "request_type_url", .string, .implicit, offset: 40),
-            FieldDefinition(3, "request_streaming", .bool, .implicit, offset: 56),
-            FieldDefinition(4, "response_type_url", .string, .implicit, offset: 64),
-            FieldDefinition(5, "response_streaming", .bool, .implicit, offset: 80),
-            FieldDefinition(6, "options", .message(.type(Google_Protobuf_Option.descriptor)), .repeated(packed: false), offset: 88),
-            FieldDefinition(7, "syntax", .enumeration, .implicit, offset: 104),
-        ]),
-        MessageDefinition("google.protobuf.Mixin", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "root", .string, .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "methods", .message(.index(1)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.type(Google_Protobuf_Option.descriptor)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "version", .string, .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 88))
+        fields.append(FieldDefinition(6, "mixins", .message(.index(2)), .repeated(packed: false), offset: 96))
+        fields.append(FieldDefinition(7, "syntax", .enumeration, .implicit, offset: 112))
+        messages.append(MessageDefinition("google.protobuf.Api", size: 120, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "request_type_url", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "request_streaming", .bool, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "response_type_url", .string, .implicit, offset: 64))
+        fields.append(FieldDefinition(5, "response_streaming", .bool, .implicit, offset: 80))
+        fields.append(FieldDefinition(6, "options", .message(.type(Google_Protobuf_Option.descriptor)), .repeated(packed: false), offset: 88))
+        fields.append(FieldDefinition(7, "syntax", .enumeration, .implicit, offset: 104))
+        messages.append(MessageDefinition("google.protobuf.Method", size: 112, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "root", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("google.protobuf.Mixin", size: 56, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// Api is a light-weight descriptor for an API Interface.

@@ -25,12 +25,19 @@ public enum Google_Protobuf_DurationSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Duration", size: 40, fields: [
-            FieldDefinition(1, "seconds", .int64, .implicit, offset: 24),
-            FieldDefinition(2, "nanos", .int32, .implicit, offset: 32),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "seconds", .int64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "nanos", .int32, .implicit, offset: 32))
+        messages.append(MessageDefinition("google.protobuf.Duration", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// A Duration represents a signed, fixed-length span of time represented

@@ -23,9 +23,17 @@ public enum Google_Protobuf_EmptySchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Empty", size: 24, fields: []),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        messages.append(MessageDefinition("google.protobuf.Empty", size: 24, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// A generic empty message that you can re-use to avoid defining duplicated

@@ -24,11 +24,18 @@ public enum Google_Protobuf_FieldMaskSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.FieldMask", size: 40, fields: [
-            FieldDefinition(1, "paths", .string, .repeated(packed: false), offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "paths", .string, .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.protobuf.FieldMask", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// `FieldMask` represents a set of symbolic field paths, for example:

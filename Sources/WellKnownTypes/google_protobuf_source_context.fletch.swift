@@ -24,11 +24,18 @@ public enum Google_Protobuf_SourceContextSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.SourceContext", size: 40, fields: [
-            FieldDefinition(1, "file_name", .string, .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "file_name", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.SourceContext", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// `SourceContext` represents information about the source of a

@@ -38,26 +38,36 @@ public enum Google_Protobuf_StructSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Struct", size: 40, fields: [
-            FieldDefinition(1, "fields", .message(.index(1)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 48),
-        ]),
-        MessageDefinition("google.protobuf.Value", size: 48, fields: [
-            FieldDefinition(1, "null_value", .enumeration, .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "number_value", .double, .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "string_value", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(4, "bool_value", .bool, .oneof(selector: 24), offset: 32),
-            FieldDefinition(5, "struct_value", .message(.index(0)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(6, "list_value", .message(.index(3)), .oneof(selector: 24), offset: 32),
-        ]),
-        MessageDefinition("google.protobuf.ListValue", size: 40, fields: [
-            FieldDefinition(1, "values", .message(.index(2)), .repeated(packed: false), offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "fields", .message(.index(1)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.protobuf.Struct", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(2)), .implicit, offset: 48))
+        messages.append(MessageDefinition("google.protobuf.Struct.FieldsEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "null_value", .enumeration, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "number_value", .double, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "string_value", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(4, "bool_value", .bool, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(5, "struct_value", .message(.index(0)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(6, "list_value", .message(.index(3)), .oneof(selector: 24), offset: 32))
+        messages.append(MessageDefinition("google.protobuf.Value", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "values", .message(.index(2)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("google.protobuf.ListValue", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// `NullValue` is a singleton enumeration to represent the null value for the
@@ -79,8 +89,8 @@ public struct Google_Protobuf_NullValue: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "NULL_VALUE"
-        default: nil
+        case 0: return "NULL_VALUE"
+        default: return nil
         }
     }
 }
@@ -365,13 +375,13 @@ extension Google_Protobuf_Value {
         /// The kind of value.
         @inlinable public var kind: OneOf_Kind? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: .nullValue(_pointer.load(fromByteOffset: 32, as: Google_Protobuf_NullValue.self))
-            case 2: .numberValue(_pointer.load(fromByteOffset: 32, as: Double.self))
-            case 3: .stringValue(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 4: .boolValue(_pointer.load(fromByteOffset: 32, as: Int32.self) != 0)
-            case 5: _pointer.load(fromByteOffset: 32, as: Google_Protobuf_Struct.View?.self).map { .structValue($0) }
-            case 6: _pointer.load(fromByteOffset: 32, as: Google_Protobuf_ListValue.View?.self).map { .listValue($0) }
-            default: nil
+            case 1: return .nullValue(_pointer.load(fromByteOffset: 32, as: Google_Protobuf_NullValue.self))
+            case 2: return .numberValue(_pointer.load(fromByteOffset: 32, as: Double.self))
+            case 3: return .stringValue(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 4: return .boolValue(_pointer.load(fromByteOffset: 32, as: Int32.self) != 0)
+            case 5: return _pointer.load(fromByteOffset: 32, as: Google_Protobuf_Struct.View?.self).map { .structValue($0) }
+            case 6: return _pointer.load(fromByteOffset: 32, as: Google_Protobuf_ListValue.View?.self).map { .listValue($0) }
+            default: return nil
             }
         }
     }
@@ -391,22 +401,22 @@ extension Google_Protobuf_Value {
             get { view.kind }
             nonmutating set {
                 switch newValue {
-                case .nullValue(let value):
+                case .nullValue(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Google_Protobuf_NullValue.self)
-                case .numberValue(let value):
+                case .numberValue(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Double.self)
-                case .stringValue(let value):
+                case .stringValue(let value)?:
                     _pointer.storeBytes(of: 3, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .boolValue(let value):
+                case .boolValue(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value ? 1 : 0, toByteOffset: 32, as: Int32.self)
-                case .structValue(let value):
+                case .structValue(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Google_Protobuf_Struct.View?.self)
-                case .listValue(let value):
+                case .listValue(let value)?:
                     _pointer.storeBytes(of: 6, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Google_Protobuf_ListValue.View?.self)
                 case nil:
@@ -435,24 +445,24 @@ extension Google_Protobuf_Value {
     public init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         switch view.kind {
-        case .nullValue(let value): self.kind = .nullValue(value)
-        case .numberValue(let value): self.kind = .numberValue(value)
-        case .stringValue(let value): self.kind = .stringValue(String(value))
-        case .boolValue(let value): self.kind = .boolValue(value)
-        case .structValue(let value): self.kind = .structValue(Google_Protobuf_Struct(value))
-        case .listValue(let value): self.kind = .listValue(Google_Protobuf_ListValue(value))
+        case .nullValue(let value)?: self.kind = .nullValue(value)
+        case .numberValue(let value)?: self.kind = .numberValue(value)
+        case .stringValue(let value)?: self.kind = .stringValue(String(value))
+        case .boolValue(let value)?: self.kind = .boolValue(value)
+        case .structValue(let value)?: self.kind = .structValue(Google_Protobuf_Struct(value))
+        case .listValue(let value)?: self.kind = .listValue(Google_Protobuf_ListValue(value))
         case nil: self.kind = nil
         }
     }
 
     public func copy(into builder: Builder) {
         switch self.kind {
-        case .nullValue(let value): builder.kind = .nullValue(value)
-        case .numberValue(let value): builder.kind = .numberValue(value)
-        case .stringValue(let value): builder.kind = .stringValue(builder._arena.copy(value))
-        case .boolValue(let value): builder.kind = .boolValue(value)
-        case .structValue(let value): value.copy(into: builder.makeStructValue())
-        case .listValue(let value): value.copy(into: builder.makeListValue())
+        case .nullValue(let value)?: builder.kind = .nullValue(value)
+        case .numberValue(let value)?: builder.kind = .numberValue(value)
+        case .stringValue(let value)?: builder.kind = .stringValue(builder._arena.copy(value))
+        case .boolValue(let value)?: builder.kind = .boolValue(value)
+        case .structValue(let value)?: value.copy(into: builder.makeStructValue())
+        case .listValue(let value)?: value.copy(into: builder.makeListValue())
         case nil: break
         }
         self.unknownFields.copy(into: builder)

@@ -64,44 +64,55 @@ public enum Google_Protobuf_TypeSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.Type", size: 104, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "fields", .message(.index(1)), .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "oneofs", .string, .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "options", .message(.index(4)), .repeated(packed: false), offset: 72),
-            FieldDefinition(5, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 88),
-            FieldDefinition(6, "syntax", .enumeration, .implicit, offset: 96),
-        ]),
-        MessageDefinition("google.protobuf.Field", size: 128, fields: [
-            FieldDefinition(1, "kind", .enumeration, .implicit, offset: 24),
-            FieldDefinition(2, "cardinality", .enumeration, .implicit, offset: 28),
-            FieldDefinition(3, "number", .int32, .implicit, offset: 32),
-            FieldDefinition(4, "name", .string, .implicit, offset: 40),
-            FieldDefinition(6, "type_url", .string, .implicit, offset: 56),
-            FieldDefinition(7, "oneof_index", .int32, .implicit, offset: 72),
-            FieldDefinition(8, "packed", .bool, .implicit, offset: 76),
-            FieldDefinition(9, "options", .message(.index(4)), .repeated(packed: false), offset: 80),
-            FieldDefinition(10, "json_name", .string, .implicit, offset: 96),
-            FieldDefinition(11, "default_value", .string, .implicit, offset: 112),
-        ]),
-        MessageDefinition("google.protobuf.Enum", size: 88, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "enumvalue", .message(.index(3)), .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "options", .message(.index(4)), .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 72),
-            FieldDefinition(5, "syntax", .enumeration, .implicit, offset: 80),
-        ]),
-        MessageDefinition("google.protobuf.EnumValue", size: 64, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "number", .int32, .implicit, offset: 40),
-            FieldDefinition(3, "options", .message(.index(4)), .repeated(packed: false), offset: 48),
-        ]),
-        MessageDefinition("google.protobuf.Option", size: 48, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "fields", .message(.index(1)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "oneofs", .string, .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "options", .message(.index(4)), .repeated(packed: false), offset: 72))
+        fields.append(FieldDefinition(5, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 88))
+        fields.append(FieldDefinition(6, "syntax", .enumeration, .implicit, offset: 96))
+        messages.append(MessageDefinition("google.protobuf.Type", size: 104, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "kind", .enumeration, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "cardinality", .enumeration, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "number", .int32, .implicit, offset: 32))
+        fields.append(FieldDefinition(4, "name", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(6, "type_url", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(7, "oneof_index", .int32, .implicit, offset: 72))
+        fields.append(FieldDefinition(8, "packed", .bool, .implicit, offset: 76))
+        fields.append(FieldDefinition(9, "options", .message(.index(4)), .repeated(packed: false), offset: 80))
+        fields.append(FieldDefinition(10, "json_name", .string, .implicit, offset: 96))
+        fields.append(FieldDefinition(11, "default_value", .string, .implicit, offset: 112))
+        messages.append(MessageDefinition("google.protobuf.Field", size: 128, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "enumvalue", .message(.index(3)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.index(4)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "source_context", .message(.type(Google_Protobuf_SourceContext.descriptor)), .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "syntax", .enumeration, .implicit, offset: 80))
+        messages.append(MessageDefinition("google.protobuf.Enum", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "number", .int32, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.index(4)), .repeated(packed: false), offset: 48))
+        messages.append(MessageDefinition("google.protobuf.EnumValue", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 40))
+        messages.append(MessageDefinition("google.protobuf.Option", size: 48, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The syntax in which a protocol buffer element is defined.
@@ -123,9 +134,9 @@ public struct Google_Protobuf_Syntax: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "SYNTAX_PROTO2"
-        case 1: "SYNTAX_PROTO3"
-        default: nil
+        case 0: return "SYNTAX_PROTO2"
+        case 1: return "SYNTAX_PROTO3"
+        default: return nil
         }
     }
 }
@@ -331,26 +342,26 @@ public struct Google_Protobuf_Field: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "TYPE_UNKNOWN"
-            case 1: "TYPE_DOUBLE"
-            case 2: "TYPE_FLOAT"
-            case 3: "TYPE_INT64"
-            case 4: "TYPE_UINT64"
-            case 5: "TYPE_INT32"
-            case 6: "TYPE_FIXED64"
-            case 7: "TYPE_FIXED32"
-            case 8: "TYPE_BOOL"
-            case 9: "TYPE_STRING"
-            case 10: "TYPE_GROUP"
-            case 11: "TYPE_MESSAGE"
-            case 12: "TYPE_BYTES"
-            case 13: "TYPE_UINT32"
-            case 14: "TYPE_ENUM"
-            case 15: "TYPE_SFIXED32"
-            case 16: "TYPE_SFIXED64"
-            case 17: "TYPE_SINT32"
-            case 18: "TYPE_SINT64"
-            default: nil
+            case 0: return "TYPE_UNKNOWN"
+            case 1: return "TYPE_DOUBLE"
+            case 2: return "TYPE_FLOAT"
+            case 3: return "TYPE_INT64"
+            case 4: return "TYPE_UINT64"
+            case 5: return "TYPE_INT32"
+            case 6: return "TYPE_FIXED64"
+            case 7: return "TYPE_FIXED32"
+            case 8: return "TYPE_BOOL"
+            case 9: return "TYPE_STRING"
+            case 10: return "TYPE_GROUP"
+            case 11: return "TYPE_MESSAGE"
+            case 12: return "TYPE_BYTES"
+            case 13: return "TYPE_UINT32"
+            case 14: return "TYPE_ENUM"
+            case 15: return "TYPE_SFIXED32"
+            case 16: return "TYPE_SFIXED64"
+            case 17: return "TYPE_SINT32"
+            case 18: return "TYPE_SINT64"
+            default: return nil
             }
         }
     }
@@ -380,11 +391,11 @@ public struct Google_Protobuf_Field: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "CARDINALITY_UNKNOWN"
-            case 1: "CARDINALITY_OPTIONAL"
-            case 2: "CARDINALITY_REQUIRED"
-            case 3: "CARDINALITY_REPEATED"
-            default: nil
+            case 0: return "CARDINALITY_UNKNOWN"
+            case 1: return "CARDINALITY_OPTIONAL"
+            case 2: return "CARDINALITY_REQUIRED"
+            case 3: return "CARDINALITY_REPEATED"
+            default: return nil
             }
         }
     }

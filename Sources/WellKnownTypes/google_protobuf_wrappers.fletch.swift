@@ -39,35 +39,50 @@ public enum Google_Protobuf_WrappersSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("google.protobuf.DoubleValue", size: 32, fields: [
-            FieldDefinition(1, "value", .double, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.FloatValue", size: 32, fields: [
-            FieldDefinition(1, "value", .float, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.Int64Value", size: 32, fields: [
-            FieldDefinition(1, "value", .int64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.UInt64Value", size: 32, fields: [
-            FieldDefinition(1, "value", .uint64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.Int32Value", size: 32, fields: [
-            FieldDefinition(1, "value", .int32, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.UInt32Value", size: 32, fields: [
-            FieldDefinition(1, "value", .uint32, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.BoolValue", size: 32, fields: [
-            FieldDefinition(1, "value", .bool, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.StringValue", size: 40, fields: [
-            FieldDefinition(1, "value", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("google.protobuf.BytesValue", size: 40, fields: [
-            FieldDefinition(1, "value", .bytes, .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "value", .double, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.DoubleValue", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .float, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.FloatValue", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .int64, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.Int64Value", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .uint64, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.UInt64Value", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .int32, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.Int32Value", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .uint32, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.UInt32Value", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.BoolValue", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.StringValue", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .bytes, .implicit, offset: 24))
+        messages.append(MessageDefinition("google.protobuf.BytesValue", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// Wrapper message for `double`.

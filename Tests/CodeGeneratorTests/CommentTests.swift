@@ -9,10 +9,21 @@ import Testing
         var request = try request("quirks")
         let file = try #require(request.protoFile.firstIndex { $0.name == "quirks.proto" })
         request.protoFile[file].sourceCodeInfo = SourceCodeInfo(location: [
-            SourceCodeInfo.Location(path: [Comments.Step.message, 0], leadingComments: comment)
+            SourceCodeInfo.Location(path: [Comments.Step.message, 0], leadingComments: Array(comment.utf8))
         ])
         let text = try #require(generate(request).first { $0.name == "quirks.fletch.swift" }?.content)
         #expect(text.contains("/// One.\n/// Two.\npublic struct"))
         #expect(!text.unicodeScalars.contains("\r"))
+    }
+
+    /// proto2's strings, which comments are, may hold other encodings.
+    @Test func commentsInOtherEncodings() throws {
+        var request = try request("quirks")
+        let file = try #require(request.protoFile.firstIndex { $0.name == "quirks.proto" })
+        request.protoFile[file].sourceCodeInfo = SourceCodeInfo(location: [
+            SourceCodeInfo.Location(path: [Comments.Step.message, 0], trailingComments: [32, 0xe9, 0, 116, 0xe9])
+        ])
+        let text = try #require(generate(request).first { $0.name == "quirks.fletch.swift" }?.content)
+        #expect(text.contains("/// \u{fffd}t\u{fffd}\npublic struct"))
     }
 }

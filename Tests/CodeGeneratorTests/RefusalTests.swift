@@ -7,13 +7,14 @@ import FletchWire
     @Test func proto2() throws {
         #expect(
             try generationError(request("proto2"))
-                == "proto2.proto: proto2 is not supported by this version; use syntax = \"proto3\"")
+                == "proto2.proto: proto2 is not supported; write syntax = \"proto3\" at its top and take what proto3 lacks "
+                + "(required, groups, extensions, defaults) out of it")
     }
 
     @Test func editions() throws {
         var request = try request("proto2")
         request.protoFile[0].syntax = "editions"
-        #expect(try generationError(request)?.hasPrefix("proto2.proto: editions is not supported") == true)
+        #expect(try generationError(request)?.hasPrefix("proto2.proto: an edition is not supported") == true)
     }
 
     @Test func groups() throws {
@@ -33,41 +34,12 @@ import FletchWire
                 == true)
     }
 
-    // MARK: - Names that Swift cannot tell apart
+    // MARK: - Names and types
 
     private func collision(_ change: (inout FileDescriptorProto) -> Void) throws -> String? {
         var request = try request("quirks")
         change(&request.protoFile[1])
         return try generationError(request)
-    }
-
-    @Test func methodNames() throws {
-        #expect(
-            try collision { $0.service[0].method[0].name = "GetByID" }
-                == "quirks.proto: quirks.Quirky.GetByID and quirks.Quirky.GetById are both 'getByID' in Swift; "
-                + "rename one of them")
-    }
-
-    @Test func fieldNames() throws {
-        #expect(
-            try collision { $0.messageType[0].field[1].name = "a_Double" }
-                == "quirks.proto: quirks.Scalars.a_double and quirks.Scalars.a_Double are both 'aDouble' in Swift; "
-                + "rename one of them")
-        #expect(
-            try collision { $0.messageType[3].oneofDecl[0].name = "Name" }
-                == "quirks.proto: quirks.Choice.name and quirks.Choice.Name are both 'name' in Swift; "
-                + "rename one of them")
-        #expect(
-            try collision { $0.messageType[2].field[0].name = "make_floats" }
-                == "quirks.proto: quirks.Repeated.make_floats and the builder of quirks.Repeated.floats are both "
-                + "'makeFloats' in Swift; rename one of them")
-    }
-
-    @Test func enumValues() throws {
-        #expect(
-            try collision { $0.enumType[0].value[1].name = "LEVEL_High" }
-                == "quirks.proto: quirks.LEVEL_High and quirks.LEVEL_HIGH are both 'levelHigh' in Swift; "
-                + "rename one of them")
     }
 
     @Test func typesOfTwoFiles() throws {
@@ -80,8 +52,15 @@ import FletchWire
                 + "them into separate modules")
     }
 
-    @Test func aServicesCodeAndAMessage() throws {
-        #expect(try collision { $0.messageType[8].name = "QuirkyClient" }?.contains("are both 'QQuirkyClient'") == true)
+    /// As google.protobuf.FileDescriptorProto is: without the types' code the field's would not compile.
+    @Test func typesOfProto2Files() throws {
+        var request = try request("quirks")
+        request.protoFile[0].syntax = ""
+        request.fileToGenerate = ["quirks.proto"]
+        #expect(
+            try generationError(request)
+                == "quirks.proto: quirks.Imports.colour has the type quirks.imported.Colour of quirks_imported.proto, "
+                + "which is no proto3 file; only types of proto3 files are supported")
     }
 
     @Test func garbage() throws {

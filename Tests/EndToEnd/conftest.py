@@ -43,6 +43,16 @@ def server(store):
         yield running
 
 
+@pytest.fixture(scope="session")
+def dependency(tmp_path_factory) -> str:
+    """How a manifest depends on this repository's last commit, by the address of a clone: for all packages the same,
+    so that they can share what is built."""
+    clone = tmp_path_factory.mktemp("clone") / "fletch"
+    harness.run("git", "clone", "--quiet", "--bare", harness.ROOT.as_uri(), clone)
+    revision = harness.run("git", "rev-parse", "HEAD", cwd=harness.ROOT)
+    return f'.package(url: "{clone.as_uri()}", revision: "{revision}")'
+
+
 ATTACK_REPORTS = pytest.StashKey[list]()
 
 

@@ -14,7 +14,19 @@ import numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLETCH = os.environ.get("FLETCH", str(ROOT / ".build/release/fletch"))
+INTEROP_CLIENT = os.environ.get("FLETCH_INTEROP_CLIENT", str(ROOT / ".build/release/fletch-interop-client"))
 INTEROP_SERVER = os.environ.get("FLETCH_INTEROP_SERVER", str(ROOT / ".build/release/fletch-interop-server"))
+
+
+# Where packages that depend on a clone of this one are built.
+OUTSIDE_BUILD = ROOT / ".build-example"
+
+
+def run(*command, cwd=None) -> str:
+    """What a program prints that must succeed."""
+    result = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout.strip()
 
 
 def grpcurl_path() -> str:

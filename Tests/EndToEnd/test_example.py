@@ -12,36 +12,28 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 import harness
+from harness import run
 from fingerprint import fingerprint_of
 
 EXAMPLE = harness.ROOT / "codegen/example"
 PROTOS = ["example/v1/greeter.proto", "example/v2/greeter.proto"]
 
 
-def run(*command, cwd=None) -> str:
-    result = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout.strip()
-
-
 @pytest.fixture(scope="module")
-def package(tmp_path_factory) -> pathlib.Path:
+def package(dependency, tmp_path_factory) -> pathlib.Path:
     """A copy of the example that depends on a clone of the repository."""
     directory = tmp_path_factory.mktemp("outside")
-    run("git", "clone", "--quiet", "--bare", harness.ROOT.as_uri(), directory / "fletch")
     package = pathlib.Path(shutil.copytree(EXAMPLE, directory / "greeter", ignore=shutil.ignore_patterns(".*")))
     manifest = (package / "Package.swift").read_text()
-    dependency = '.package(name: "fletch", path: "../..")'
-    assert dependency in manifest
-    revision = run("git", "rev-parse", "HEAD", cwd=harness.ROOT)
-    clone = f'.package(url: "{(directory / "fletch").as_uri()}", revision: "{revision}")'
-    (package / "Package.swift").write_text(manifest.replace(dependency, clone))
+    neighbour = '.package(name: "fletch", path: "../..")'
+    assert neighbour in manifest
+    (package / "Package.swift").write_text(manifest.replace(neighbour, dependency))
     return package
 
 
 @pytest.fixture(scope="module")
 def greeter(package):
-    scratch = harness.ROOT / ".build-example"
+    scratch = harness.OUTSIDE_BUILD
     run("swift", "build", "--package-path", package, "--scratch-path", scratch, "--disable-dependency-cache")
     return scratch / "debug/greeter"
 

@@ -8,9 +8,6 @@ struct ClientGenerator {
         access = options.access
     }
 
-    /// The name that a service's client declares for other files to see.
-    static func declaration(of service: ServiceModel) -> String { service.swiftName + "Client" }
-
     func print(_ printer: inout Printer) {
         printer.print("")
         printer.document(

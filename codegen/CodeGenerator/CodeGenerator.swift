@@ -51,15 +51,18 @@ public enum CodeGenerator {
         let generated = Set(request.fileToGenerate)
         let index = TypeIndex(request.protoFile)
         let modules = Modules(options.moduleMappings, generated: generated)
-        let descriptors = DescriptorBuilder(request.protoFile, serialized: serialized, modules: modules)
-        var names = SwiftNames(
-            remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
-        var outputs = SwiftNames(remedy: "give one of them another name, or use FileNaming=PathToUnderscores")
+        let descriptors = DescriptorBuilder(request.protoFile, serialized: serialized, modules: modules, index: index)
+        // For each module.
+        var names: [String?: SwiftNames] = [:]
+        var outputs = SwiftNames.files
         var output: [CodeGeneratorResponse.File] = []
         for file in request.protoFile where generated.contains(file.name) {
             let model = try ModelBuilder.build(file, index: index, modules: modules, descriptors: descriptors)
             let generator = FileGenerator(file: model, options: options)
-            for (name, owner) in generator.declarations { try names.claim(name, for: owner, in: file.name) }
+            let module = modules.module(of: file.name)
+            for (name, owner) in generator.declarations {
+                try names[module, default: .types].claim(name, for: owner, in: file.name)
+            }
             try outputs.claim(generator.outputName(".fletch.swift"), for: file.name, in: file.name)
             output += files(generator)
         }

@@ -19,17 +19,22 @@ struct Comments {
         for location in file.sourceCodeInfo?.location ?? [] {
             let comments = [location.leadingComments, location.trailingComments].filter { !$0.isEmpty }
             guard !comments.isEmpty else { continue }
-            texts[location.path] = comments.map(Self.clean).joined(separator: "\n\n")
+            texts[location.path] = comments.map { Self.clean(String(decoding: $0, as: UTF8.self)) }.joined(
+                separator: "\n\n")
         }
     }
 
     /// The comment at a path; a sentence made from the name where there is none, as public things are documented.
-    subscript(_ path: [Int32], or name: String) -> String { texts[path] ?? name }
+    subscript(_ path: [Int32], or name: String, isDeprecated isDeprecated: Bool?) -> String {
+        (texts[path] ?? name) + (isDeprecated == true ? "\n\nDeprecated." : "")
+    }
 
     /// Without the space after each comment mark and the newline at the end. A line ends where it ends for Swift, at a
     /// carriage return too: what follows must not become code.
     private static func clean(_ comment: String) -> String {
-        var lines = comment.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map { line in
+        var lines = comment.replacing("\0", with: "").split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline
+        ).map { line in
             var line = line.hasPrefix(" ") ? line.dropFirst() : line
             while line.hasSuffix(" ") { line.removeLast() }
             return String(line)

@@ -3,12 +3,14 @@ struct DescriptorBuilder {
     private let files: [String: (file: FileDescriptorProto, serialized: [UInt8])]
     private let fingerprint: Fingerprint
     private let modules: Modules
+    private let index: TypeIndex
 
     /// - Parameter serialized: The files as protoc encoded them, in the same order.
-    init(_ files: [FileDescriptorProto], serialized: [[UInt8]], modules: Modules) {
+    init(_ files: [FileDescriptorProto], serialized: [[UInt8]], modules: Modules, index: TypeIndex) {
         self.files = Dictionary(zip(files, serialized).map { ($0.name, ($0, $1)) }) { first, _ in first }
         fingerprint = Fingerprint(files)
         self.modules = modules
+        self.index = index
     }
 
     /// A file's descriptor.
@@ -33,8 +35,8 @@ struct DescriptorBuilder {
         }
         var dependencies: [DescriptorModel.Dependency] = []
         for name in file.dependency {
-            if reachable.contains(name), let dependency = files[name]?.file {
-                dependencies.append(.schema(TypeIndex.schemaName(of: dependency)))
+            if reachable.contains(name), let schema = index.schemas[name] {
+                dependencies.append(.schema(schema))
                 continue
             }
             if !embedded.contains(where: { $0.name == name }) {

@@ -19,6 +19,7 @@ struct EnumGenerator {
             for value in model.values {
                 printer.print("")
                 printer.document(value.comment)
+                if value.isDeprecated { printer.print(deprecated) }
                 printer.print(
                     "\(inlinable)\(access) static var \(value.swiftName): Self { Self(rawValue: \(value.number)) }")
             }
@@ -36,17 +37,19 @@ struct EnumGenerator {
     private func printAllCases(_ printer: inout Printer) {
         printer.print("")
         printer.document("The values that the schema names.")
+        let values = distinctValues.map { $0.isDeprecated ? "Self(rawValue: \($0.number))" : "." + $0.swiftName }
         printer.block("\(access) static var allCases: [Self] {") { printer in
-            printer.print("[\(distinctValues.map { "." + $0.swiftName }.joined(separator: ", "))]")
+            printer.print("[\(values.joined(separator: ", "))]")
         }
     }
 
     private func printName(_ printer: inout Printer) {
         printer.print("")
         printer.block("\(access) var name: StaticString? {") { printer in
+            // No `switch` expression: with a thousand values it takes the compiler seconds.
             printer.print("switch rawValue {")
-            for value in distinctValues { printer.print("case \(value.number): \"\(value.name)\"") }
-            printer.print("default: nil", "}")
+            for value in distinctValues { printer.print("case \(value.number): return \"\(value.name)\"") }
+            printer.print("default: return nil", "}")
         }
     }
 }

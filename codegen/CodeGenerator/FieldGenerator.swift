@@ -31,6 +31,30 @@ struct FieldGenerator {
         }
     }
 
+    // MARK: - Deprecation
+
+    /// The property that generated code uses: it may not use one that is deprecated without a warning.
+    var storedName: String { field.isDeprecated ? field.swiftName.filter { $0 != "`" } + "_stored" : field.swiftName }
+
+    /// Writes a documented property; where the field is deprecated, one that only this file sees and another that
+    /// stands for it.
+    ///
+    /// - Parameter print: Writes the property under its stored name, with the given attributes.
+    private func printNamed(
+        _ attributes: String, _ type: String, setter: String?, _ printer: inout Printer,
+        _ print: (String, inout Printer) -> Void
+    ) {
+        printer.print("")
+        printer.document(field.comment)
+        guard field.isDeprecated else { return print(attributes, &printer) }
+        printer.print(deprecated)
+        printer.block("\(attributes.replacing("@inlinable ", with: "")) var \(field.swiftName): \(type) {") { printer in
+            printer.print("get { \(storedName) }")
+            if let setter { printer.print("\(setter) { \(storedName) = newValue }") }
+        }
+        print("fileprivate", &printer)
+    }
+
     // MARK: - Value
 
     /// The property's type on the value, and what it is until it is set.
@@ -47,15 +71,16 @@ struct FieldGenerator {
 
     func printValueProperty(_ access: String, _ printer: inout Printer) {
         let wrapper = field.isRecursive ? "@Indirect " : ""
-        printer.print("")
-        printer.document(field.comment)
-        printer.print("\(wrapper)\(access) var \(field.swiftName): \(valueType.type)")
+        let type = valueType.type
+        printNamed(access, type, setter: "set", &printer) { access, printer in
+            printer.print("\(wrapper)\(access) var \(storedName): \(type)")
+        }
     }
 
     /// Sets the value's property from a view's.
     func printCopyFromView(_ printer: inout Printer) {
-        let source = "view.\(field.swiftName)"
-        let target = "self.\(field.swiftName)"
+        let source = "view.\(storedName)"
+        let target = "self.\(storedName)"
         switch field.cardinality {
         case .implicit where !field.value.isMessage, .entry:
             printer.print("\(target) = \(field.value.toValue(source))")
@@ -85,23 +110,23 @@ struct FieldGenerator {
 
     /// Sets the builder's field from the value's property.
     func printCopyToBuilder(_ printer: inout Printer) {
-        let source = "self.\(field.swiftName)"
+        let source = "self.\(storedName)"
         switch field.cardinality {
         case .implicit where field.value.isMessage:
             printer.print("if let message = \(source) { message.copy(into: builder.make\(field.upperName)()) }")
         case .implicit, .entry:
-            printer.print("builder.\(field.swiftName) = \(field.value.toWire(source))")
+            printer.print("builder.\(storedName) = \(field.value.toWire(source))")
         case .explicit:
             let isPlain = field.value.toWire("$0") == "$0"
             printer.print(
-                "builder.\(field.swiftName) = \(source)"
+                "builder.\(storedName) = \(source)"
                     + (isPlain ? "" : ".map { \(field.value.toWire("$0")) }"))
         case .repeated, .map: printCopyElements(&printer)
         }
     }
 
     private func printCopyElements(_ printer: inout Printer) {
-        let name = "self.\(field.swiftName)"
+        let name = "self.\(storedName)"
         printer.block("if !\(name).isEmpty {") { printer in
             printer.print("var appender = builder.make\(field.upperName)(capacity: \(name).count)")
             switch field.cardinality {
@@ -162,19 +187,19 @@ struct FieldGenerator {
     }
 
     func printViewProperty(_ attributes: String, _ printer: inout Printer) {
-        printer.print("")
-        printer.document(field.comment)
-        printer.print("\(attributes) var \(field.swiftName): \(viewType) { \(load) }")
+        printNamed(attributes, viewType, setter: nil, &printer) { attributes, printer in
+            printer.print("\(attributes) var \(storedName): \(viewType) { \(load) }")
+        }
     }
 
     // MARK: - Builder
 
     func printBuilderProperty(_ attributes: String, _ printer: inout Printer) {
-        printer.print("")
-        printer.document(field.comment)
-        printer.block("\(attributes) var \(field.swiftName): \(viewType) {") { printer in
-            printer.print("get { \(load) }")
-            printer.block("nonmutating set {") { printer in printStore(&printer) }
+        printNamed(attributes, viewType, setter: "nonmutating set", &printer) { attributes, printer in
+            printer.block("\(attributes) var \(storedName): \(viewType) {") { printer in
+                printer.print("get { \(load) }")
+                printer.block("nonmutating set {") { printer in printStore(&printer) }
+            }
         }
         printMake(attributes, &printer)
     }
@@ -242,6 +267,9 @@ struct FieldGenerator {
     /// The Swift type of an element in a builder's array: of a message, its value's.
     private var elementType: String { field.value.isMessage ? field.value.valueType : field.value.viewType }
 }
+
+/// The attribute of what the schema marks as deprecated.
+let deprecated = "@available(*, deprecated)"
 
 extension FieldModel.Value {
     var isBool: Bool { self == .scalar(swiftType: "Bool", kind: "bool") }

@@ -25,9 +25,7 @@ struct FileGenerator {
         }
         if options.services {
             for service in file.services {
-                var names = ServiceGenerator.declarations(of: service, options)
-                if options.client { names.append(ClientGenerator.declaration(of: service)) }
-                declarations += names.map { ($0, service.fullName) }
+                declarations += ServiceModel.endings.map { (service.swiftName + $0, service.fullName) }
             }
         }
         return declarations
@@ -76,20 +74,24 @@ struct FileGenerator {
             printer.document("Identifies what the file means: `file.fingerprint`.")
             printer.print("\(access) static var fingerprint: String { file.fingerprint }")
             DescriptorGenerator(file.descriptor, options).print(&printer)
-            guard !file.allMessages.isEmpty else { return }
-            printer.print("")
-            printer.block("fileprivate static let descriptors = MessageDescriptor.define(in: file, [", closing: "])") {
-                printer in
-                for message in file.allMessages { printDefinition(message, &printer) }
-            }
+            if !file.allMessages.isEmpty { printDescriptors(&printer) }
         }
     }
 
-    private func printDefinition(_ message: MessageModel, _ printer: inout Printer) {
-        let opening = "MessageDefinition(\"\(message.fullName)\", size: \(message.size), fields: ["
-        guard !message.fields.isEmpty else { return printer.print(opening + "]),") }
-        printer.block(opening, closing: "]),") { printer in
-            for field in message.fields { printer.print(FieldGenerator(field).definition + ",") }
+    /// A statement for each field: the compiler takes gigabytes for a literal of hundreds.
+    private func printDescriptors(_ printer: inout Printer) {
+        printer.print("")
+        printer.print("fileprivate static let descriptors = defineMessages()", "")
+        printer.block("private static func defineMessages() -> [MessageDescriptor] {") { printer in
+            printer.print("var messages: [MessageDefinition] = []", "var fields: [FieldDefinition] = []")
+            for message in file.allMessages {
+                printer.print("")
+                for field in message.fields { printer.print("fields.append(\(FieldGenerator(field).definition))") }
+                printer.print(
+                    "messages.append(MessageDefinition(\"\(message.fullName)\", size: \(message.size), fields: fields))",
+                    "fields = []")
+            }
+            printer.print("", "return MessageDescriptor.define(in: file, messages)")
         }
     }
 }

@@ -40,17 +40,17 @@ struct MessageGenerator {
     }
 
     /// What the value has of fields and oneofs, in the order of its declaration.
-    private var properties: [(name: String, type: String, initial: String)] {
+    private var properties: [(name: String, stored: String, type: String, initial: String)] {
         zip(model.plainFields, fields).map { field, generator in
             let (type, initial) = generator.valueType
-            return (field.swiftName, type, initial)
-        } + zip(model.oneofs, oneofs).map { ($0.swiftName, $1.type, "nil") }
+            return (field.swiftName, generator.storedName, type, initial)
+        } + zip(model.oneofs, oneofs).map { ($0.swiftName, $0.swiftName, $1.type, "nil") }
     }
 
     /// Properties have no initial values of their own: every initializer would set them before its own.
     private func printInitializer(_ printer: inout Printer) {
         printer.block("\(access) init() {") { printer in
-            for property in properties { printer.print("self.\(property.name) = \(property.initial)") }
+            for property in properties { printer.print("self.\(property.stored) = \(property.initial)") }
             printer.print("self.unknownFields = UnknownFields()")
         }
     }
@@ -67,7 +67,7 @@ struct MessageGenerator {
             }
         }
         printer.block(") {") { printer in
-            for parameter in parameters { printer.print("self.\(parameter.name) = \(parameter.name)") }
+            for parameter in parameters { printer.print("self.\(parameter.stored) = \(parameter.name)") }
             printer.print("self.unknownFields = UnknownFields()")
         }
     }

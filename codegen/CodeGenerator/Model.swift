@@ -89,6 +89,7 @@ struct FieldModel {
 
     let name: String
     let number: Int32
+    let isDeprecated: Bool
     /// Escaped where Swift reserves the word.
     let swiftName: String
     /// For the names of functions about the field: `makeItems`.
@@ -119,6 +120,7 @@ struct OneofModel {
 struct EnumModel {
     struct Value {
         let name: String
+        let isDeprecated: Bool
         let swiftName: String
         let number: Int32
         let comment: String
@@ -143,6 +145,10 @@ struct ServiceModel {
 
         var isStreaming: Bool { clientStreaming || serverStreaming }
     }
+
+    /// What the names of a service's declarations have behind its own: the protocols that servers implement, and the
+    /// client.
+    static let endings = ["", "Service", "ValueService", "AsyncService", "Client"]
 
     let fullName: String
     let swiftName: String

@@ -22,8 +22,10 @@ struct ModelBuilder {
 
     private func build(_ modules: Modules, _ descriptors: DescriptorBuilder) throws(GeneratorError) -> FileModel {
         guard file.syntax == "proto3" else {
-            let found = file.syntax.isEmpty ? "proto2" : file.syntax
-            throw GeneratorError("\(file.name): \(found) is not supported by this version; use syntax = \"proto3\"")
+            let found = file.syntax.isEmpty ? "proto2" : "an edition"
+            throw GeneratorError(
+                "\(file.name): \(found) is not supported; write syntax = \"proto3\" at its top and take what proto3 lacks "
+                    + "(required, groups, extensions, defaults) out of it")
         }
         let scope = file.package.isEmpty ? "" : "." + file.package
         var messages: [MessageModel] = []
@@ -42,7 +44,7 @@ struct ModelBuilder {
         let referenced = files(of: file.messageType.flatMap(fieldTypes))
         let called = files(of: file.service.flatMap(\.method).flatMap { [$0.inputType, $0.outputType] })
         return FileModel(
-            path: file.name, schemaName: TypeIndex.schemaName(of: file),
+            path: file.name, schemaName: index.schemas[file.name]!,
             descriptor: try descriptors.descriptor(of: file.name, referenced: referenced),
             messageImports: modules.imports(of: file.name, from: referenced),
             serviceImports: modules.imports(of: file.name, from: called), messages: messages, enums: enums,
@@ -66,10 +68,16 @@ struct ModelBuilder {
         var layout = Layout()
         var selectors: [Int: (selector: Int, value: Int)] = [:]
         var fields: [FieldModel] = []
+        let types = (message.nestedType.map(\.name) + message.enumType.map(\.name)).map {
+            lastComponent(index["\(fullName).\($0)"]!.swiftName)
+        }
+        let names = MemberNames(message, types: Set(types))
         let ordered = message.field.enumerated().sorted { $0.element.number < $1.element.number }
         for (position, field) in ordered {
-            let comment = comments[path + [Comments.Step.field, Int32(position)], or: "The field `\(field.name)`."]
-            fields.append(try self.field(field, of: fullName, comment, &layout, &selectors))
+            let comment = comments[
+                path + [Comments.Step.field, Int32(position)], or: "The field `\(field.name)`.",
+                isDeprecated: field.options?.deprecated]
+            fields.append(try self.field(field, names.fields[position], of: fullName, comment, &layout, &selectors))
         }
         var nestedMessages: [MessageModel] = []
         for (position, nested) in message.nestedType.enumerated() {
@@ -84,65 +92,42 @@ struct ModelBuilder {
         let fallback =
             message.options?.mapEntry == true
             ? "An entry of a map, as it is encoded." : "The message `\(fullName.dropFirst())`."
-        let model = MessageModel(
+        return MessageModel(
             fullName: String(fullName.dropFirst()), swiftName: lastComponent(entry.swiftName),
-            qualifiedName: entry.swiftName, index: entry.index, comment: comments[path, or: fallback], fields: fields,
-            oneofs: oneofs(of: message, fields, selectors, path), size: layout.total, nestedMessages: nestedMessages,
+            qualifiedName: entry.swiftName, index: entry.index,
+            comment: comments[path, or: fallback, isDeprecated: isDeprecated(message.options?.deprecated)],
+            fields: fields,
+            oneofs: oneofs(of: message, names, fields, selectors, path), size: layout.total,
+            nestedMessages: nestedMessages,
             nestedEnums: nestedEnums)
-        try checkNames(of: model)
-        return model
-    }
-
-    /// Whether the Swift names within a message are distinct.
-    private func checkNames(of message: MessageModel) throws(GeneratorError) {
-        var properties = SwiftNames()
-        for field in message.plainFields { try claim(field, of: message, &properties) }
-        for oneof in message.oneofs {
-            var cases = SwiftNames()
-            for field in oneof.fields { try claim(field, of: message, &cases) }
-            try properties.claim(oneof.swiftName, for: "\(message.fullName).\(oneof.name)", in: file.name)
-        }
-        for field in message.fields {
-            try properties.claim(
-                "make" + field.upperName, for: "the builder of \(message.fullName).\(field.name)", in: file.name)
-        }
-        var types = SwiftNames()
-        for oneof in message.oneofs {
-            try types.claim(oneof.typeName, for: "\(message.fullName).\(oneof.name)", in: file.name)
-        }
-        for nested in message.nestedMessages { try types.claim(nested.swiftName, for: nested.fullName, in: file.name) }
-        for nested in message.nestedEnums { try types.claim(nested.swiftName, for: nested.fullName, in: file.name) }
-    }
-
-    private func claim(
-        _ field: FieldModel, of message: MessageModel, _ names: inout SwiftNames
-    ) throws(GeneratorError) {
-        try names.claim(field.swiftName, for: "\(message.fullName).\(field.name)", in: file.name)
     }
 
     private func oneofs(
-        of message: DescriptorProto, _ fields: [FieldModel], _ selectors: [Int: (selector: Int, value: Int)],
+        of message: DescriptorProto, _ names: MemberNames, _ fields: [FieldModel],
+        _ selectors: [Int: (selector: Int, value: Int)],
         _ path: [Int32]
     ) -> [OneofModel] {
         // Every `optional` field has a oneof of its own in the descriptor; those have no selector here.
         message.oneofDecl.enumerated().compactMap { position, oneof in
             guard let selector = selectors[position]?.selector else { return nil }
             return OneofModel(
-                name: oneof.name, swiftName: Naming.property(oneof.name),
-                typeName: "OneOf_" + Naming.upperCamelCase(oneof.name),
-                comment: comments[path + [Comments.Step.oneof, Int32(position)], or: "The oneof `\(oneof.name)`."],
+                name: oneof.name, swiftName: names.oneofs[position].property,
+                typeName: names.oneofs[position].type,
+                comment: comments[
+                    path + [Comments.Step.oneof, Int32(position)], or: "The oneof `\(oneof.name)`.",
+                    isDeprecated: false],
                 fields: fields.filter { $0.oneof == position }, selectorOffset: selector)
         }
     }
 
     private func field(
-        _ field: FieldDescriptorProto, of messageName: String, _ comment: String,
+        _ field: FieldDescriptorProto, _ names: MemberNames.Field, of messageName: String, _ comment: String,
         _ layout: inout Layout, _ selectors: inout [Int: (selector: Int, value: Int)]
     ) throws(GeneratorError) -> FieldModel {
         let place = "\(messageName.dropFirst()).\(field.name)"
         let value = try self.value(field, at: place)
         let cardinality = try self.cardinality(field, value, of: messageName, at: place)
-        let oneof = field.proto3Optional ? nil : field.oneofIndex.map { Int($0) }
+        let oneof = field.oneof
         var presenceOffset = 0
         let offset: Int
         if let oneof {
@@ -159,9 +144,8 @@ struct ModelBuilder {
             }
         }
         return FieldModel(
-            name: field.name, number: field.number,
-            swiftName: oneof == nil ? Naming.property(field.name) : Naming.oneofMember(field.name),
-            upperName: Naming.upperCamelCase(field.name), comment: comment, value: value, cardinality: cardinality,
+            name: field.name, number: field.number, isDeprecated: field.options?.deprecated ?? false,
+            swiftName: names.property, upperName: names.maker, comment: comment, value: value, cardinality: cardinality,
             oneof: oneof,
             isRecursive: field.type == .message && field.label != .repeated
                 && index.message(field.typeName, contains: messageName),
@@ -219,48 +203,55 @@ struct ModelBuilder {
     private func enumeration(
         _ enumeration: EnumDescriptorProto, scope: String, path: [Int32]
     ) throws(GeneratorError) -> EnumModel {
-        let names = enumeration.value.map(\.name)
-        let all = enumeration.value.enumerated().map { position, value in
-            EnumModel.Value(
-                name: value.name, swiftName: Naming.enumValue(value.name, of: enumeration.name, siblings: names),
-                number: value.number,
-                comment: comments[path + [Comments.Step.value, Int32(position)], or: "`\(value.name)`."])
-        }
         // An alias that Swift calls the same is the same value: `MOO` and `moo`.
         var seen: Set<String> = []
-        let values = all.filter { seen.insert("\($0.swiftName) \($0.number)").inserted }
-        let fullName = "\(scope).\(enumeration.name)"
-        var swiftNames = SwiftNames()
-        for value in values {
-            // A value's scope is that of its enum.
-            try swiftNames.claim(value.swiftName, for: "\(scope).\(value.name)".dropFirst().description, in: file.name)
+        let distinct = enumeration.value.enumerated().filter { _, value in
+            seen.insert("\(Naming.enumValue(value.name, of: enumeration.name)) \(value.number)").inserted
         }
+        var names = NameScope()
+        let values = distinct.map { position, value in
+            EnumModel.Value(
+                name: value.name, isDeprecated: value.options?.deprecated ?? false,
+                swiftName: names.take(Naming.enumValue(value.name, of: enumeration.name)), number: value.number,
+                comment: comments[
+                    path + [Comments.Step.value, Int32(position)], or: "`\(value.name)`.",
+                    isDeprecated: value.options?.deprecated])
+        }
+        let fullName = "\(scope).\(enumeration.name)"
         return EnumModel(
             fullName: String(fullName.dropFirst()), swiftName: lastComponent(index[fullName]!.swiftName),
-            comment: comments[path, or: "The enum `\(fullName.dropFirst())`."], values: values)
+            comment: comments[
+                path, or: "The enum `\(fullName.dropFirst())`.",
+                isDeprecated: isDeprecated(enumeration.options?.deprecated)], values: values)
     }
 
     private func service(_ service: ServiceDescriptorProto, path: [Int32]) throws(GeneratorError) -> ServiceModel {
         let fullName = file.package.isEmpty ? service.name : "\(file.package).\(service.name)"
         var methods: [ServiceModel.Method] = []
-        var swiftNames = SwiftNames()
+        var names = NameScope()
         for (position, method) in service.method.enumerated() {
             let place = "\(fullName).\(method.name)"
-            let swiftName = Naming.method(method.name)
-            try swiftNames.claim(swiftName, for: place, in: file.name)
             methods.append(
                 ServiceModel.Method(
-                    name: method.name, swiftName: swiftName,
-                    comment: comments[path + [Comments.Step.method, Int32(position)], or: "The method `\(place)`."],
+                    name: method.name, swiftName: names.take(Naming.method(method.name)),
+                    comment: comments[
+                        path + [Comments.Step.method, Int32(position)], or: "The method `\(place)`.",
+                        isDeprecated: method.options?.deprecated],
                     input: try type(method.inputType, at: place).swiftName,
                     output: try type(method.outputType, at: place).swiftName,
                     clientStreaming: method.clientStreaming, serverStreaming: method.serverStreaming))
         }
         return ServiceModel(
             fullName: fullName,
-            swiftName: Naming.type(TypeIndex.swiftPrefix(of: file) + service.name, suffix: "Service"),
-            comment: comments[path, or: "The service `\(fullName)`."], methods: methods)
+            swiftName: index.services["." + fullName]!,
+            comment: comments[
+                path, or: "The service `\(fullName)`.", isDeprecated: isDeprecated(service.options?.deprecated)],
+            methods: methods)
     }
+
+    /// Whether a type, or all of its file, is marked as deprecated. It is documented and no attribute: generated code
+    /// itself could not use such a type without a warning.
+    private func isDeprecated(_ type: Bool?) -> Bool { type == true || file.options?.deprecated == true }
 
     // MARK: - Names
 
@@ -268,6 +259,11 @@ struct ModelBuilder {
         guard let entry = index[fullName] else {
             throw GeneratorError(
                 "\(file.name): \(place) has the type \(fullName), which no file of the request defines")
+        }
+        guard entry.syntax == "proto3" else {
+            throw GeneratorError(
+                "\(file.name): \(place) has the type \(fullName.dropFirst()) of \(entry.filePath), which is no proto3 "
+                    + "file; only types of proto3 files are supported")
         }
         return entry
     }

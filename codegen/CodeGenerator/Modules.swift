@@ -29,7 +29,7 @@ struct Modules {
     }
 
     /// Nil where it is that of the files being generated, or one that `ExtraModuleImports` names.
-    private func module(of file: String) -> String? {
+    func module(of file: String) -> String? {
         if let module = mappings[file] { return module }
         return Self.wellKnownFiles.contains(file) && !generated.contains(file) ? Self.wellKnownTypes : nil
     }

@@ -14,22 +14,31 @@ enum Naming {
     }
 
     /// `GetById` becomes `getByID`.
-    static func method(_ name: String) -> String { escaped(lowerCamelCase(name)) }
+    static func method(_ name: String) -> String {
+        let camel = lowerCamelCase(name)
+        return reservedMethods.contains(camel) ? camel + "_" : escaped(camel)
+    }
 
-    /// A message's, enum's or service's name; with `suffix` where Swift or the generated code needs the name itself.
-    static func type(_ name: String, suffix: String) -> String {
-        reservedTypes.contains(name) || keywords.contains(name) ? name + suffix : name
+    /// A message's, enum's or service's name, with a capital: a field may have the same name without. `suffix` is put
+    /// behind it where Swift, the generated code or what has one of the names `taken` needs the name itself. What has
+    /// such a name with the suffix already gets another: no two names become one.
+    static func type(_ original: String, suffix: String, taken: Set<String> = []) -> String {
+        let underscores = original.prefix { $0 == "_" }
+        let letters = original.dropFirst(underscores.count)
+        let name = String(underscores) + letters.prefix(1).uppercased() + letters.dropFirst()
+        var stem = name[...]
+        while stem.hasSuffix(suffix), stem != suffix { stem = stem.dropLast(suffix.count) }
+        let isTaken = [String(stem), name].contains {
+            reservedTypes.contains($0) || keywords.contains($0) || taken.contains($0)
+        }
+        return isTaken ? name + suffix : name
     }
 
     /// `RETRIEVAL_PATH_LIST` of `RetrievalPath` becomes `list`.
-    static func enumValue(_ name: String, of enumName: String, siblings: [String]) -> String {
+    static func enumValue(_ name: String, of enumName: String) -> String {
         let prefix = words(enumName).map { $0.uppercased() }.joined(separator: "_") + "_"
-        func stripped(_ name: String) -> String {
-            let rest = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : ""
-            return lowerCamelCase(isIdentifier(rest) ? rest : name)
-        }
-        let areDistinct = Set(siblings.map(stripped)).count == siblings.count
-        let camel = areDistinct ? stripped(name) : lowerCamelCase(name)
+        let rest = name.hasPrefix(prefix) ? String(name.dropFirst(prefix.count)) : ""
+        let camel = lowerCamelCase(isIdentifier(rest) ? rest : name)
         if reservedEnumValues.contains(camel) { return camel + "_" }
         return escaped(camel)
     }
@@ -88,33 +97,39 @@ enum Naming {
 
     /// Words that Swift takes as names only in backticks.
     private static let keywords: Set<String> = [
-        "Any", "Self", "actor", "as", "associatedtype", "await", "borrowing", "break", "case", "catch", "class",
-        "consuming", "continue", "default", "defer", "deinit", "do", "else", "enum", "extension", "fallthrough",
-        "false", "fileprivate", "for", "func", "guard", "if", "import", "in", "init", "inout", "internal", "is", "let",
-        "nil", "nonisolated", "operator", "precedencegroup", "private", "protocol", "public", "repeat", "rethrows",
-        "return", "self", "static", "struct", "subscript", "super", "switch", "throw", "throws", "true", "try",
-        "typealias", "var", "where", "while",
+        "Any", "Self", "actor", "any", "as", "associatedtype", "async", "await", "borrowing", "break", "case", "catch",
+        "class", "consuming", "continue", "default", "defer", "deinit", "didSet", "do", "each", "else", "enum",
+        "extension",
+        "fallthrough", "false", "fileprivate", "for", "func", "guard", "if", "import", "in", "init", "inout",
+        "internal", "is", "isolated", "let", "nil", "nonisolated", "open", "operator", "package", "precedencegroup",
+        "private", "protocol", "public", "repeat", "rethrows", "return", "self", "sending", "some", "static", "struct",
+        "subscript", "super", "switch", "throw", "throws", "true", "try", "typealias", "var", "where", "while",
+        "willSet",
     ]
 
     /// Members that generated messages have beside their fields.
     private static let reservedProperties: Set<String> = [
-        "_arena", "_pointer", "_stride", "copy", "descriptor", "encoded", "encodedInArena", "encodedSize",
-        "hashValue", "unknownFields", "view", "init", "self", "Type",
+        "_", "_arena", "_pointer", "_stride", "copy", "descriptor", "encoded",
+        "encodedInArena", "encodedSize", "hashValue", "unknownFields", "view", "init", "self", "Type",
     ]
 
     /// Members that generated enums have beside their values.
-    private static let reservedEnumValues: Set<String> = ["_stride", "allCases", "init", "self", "Type"]
+    private static let reservedEnumValues: Set<String> = ["_", "_stride", "allCases", "init", "self", "Type"]
 
-    /// Types that generated code names.
+    /// Names that Swift gives a meaning behind a dot, even in backticks.
+    private static let reservedMethods: Set<String> = ["_", "init", "self", "Type"]
+
+    /// Types that generated code names, declares within messages and services, or takes as parameters, and names that
+    /// mean something else behind a dot. A test compares them with generated code.
     private static let reservedTypes: Set<String> = [
         "Arena", "Array", "AsyncCall", "BodyResult", "Bool", "Builder", "CallOptions", "CaseIterable", "ClientChannel",
-        "DecodeLimits", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC", "FletchWire",
-        "Float", "Hashable", "Indirect", "Int",
-        "Int32", "Int64", "Message", "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor",
-        "MessageView", "Method", "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter",
-        "ResponseStream", "ResponseWriter",
+        "DecodeLimits", "Dictionary", "Double", "Enumeration", "FieldDefinition", "FileDescriptor", "FletchRPC",
+        "FletchWellKnownTypes", "FletchWire", "Float", "Hashable", "Indirect", "Int", "Int32", "Int64", "Message",
+        "MessageAppender", "MessageBuilder", "MessageDefinition", "MessageDescriptor", "MessageView", "Method", "Path",
+        "Protocol", "RPCError", "RepeatedView", "RequestStream", "RequestWriter", "ResponseStream", "ResponseWriter",
         "Sendable", "Service", "ServiceDescriptor", "StaticString", "String", "Swift", "Type", "UInt32", "UInt64",
-        "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "ValueAppender", "View",
-        "WireBytes",
+        "UInt8", "UnaryCall", "UnknownFields", "UnsafeMutableRawPointer", "UnsafeRawPointer", "Value", "ValueAppender",
+        "Void",
+        "View", "WireBytes", "_",
     ]
 }

@@ -29,7 +29,7 @@ struct OneofGenerator {
         for field in oneof.fields {
             let value = field.value.toValue("value")
             printer.print(
-                "case .\(field.swiftName)(let value): self.\(oneof.swiftName) = .\(field.swiftName)(\(value))")
+                "case .\(field.swiftName)(let value)?: self.\(oneof.swiftName) = .\(field.swiftName)(\(value))")
         }
         printer.print("case nil: self.\(oneof.swiftName) = nil", "}")
     }
@@ -41,7 +41,7 @@ struct OneofGenerator {
                 field.value.isMessage
                 ? "value.copy(into: builder.make\(field.upperName)())"
                 : "builder.\(oneof.swiftName) = .\(field.swiftName)(\(field.value.toWire("value")))"
-            printer.print("case .\(field.swiftName)(let value): \(copy)")
+            printer.print("case .\(field.swiftName)(let value)?: \(copy)")
         }
         printer.print("case nil: break", "}")
     }
@@ -61,9 +61,9 @@ struct OneofGenerator {
                 // A member message has memory as long as its selector is set.
                 let load =
                     field.value.isMessage ? "\(value).map { .\(field.swiftName)($0) }" : ".\(field.swiftName)(\(value))"
-                printer.print("case \(field.number): \(load)")
+                printer.print("case \(field.number): return \(load)")
             }
-            printer.print("default: nil", "}")
+            printer.print("default: return nil", "}")
         }
     }
 
@@ -75,7 +75,7 @@ struct OneofGenerator {
             printer.block("nonmutating set {") { printer in
                 printer.print("switch newValue {")
                 for field in oneof.fields {
-                    printer.print("case .\(field.swiftName)(let value):")
+                    printer.print("case .\(field.swiftName)(let value)?:")
                     printer.indent { printer in
                         printer.print(FieldGenerator(field).storeSelector, FieldGenerator(field).store("value"))
                     }

@@ -14,12 +14,6 @@ struct ServiceGenerator {
         server = options.server
     }
 
-    /// The names that a service's code declares for other files to see.
-    static func declarations(of service: ServiceModel, _ options: GeneratorOptions) -> [String] {
-        let protocols = options.server ? ["Service", "ValueService", "AsyncService"] : []
-        return [service.swiftName] + protocols.map { service.swiftName + $0 }
-    }
-
     func print(_ printer: inout Printer) {
         printNames(&printer)
         guard server else { return }

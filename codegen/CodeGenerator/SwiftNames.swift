@@ -1,9 +1,16 @@
-/// The Swift names of one scope, each with what it stands for in the schema: no two may be the same.
+/// The names that files of one run give to what others see, each with what it stands for in the schema: no two may be
+/// the same.
 struct SwiftNames {
     private var owners: [String: String] = [:]
     private let remedy: String
 
-    init(remedy: String = "rename one of them") { self.remedy = remedy }
+    /// Types outside other types.
+    static let types = SwiftNames(
+        remedy: "give one of the files another 'option swift_prefix', or generate them into separate modules")
+    /// Files that are written.
+    static let files = SwiftNames(remedy: "give one of them another name, or use FileNaming=PathToUnderscores")
+
+    private init(remedy: String) { self.remedy = remedy }
 
     /// Takes a name.
     ///

@@ -2,6 +2,8 @@
 struct TypeIndex {
     struct Entry {
         let filePath: String
+        /// As its file says: empty for proto2.
+        let syntax: String
         let swiftName: String
         /// The message; nil for an enum.
         let message: DescriptorProto?
@@ -10,19 +12,34 @@ struct TypeIndex {
     }
 
     private var entries: [String: Entry] = [:]
+    /// The Swift names of services, by full name.
+    private(set) var services: [String: String] = [:]
+    /// The enums that hold what a file's types share, by its path.
+    private(set) var schemas: [String: String] = [:]
 
+    /// - Parameter files: Each after those that it imports.
     init(_ files: [FileDescriptorProto]) {
+        // The names outside other types that a file's code may mean.
+        var visible: [String: Set<String>] = [:]
         for file in files {
-            let prefix = Self.swiftPrefix(of: file)
+            let prefix = file.options?.swiftPrefix ?? Naming.prefix(package: file.package)
             let scope = file.package.isEmpty ? "" : "." + file.package
-            var count = 0
-            for message in file.messageType {
-                let swiftName = Naming.type(prefix + message.name, suffix: "Message")
-                add(message, scope: scope, swiftName: swiftName, path: file.name, count: &count)
+            var names = NameScope()
+            let messages = file.messageType.map { names.take(Naming.type(prefix + $0.name, suffix: "Message")) }
+            let enums = file.enumType.map { names.take(Naming.type(prefix + $0.name, suffix: "Enum")) }
+            for service in file.service {
+                services["\(scope).\(service.name)"] = names.take(
+                    Naming.type(prefix + service.name, suffix: "Service"), endings: ServiceModel.endings)
             }
-            for enumeration in file.enumType {
-                let swiftName = Naming.type(prefix + enumeration.name, suffix: "Enum")
-                add(enumeration, scope: scope, swiftName: swiftName, path: file.name)
+            schemas[file.name] = names.take(prefix + Self.schemaName(of: file))
+            let taken = file.dependency.reduce(into: names.names) { $0.formUnion(visible[$1] ?? []) }
+            visible[file.name] = taken
+            var count = 0
+            for (message, name) in zip(file.messageType, messages) {
+                add(message, scope: scope, swiftName: name, file, taken, &count)
+            }
+            for (enumeration, name) in zip(file.enumType, enums) {
+                add(enumeration, scope: scope, swiftName: name, file)
             }
         }
     }
@@ -30,17 +47,11 @@ struct TypeIndex {
     /// The type of a full name with a leading dot.
     subscript(_ fullName: String) -> Entry? { entries[fullName] }
 
-    /// What the Swift names of a file's types start with.
-    static func swiftPrefix(of file: FileDescriptorProto) -> String {
-        file.options?.swiftPrefix ?? Naming.prefix(package: file.package)
-    }
-
-    /// The enum that holds what a file's types share.
-    static func schemaName(of file: FileDescriptorProto) -> String {
+    private static func schemaName(of file: FileDescriptorProto) -> String {
         let baseName = file.name.split(separator: "/").last.map { $0.hasSuffix(".proto") ? $0.dropLast(6) : $0 } ?? ""
         // What no identifier can hold becomes an underscore.
         let identifier = String(baseName.map { Naming.isIdentifier("a\($0)") ? $0 : "_" })
-        return swiftPrefix(of: file) + Naming.upperCamelCase(identifier) + "Schema"
+        return Naming.upperCamelCase(identifier) + "Schema"
     }
 
     /// Whether a message of type `start` can hold one of type `target` by values all the way.
@@ -55,23 +66,30 @@ struct TypeIndex {
         return false
     }
 
+    /// - Parameter taken: Names outside other types. A type within another that had one of them would hide it.
     private mutating func add(
-        _ message: DescriptorProto, scope: String, swiftName: String, path: String, count: inout Int
+        _ message: DescriptorProto, scope: String, swiftName: String, _ file: FileDescriptorProto,
+        _ taken: Set<String>, _ count: inout Int
     ) {
         let fullName = "\(scope).\(message.name)"
-        entries[fullName] = Entry(filePath: path, swiftName: swiftName, message: message, index: count)
+        entries[fullName] = Entry(
+            filePath: file.name, syntax: file.syntax, swiftName: swiftName, message: message, index: count)
         count += 1
+        var names = NameScope()
         for nested in message.nestedType {
-            let swiftName = "\(swiftName).\(Naming.type(nested.name, suffix: "Message"))"
-            add(nested, scope: fullName, swiftName: swiftName, path: path, count: &count)
+            let name = names.take(Naming.type(nested.name, suffix: "Message", taken: taken))
+            add(nested, scope: fullName, swiftName: "\(swiftName).\(name)", file, taken, &count)
         }
         for nested in message.enumType {
-            let swiftName = "\(swiftName).\(Naming.type(nested.name, suffix: "Enum"))"
-            add(nested, scope: fullName, swiftName: swiftName, path: path)
+            let name = names.take(Naming.type(nested.name, suffix: "Enum", taken: taken))
+            add(nested, scope: fullName, swiftName: "\(swiftName).\(name)", file)
         }
     }
 
-    private mutating func add(_ enumeration: EnumDescriptorProto, scope: String, swiftName: String, path: String) {
-        entries["\(scope).\(enumeration.name)"] = Entry(filePath: path, swiftName: swiftName, message: nil, index: 0)
+    private mutating func add(
+        _ enumeration: EnumDescriptorProto, scope: String, swiftName: String, _ file: FileDescriptorProto
+    ) {
+        entries["\(scope).\(enumeration.name)"] = Entry(
+            filePath: file.name, syntax: file.syntax, swiftName: swiftName, message: nil, index: 0)
     }
 }

@@ -11,7 +11,7 @@ internal enum CompilerSchema {
     /// The file as reflection hands it out.
     internal static let file = FileDescriptor(
         name: "compiler.proto",
-        fingerprint: "9d11572501f6b2ee",
+        fingerprint: "490dcc665b5c4717",
         dependencies: [],
         symbols: [
             "fletch.compiler.CodeGeneratorRequest",
@@ -30,6 +30,10 @@ internal enum CompilerSchema {
             "fletch.compiler.FileOptions",
             "fletch.compiler.MessageOptions",
             "fletch.compiler.FieldOptions",
+            "fletch.compiler.EnumOptions",
+            "fletch.compiler.EnumValueOptions",
+            "fletch.compiler.ServiceOptions",
+            "fletch.compiler.MethodOptions",
             "fletch.compiler.SourceCodeInfo",
             "fletch.compiler.SourceCodeInfo.Location",
         ],
@@ -75,112 +79,167 @@ internal enum CompilerSchema {
             \u{12}\"Z\u{a}\u{5}Label\u{12}\u{15}\u{a}\u{11}LABEL_UNSPECIFIED\u{10}\u{0}\u{12}\u{12}\u{a}\u{e}LAB\
             EL_OPTIONAL\u{10}\u{1}\u{12}\u{12}\u{a}\u{e}LABEL_REQUIRED\u{10}\u{2}\u{12}\u{12}\u{a}\u{e}LABEL_REP\
             EATED\u{10}\u{3}B\u{e}\u{a}\u{c}_oneof_index\"*\u{a}\u{14}OneofDescriptorProto\u{12}\u{12}\u{a}\u{4}\
-            name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\"j\u{a}\u{13}EnumDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\
-            \u{1} \u{1}(\u{9}R\u{4}name\u{12}?\u{a}\u{5}value\u{18}\u{2} \u{3}(\u{b}2).fletch.compiler.EnumValue\
-            DescriptorProtoR\u{5}value\"F\u{a}\u{18}EnumValueDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1}\
-             \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{2} \u{1}(\u{5}R\u{6}number\"l\u{a}\u{16}S\
-            erviceDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}>\u{a}\u{6}met\
-            hod\u{18}\u{2} \u{3}(\u{b}2&.fletch.compiler.MethodDescriptorProtoR\u{6}method\"\u{c1}\u{1}\u{a}\u{15}\
-            MethodDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{1d}\u{a}\u{a}\
-            input_type\u{18}\u{2} \u{1}(\u{9}R\u{9}inputType\u{12}\u{1f}\u{a}\u{b}output_type\u{18}\u{3} \u{1}(\u{9}\
-            R\u{a}outputType\u{12})\u{a}\u{10}client_streaming\u{18}\u{5} \u{1}(\u{8}R\u{f}clientStreaming\u{12}\
-            )\u{a}\u{10}server_streaming\u{18}\u{6} \u{1}(\u{8}R\u{f}serverStreaming\"F\u{a}\u{b}FileOptions\u{12}\
-            &\u{a}\u{c}swift_prefix\u{18}' \u{1}(\u{9}H\u{0}R\u{b}swiftPrefix\u{88}\u{1}\u{1}B\u{f}\u{a}\u{d}_sw\
-            ift_prefix\"-\u{a}\u{e}MessageOptions\u{12}\u{1b}\u{a}\u{9}map_entry\u{18}\u{7} \u{1}(\u{8}R\u{8}map\
-            Entry\"6\u{a}\u{c}FieldOptions\u{12}\u{1b}\u{a}\u{6}packed\u{18}\u{2} \u{1}(\u{8}H\u{0}R\u{6}packed\u{88}\
-            \u{1}\u{1}B\u{9}\u{a}\u{7}_packed\"\u{ce}\u{1}\u{a}\u{e}SourceCodeInfo\u{12}D\u{a}\u{8}location\u{18}\
-            \u{1} \u{3}(\u{b}2(.fletch.compiler.SourceCodeInfo.LocationR\u{8}location\u{1a}v\u{a}\u{8}Location\u{12}\
-            \u{12}\u{a}\u{4}path\u{18}\u{1} \u{3}(\u{5}R\u{4}path\u{12})\u{a}\u{10}leading_comments\u{18}\u{3} \u{1}\
-            (\u{9}R\u{f}leadingComments\u{12}+\u{a}\u{11}trailing_comments\u{18}\u{4} \u{1}(\u{9}R\u{10}trailing\
-            CommentsB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\"\u{a2}\u{1}\u{a}\u{13}EnumDescriptorProto\u{12}\u{12}\u{a}\u{4}\
+            name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}?\u{a}\u{5}value\u{18}\u{2} \u{3}(\u{b}2).fletch.compiler\
+            .EnumValueDescriptorProtoR\u{5}value\u{12}6\u{a}\u{7}options\u{18}\u{3} \u{1}(\u{b}2\u{1c}.fletch.co\
+            mpiler.EnumOptionsR\u{7}options\"\u{83}\u{1}\u{a}\u{18}EnumValueDescriptorProto\u{12}\u{12}\u{a}\u{4}\
+            name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{16}\u{a}\u{6}number\u{18}\u{2} \u{1}(\u{5}R\u{6}number\
+            \u{12};\u{a}\u{7}options\u{18}\u{3} \u{1}(\u{b}2!.fletch.compiler.EnumValueOptionsR\u{7}options\"\u{a7}\
+            \u{1}\u{a}\u{16}ServiceDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\
+            >\u{a}\u{6}method\u{18}\u{2} \u{3}(\u{b}2&.fletch.compiler.MethodDescriptorProtoR\u{6}method\u{12}9\u{a}\
+            \u{7}options\u{18}\u{3} \u{1}(\u{b}2\u{1f}.fletch.compiler.ServiceOptionsR\u{7}options\"\u{fb}\u{1}\u{a}\
+            \u{15}MethodDescriptorProto\u{12}\u{12}\u{a}\u{4}name\u{18}\u{1} \u{1}(\u{9}R\u{4}name\u{12}\u{1d}\u{a}\
+            \u{a}input_type\u{18}\u{2} \u{1}(\u{9}R\u{9}inputType\u{12}\u{1f}\u{a}\u{b}output_type\u{18}\u{3} \u{1}\
+            (\u{9}R\u{a}outputType\u{12}8\u{a}\u{7}options\u{18}\u{4} \u{1}(\u{b}2\u{1e}.fletch.compiler.MethodO\
+            ptionsR\u{7}options\u{12})\u{a}\u{10}client_streaming\u{18}\u{5} \u{1}(\u{8}R\u{f}clientStreaming\u{12}\
+            )\u{a}\u{10}server_streaming\u{18}\u{6} \u{1}(\u{8}R\u{f}serverStreaming\"f\u{a}\u{b}FileOptions\u{12}\
+            \u{1e}\u{a}\u{a}deprecated\u{18}\u{17} \u{1}(\u{8}R\u{a}deprecated\u{12}&\u{a}\u{c}swift_prefix\u{18}\
+            ' \u{1}(\u{9}H\u{0}R\u{b}swiftPrefix\u{88}\u{1}\u{1}B\u{f}\u{a}\u{d}_swift_prefix\"M\u{a}\u{e}Messag\
+            eOptions\u{12}\u{1e}\u{a}\u{a}deprecated\u{18}\u{3} \u{1}(\u{8}R\u{a}deprecated\u{12}\u{1b}\u{a}\u{9}\
+            map_entry\u{18}\u{7} \u{1}(\u{8}R\u{8}mapEntry\"V\u{a}\u{c}FieldOptions\u{12}\u{1b}\u{a}\u{6}packed\u{18}\
+            \u{2} \u{1}(\u{8}H\u{0}R\u{6}packed\u{88}\u{1}\u{1}\u{12}\u{1e}\u{a}\u{a}deprecated\u{18}\u{3} \u{1}\
+            (\u{8}R\u{a}deprecatedB\u{9}\u{a}\u{7}_packed\"-\u{a}\u{b}EnumOptions\u{12}\u{1e}\u{a}\u{a}deprecate\
+            d\u{18}\u{3} \u{1}(\u{8}R\u{a}deprecated\"2\u{a}\u{10}EnumValueOptions\u{12}\u{1e}\u{a}\u{a}deprecat\
+            ed\u{18}\u{1} \u{1}(\u{8}R\u{a}deprecated\"0\u{a}\u{e}ServiceOptions\u{12}\u{1e}\u{a}\u{a}deprecated\
+            \u{18}! \u{1}(\u{8}R\u{a}deprecated\"/\u{a}\u{d}MethodOptions\u{12}\u{1e}\u{a}\u{a}deprecated\u{18}!\
+             \u{1}(\u{8}R\u{a}deprecated\"\u{ce}\u{1}\u{a}\u{e}SourceCodeInfo\u{12}D\u{a}\u{8}location\u{18}\u{1}\
+             \u{3}(\u{b}2(.fletch.compiler.SourceCodeInfo.LocationR\u{8}location\u{1a}v\u{a}\u{8}Location\u{12}\u{12}\
+            \u{a}\u{4}path\u{18}\u{1} \u{3}(\u{5}R\u{4}path\u{12})\u{a}\u{10}leading_comments\u{18}\u{3} \u{1}(\u{c}\
+            R\u{f}leadingComments\u{12}+\u{a}\u{11}trailing_comments\u{18}\u{4} \u{1}(\u{c}R\u{10}trailingCommen\
+            tsB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("fletch.compiler.CodeGeneratorRequest", size: 72, fields: [
-            FieldDefinition(1, "file_to_generate", .string, .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "parameter", .string, .implicit, offset: 40),
-            FieldDefinition(15, "proto_file", .message(.index(3)), .repeated(packed: false), offset: 56),
-        ]),
-        MessageDefinition("fletch.compiler.CodeGeneratorResponse", size: 72, fields: [
-            FieldDefinition(1, "error", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "supported_features", .uint64, .implicit, offset: 48),
-            FieldDefinition(15, "file", .message(.index(2)), .repeated(packed: false), offset: 56),
-        ]),
-        MessageDefinition("fletch.compiler.CodeGeneratorResponse.File", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(15, "content", .string, .implicit, offset: 40),
-        ]),
-        MessageDefinition("fletch.compiler.FileDescriptorProto", size: 152, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "package", .string, .implicit, offset: 40),
-            FieldDefinition(3, "dependency", .string, .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "message_type", .message(.index(4)), .repeated(packed: false), offset: 72),
-            FieldDefinition(5, "enum_type", .message(.index(7)), .repeated(packed: false), offset: 88),
-            FieldDefinition(6, "service", .message(.index(9)), .repeated(packed: false), offset: 104),
-            FieldDefinition(8, "options", .message(.index(11)), .implicit, offset: 120),
-            FieldDefinition(9, "source_code_info", .message(.index(14)), .implicit, offset: 128),
-            FieldDefinition(12, "syntax", .string, .implicit, offset: 136),
-        ]),
-        MessageDefinition("fletch.compiler.DescriptorProto", size: 112, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "field", .message(.index(5)), .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "nested_type", .message(.index(4)), .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "enum_type", .message(.index(7)), .repeated(packed: false), offset: 72),
-            FieldDefinition(7, "options", .message(.index(12)), .implicit, offset: 88),
-            FieldDefinition(8, "oneof_decl", .message(.index(6)), .repeated(packed: false), offset: 96),
-        ]),
-        MessageDefinition("fletch.compiler.FieldDescriptorProto", size: 112, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(3, "number", .int32, .implicit, offset: 40),
-            FieldDefinition(4, "label", .enumeration, .implicit, offset: 44),
-            FieldDefinition(5, "type", .enumeration, .implicit, offset: 48),
-            FieldDefinition(6, "type_name", .string, .implicit, offset: 56),
-            FieldDefinition(8, "options", .message(.index(13)), .implicit, offset: 72),
-            FieldDefinition(9, "oneof_index", .int32, .explicit(flag: 80), offset: 84),
-            FieldDefinition(10, "json_name", .string, .implicit, offset: 88),
-            FieldDefinition(17, "proto3_optional", .bool, .implicit, offset: 104),
-        ]),
-        MessageDefinition("fletch.compiler.OneofDescriptorProto", size: 40, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("fletch.compiler.EnumDescriptorProto", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "value", .message(.index(8)), .repeated(packed: false), offset: 40),
-        ]),
-        MessageDefinition("fletch.compiler.EnumValueDescriptorProto", size: 48, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "number", .int32, .implicit, offset: 40),
-        ]),
-        MessageDefinition("fletch.compiler.ServiceDescriptorProto", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "method", .message(.index(10)), .repeated(packed: false), offset: 40),
-        ]),
-        MessageDefinition("fletch.compiler.MethodDescriptorProto", size: 80, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "input_type", .string, .implicit, offset: 40),
-            FieldDefinition(3, "output_type", .string, .implicit, offset: 56),
-            FieldDefinition(5, "client_streaming", .bool, .implicit, offset: 72),
-            FieldDefinition(6, "server_streaming", .bool, .implicit, offset: 76),
-        ]),
-        MessageDefinition("fletch.compiler.FileOptions", size: 48, fields: [
-            FieldDefinition(39, "swift_prefix", .string, .explicit(flag: 24), offset: 32),
-        ]),
-        MessageDefinition("fletch.compiler.MessageOptions", size: 32, fields: [
-            FieldDefinition(7, "map_entry", .bool, .implicit, offset: 24),
-        ]),
-        MessageDefinition("fletch.compiler.FieldOptions", size: 32, fields: [
-            FieldDefinition(2, "packed", .bool, .explicit(flag: 24), offset: 28),
-        ]),
-        MessageDefinition("fletch.compiler.SourceCodeInfo", size: 40, fields: [
-            FieldDefinition(1, "location", .message(.index(15)), .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("fletch.compiler.SourceCodeInfo.Location", size: 72, fields: [
-            FieldDefinition(1, "path", .int32, .repeated(packed: true), offset: 24),
-            FieldDefinition(3, "leading_comments", .string, .implicit, offset: 40),
-            FieldDefinition(4, "trailing_comments", .string, .implicit, offset: 56),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "file_to_generate", .string, .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "parameter", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(15, "proto_file", .message(.index(3)), .repeated(packed: false), offset: 56))
+        messages.append(MessageDefinition("fletch.compiler.CodeGeneratorRequest", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "error", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "supported_features", .uint64, .implicit, offset: 48))
+        fields.append(FieldDefinition(15, "file", .message(.index(2)), .repeated(packed: false), offset: 56))
+        messages.append(MessageDefinition("fletch.compiler.CodeGeneratorResponse", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(15, "content", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.compiler.CodeGeneratorResponse.File", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "package", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "dependency", .string, .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "message_type", .message(.index(4)), .repeated(packed: false), offset: 72))
+        fields.append(FieldDefinition(5, "enum_type", .message(.index(7)), .repeated(packed: false), offset: 88))
+        fields.append(FieldDefinition(6, "service", .message(.index(9)), .repeated(packed: false), offset: 104))
+        fields.append(FieldDefinition(8, "options", .message(.index(11)), .implicit, offset: 120))
+        fields.append(FieldDefinition(9, "source_code_info", .message(.index(18)), .implicit, offset: 128))
+        fields.append(FieldDefinition(12, "syntax", .string, .implicit, offset: 136))
+        messages.append(MessageDefinition("fletch.compiler.FileDescriptorProto", size: 152, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "field", .message(.index(5)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "nested_type", .message(.index(4)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "enum_type", .message(.index(7)), .repeated(packed: false), offset: 72))
+        fields.append(FieldDefinition(7, "options", .message(.index(12)), .implicit, offset: 88))
+        fields.append(FieldDefinition(8, "oneof_decl", .message(.index(6)), .repeated(packed: false), offset: 96))
+        messages.append(MessageDefinition("fletch.compiler.DescriptorProto", size: 112, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(3, "number", .int32, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "label", .enumeration, .implicit, offset: 44))
+        fields.append(FieldDefinition(5, "type", .enumeration, .implicit, offset: 48))
+        fields.append(FieldDefinition(6, "type_name", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(8, "options", .message(.index(13)), .implicit, offset: 72))
+        fields.append(FieldDefinition(9, "oneof_index", .int32, .explicit(flag: 80), offset: 84))
+        fields.append(FieldDefinition(10, "json_name", .string, .implicit, offset: 88))
+        fields.append(FieldDefinition(17, "proto3_optional", .bool, .implicit, offset: 104))
+        messages.append(MessageDefinition("fletch.compiler.FieldDescriptorProto", size: 112, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.OneofDescriptorProto", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "value", .message(.index(8)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.index(14)), .implicit, offset: 56))
+        messages.append(MessageDefinition("fletch.compiler.EnumDescriptorProto", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "number", .int32, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.index(15)), .implicit, offset: 48))
+        messages.append(MessageDefinition("fletch.compiler.EnumValueDescriptorProto", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "method", .message(.index(10)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "options", .message(.index(16)), .implicit, offset: 56))
+        messages.append(MessageDefinition("fletch.compiler.ServiceDescriptorProto", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "input_type", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "output_type", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "options", .message(.index(17)), .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "client_streaming", .bool, .implicit, offset: 80))
+        fields.append(FieldDefinition(6, "server_streaming", .bool, .implicit, offset: 84))
+        messages.append(MessageDefinition("fletch.compiler.MethodDescriptorProto", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(23, "deprecated", .bool, .implicit, offset: 24))
+        fields.append(FieldDefinition(39, "swift_prefix", .string, .explicit(flag: 28), offset: 32))
+        messages.append(MessageDefinition("fletch.compiler.FileOptions", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(3, "deprecated", .bool, .implicit, offset: 24))
+        fields.append(FieldDefinition(7, "map_entry", .bool, .implicit, offset: 28))
+        messages.append(MessageDefinition("fletch.compiler.MessageOptions", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(2, "packed", .bool, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(3, "deprecated", .bool, .implicit, offset: 32))
+        messages.append(MessageDefinition("fletch.compiler.FieldOptions", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(3, "deprecated", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.EnumOptions", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "deprecated", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.EnumValueOptions", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(33, "deprecated", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.ServiceOptions", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(33, "deprecated", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.MethodOptions", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "location", .message(.index(19)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("fletch.compiler.SourceCodeInfo", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "path", .int32, .repeated(packed: true), offset: 24))
+        fields.append(FieldDefinition(3, "leading_comments", .bytes, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "trailing_comments", .bytes, .implicit, offset: 56))
+        messages.append(MessageDefinition("fletch.compiler.SourceCodeInfo.Location", size: 72, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `fletch.compiler.CodeGeneratorRequest`.
@@ -290,7 +349,7 @@ internal struct FileDescriptorProto: Message {
     internal var name: String
 
     /// The field `package`.
-    internal var package: String
+    internal var `package`: String
 
     /// The field `dependency`.
     internal var dependency: [String]
@@ -318,7 +377,7 @@ internal struct FileDescriptorProto: Message {
 
     internal init() {
         self.name = ""
-        self.package = ""
+        self.`package` = ""
         self.dependency = []
         self.messageType = []
         self.enumType = []
@@ -331,7 +390,7 @@ internal struct FileDescriptorProto: Message {
 
     internal init(
         name: String = "",
-        package: String = "",
+        `package`: String = "",
         dependency: [String] = [],
         messageType: [DescriptorProto] = [],
         enumType: [EnumDescriptorProto] = [],
@@ -341,7 +400,7 @@ internal struct FileDescriptorProto: Message {
         syntax: String = ""
     ) {
         self.name = name
-        self.package = package
+        self.`package` = `package`
         self.dependency = dependency
         self.messageType = messageType
         self.enumType = enumType
@@ -546,26 +605,26 @@ internal struct FieldDescriptorProto: Message {
 
         internal var name: StaticString? {
             switch rawValue {
-            case 0: "TYPE_UNSPECIFIED"
-            case 1: "TYPE_DOUBLE"
-            case 2: "TYPE_FLOAT"
-            case 3: "TYPE_INT64"
-            case 4: "TYPE_UINT64"
-            case 5: "TYPE_INT32"
-            case 6: "TYPE_FIXED64"
-            case 7: "TYPE_FIXED32"
-            case 8: "TYPE_BOOL"
-            case 9: "TYPE_STRING"
-            case 10: "TYPE_GROUP"
-            case 11: "TYPE_MESSAGE"
-            case 12: "TYPE_BYTES"
-            case 13: "TYPE_UINT32"
-            case 14: "TYPE_ENUM"
-            case 15: "TYPE_SFIXED32"
-            case 16: "TYPE_SFIXED64"
-            case 17: "TYPE_SINT32"
-            case 18: "TYPE_SINT64"
-            default: nil
+            case 0: return "TYPE_UNSPECIFIED"
+            case 1: return "TYPE_DOUBLE"
+            case 2: return "TYPE_FLOAT"
+            case 3: return "TYPE_INT64"
+            case 4: return "TYPE_UINT64"
+            case 5: return "TYPE_INT32"
+            case 6: return "TYPE_FIXED64"
+            case 7: return "TYPE_FIXED32"
+            case 8: return "TYPE_BOOL"
+            case 9: return "TYPE_STRING"
+            case 10: return "TYPE_GROUP"
+            case 11: return "TYPE_MESSAGE"
+            case 12: return "TYPE_BYTES"
+            case 13: return "TYPE_UINT32"
+            case 14: return "TYPE_ENUM"
+            case 15: return "TYPE_SFIXED32"
+            case 16: return "TYPE_SFIXED64"
+            case 17: return "TYPE_SINT32"
+            case 18: return "TYPE_SINT64"
+            default: return nil
             }
         }
     }
@@ -595,11 +654,11 @@ internal struct FieldDescriptorProto: Message {
 
         internal var name: StaticString? {
             switch rawValue {
-            case 0: "LABEL_UNSPECIFIED"
-            case 1: "LABEL_OPTIONAL"
-            case 2: "LABEL_REQUIRED"
-            case 3: "LABEL_REPEATED"
-            default: nil
+            case 0: return "LABEL_UNSPECIFIED"
+            case 1: return "LABEL_OPTIONAL"
+            case 2: return "LABEL_REQUIRED"
+            case 3: return "LABEL_REPEATED"
+            default: return nil
             }
         }
     }
@@ -638,21 +697,27 @@ internal struct EnumDescriptorProto: Message {
     /// The field `value`.
     internal var value: [EnumValueDescriptorProto]
 
+    /// The field `options`.
+    internal var options: EnumOptions?
+
     /// Fields of a decoded message that this schema does not name.
     internal var unknownFields: UnknownFields
 
     internal init() {
         self.name = ""
         self.value = []
+        self.options = nil
         self.unknownFields = UnknownFields()
     }
 
     internal init(
         name: String = "",
-        value: [EnumValueDescriptorProto] = []
+        value: [EnumValueDescriptorProto] = [],
+        options: EnumOptions? = nil
     ) {
         self.name = name
         self.value = value
+        self.options = options
         self.unknownFields = UnknownFields()
     }
 }
@@ -667,21 +732,27 @@ internal struct EnumValueDescriptorProto: Message {
     /// The field `number`.
     internal var number: Int32
 
+    /// The field `options`.
+    internal var options: EnumValueOptions?
+
     /// Fields of a decoded message that this schema does not name.
     internal var unknownFields: UnknownFields
 
     internal init() {
         self.name = ""
         self.number = 0
+        self.options = nil
         self.unknownFields = UnknownFields()
     }
 
     internal init(
         name: String = "",
-        number: Int32 = 0
+        number: Int32 = 0,
+        options: EnumValueOptions? = nil
     ) {
         self.name = name
         self.number = number
+        self.options = options
         self.unknownFields = UnknownFields()
     }
 }
@@ -696,21 +767,27 @@ internal struct ServiceDescriptorProto: Message {
     /// The field `method`.
     internal var method: [MethodDescriptorProto]
 
+    /// The field `options`.
+    internal var options: ServiceOptions?
+
     /// Fields of a decoded message that this schema does not name.
     internal var unknownFields: UnknownFields
 
     internal init() {
         self.name = ""
         self.method = []
+        self.options = nil
         self.unknownFields = UnknownFields()
     }
 
     internal init(
         name: String = "",
-        method: [MethodDescriptorProto] = []
+        method: [MethodDescriptorProto] = [],
+        options: ServiceOptions? = nil
     ) {
         self.name = name
         self.method = method
+        self.options = options
         self.unknownFields = UnknownFields()
     }
 }
@@ -728,6 +805,9 @@ internal struct MethodDescriptorProto: Message {
     /// The field `output_type`.
     internal var outputType: String
 
+    /// The field `options`.
+    internal var options: MethodOptions?
+
     /// The field `client_streaming`.
     internal var clientStreaming: Bool
 
@@ -741,6 +821,7 @@ internal struct MethodDescriptorProto: Message {
         self.name = ""
         self.inputType = ""
         self.outputType = ""
+        self.options = nil
         self.clientStreaming = false
         self.serverStreaming = false
         self.unknownFields = UnknownFields()
@@ -750,12 +831,14 @@ internal struct MethodDescriptorProto: Message {
         name: String = "",
         inputType: String = "",
         outputType: String = "",
+        options: MethodOptions? = nil,
         clientStreaming: Bool = false,
         serverStreaming: Bool = false
     ) {
         self.name = name
         self.inputType = inputType
         self.outputType = outputType
+        self.options = options
         self.clientStreaming = clientStreaming
         self.serverStreaming = serverStreaming
         self.unknownFields = UnknownFields()
@@ -766,6 +849,9 @@ internal struct MethodDescriptorProto: Message {
 internal struct FileOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[11]
 
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
     /// The field `swift_prefix`.
     internal var swiftPrefix: String?
 
@@ -773,13 +859,16 @@ internal struct FileOptions: Message {
     internal var unknownFields: UnknownFields
 
     internal init() {
+        self.deprecated = false
         self.swiftPrefix = nil
         self.unknownFields = UnknownFields()
     }
 
     internal init(
+        deprecated: Bool = false,
         swiftPrefix: String? = nil
     ) {
+        self.deprecated = deprecated
         self.swiftPrefix = swiftPrefix
         self.unknownFields = UnknownFields()
     }
@@ -789,6 +878,9 @@ internal struct FileOptions: Message {
 internal struct MessageOptions: Message {
     internal static let descriptor = CompilerSchema.descriptors[12]
 
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
     /// The field `map_entry`.
     internal var mapEntry: Bool
 
@@ -796,13 +888,16 @@ internal struct MessageOptions: Message {
     internal var unknownFields: UnknownFields
 
     internal init() {
+        self.deprecated = false
         self.mapEntry = false
         self.unknownFields = UnknownFields()
     }
 
     internal init(
+        deprecated: Bool = false,
         mapEntry: Bool = false
     ) {
+        self.deprecated = deprecated
         self.mapEntry = mapEntry
         self.unknownFields = UnknownFields()
     }
@@ -815,25 +910,123 @@ internal struct FieldOptions: Message {
     /// The field `packed`.
     internal var packed: Bool?
 
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
     /// Fields of a decoded message that this schema does not name.
     internal var unknownFields: UnknownFields
 
     internal init() {
         self.packed = nil
+        self.deprecated = false
         self.unknownFields = UnknownFields()
     }
 
     internal init(
-        packed: Bool? = nil
+        packed: Bool? = nil,
+        deprecated: Bool = false
     ) {
         self.packed = packed
+        self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.compiler.EnumOptions`.
+internal struct EnumOptions: Message {
+    internal static let descriptor = CompilerSchema.descriptors[14]
+
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
+    /// Fields of a decoded message that this schema does not name.
+    internal var unknownFields: UnknownFields
+
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
+
+    internal init(
+        deprecated: Bool = false
+    ) {
+        self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.compiler.EnumValueOptions`.
+internal struct EnumValueOptions: Message {
+    internal static let descriptor = CompilerSchema.descriptors[15]
+
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
+    /// Fields of a decoded message that this schema does not name.
+    internal var unknownFields: UnknownFields
+
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
+
+    internal init(
+        deprecated: Bool = false
+    ) {
+        self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.compiler.ServiceOptions`.
+internal struct ServiceOptions: Message {
+    internal static let descriptor = CompilerSchema.descriptors[16]
+
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
+    /// Fields of a decoded message that this schema does not name.
+    internal var unknownFields: UnknownFields
+
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
+
+    internal init(
+        deprecated: Bool = false
+    ) {
+        self.deprecated = deprecated
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.compiler.MethodOptions`.
+internal struct MethodOptions: Message {
+    internal static let descriptor = CompilerSchema.descriptors[17]
+
+    /// The field `deprecated`.
+    internal var deprecated: Bool
+
+    /// Fields of a decoded message that this schema does not name.
+    internal var unknownFields: UnknownFields
+
+    internal init() {
+        self.deprecated = false
+        self.unknownFields = UnknownFields()
+    }
+
+    internal init(
+        deprecated: Bool = false
+    ) {
+        self.deprecated = deprecated
         self.unknownFields = UnknownFields()
     }
 }
 
 /// The message `fletch.compiler.SourceCodeInfo`.
 internal struct SourceCodeInfo: Message {
-    internal static let descriptor = CompilerSchema.descriptors[14]
+    internal static let descriptor = CompilerSchema.descriptors[18]
 
     /// The field `location`.
     internal var location: [SourceCodeInfo.Location]
@@ -855,31 +1048,31 @@ internal struct SourceCodeInfo: Message {
 
     /// The message `fletch.compiler.SourceCodeInfo.Location`.
     internal struct Location: Message {
-        internal static let descriptor = CompilerSchema.descriptors[15]
+        internal static let descriptor = CompilerSchema.descriptors[19]
 
         /// Field numbers and indexes from FileDescriptorProto down to what the comments belong to.
         internal var path: [Int32]
 
-        /// The field `leading_comments`.
-        internal var leadingComments: String
+        /// Text; as bytes, for proto2's strings may be in any encoding.
+        internal var leadingComments: [UInt8]
 
         /// The field `trailing_comments`.
-        internal var trailingComments: String
+        internal var trailingComments: [UInt8]
 
         /// Fields of a decoded message that this schema does not name.
         internal var unknownFields: UnknownFields
 
         internal init() {
             self.path = []
-            self.leadingComments = ""
-            self.trailingComments = ""
+            self.leadingComments = []
+            self.trailingComments = []
             self.unknownFields = UnknownFields()
         }
 
         internal init(
             path: [Int32] = [],
-            leadingComments: String = "",
-            trailingComments: String = ""
+            leadingComments: [UInt8] = [],
+            trailingComments: [UInt8] = []
         ) {
             self.path = path
             self.leadingComments = leadingComments
@@ -1113,7 +1306,7 @@ extension FileDescriptorProto {
         internal var name: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
 
         /// The field `package`.
-        internal var package: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+        internal var `package`: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
 
         /// The field `dependency`.
         internal var dependency: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 56, as: RepeatedView<WireBytes>.self) }
@@ -1156,7 +1349,7 @@ extension FileDescriptorProto {
         }
 
         /// The field `package`.
-        internal var package: WireBytes {
+        internal var `package`: WireBytes {
             get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
             nonmutating set {
                 _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
@@ -1257,7 +1450,7 @@ extension FileDescriptorProto {
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
-        self.package = String(view.package)
+        self.`package` = String(view.`package`)
         self.dependency = view.dependency.map { String($0) }
         self.messageType = view.messageType.map { DescriptorProto($0) }
         self.enumType = view.enumType.map { EnumDescriptorProto($0) }
@@ -1269,7 +1462,7 @@ extension FileDescriptorProto {
 
     internal func copy(into builder: Builder) {
         builder.name = builder._arena.copy(self.name)
-        builder.package = builder._arena.copy(self.package)
+        builder.`package` = builder._arena.copy(self.`package`)
         if !self.dependency.isEmpty {
             var appender = builder.makeDependency(capacity: self.dependency.count)
             for element in self.dependency { appender.append(builder._arena.copy(element)) }
@@ -1644,6 +1837,9 @@ extension EnumDescriptorProto {
 
         /// The field `value`.
         internal var value: RepeatedView<EnumValueDescriptorProto.View> { _pointer.load(fromByteOffset: 40, as: RepeatedView<EnumValueDescriptorProto.View>.self) }
+
+        /// The field `options`.
+        internal var options: EnumOptions.View? { _pointer.load(fromByteOffset: 56, as: EnumOptions.View?.self) }
     }
 
     /// ``EnumDescriptorProto`` being made in an arena.
@@ -1676,12 +1872,28 @@ extension EnumDescriptorProto {
         internal func makeValue(capacity: Int) -> MessageAppender<EnumValueDescriptorProto.Builder> {
             MessageAppender<EnumValueDescriptorProto.Builder>(_field: _pointer + 40, _arena: _arena, capacity: capacity)
         }
+
+        /// The field `options`.
+        internal var options: EnumOptions.View? {
+            get { _pointer.load(fromByteOffset: 56, as: EnumOptions.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: EnumOptions.View?.self)
+            }
+        }
+
+        /// Sets `options` to a message that is to be filled in.
+        internal func makeOptions() -> EnumOptions.Builder {
+            let message = EnumOptions.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 56, as: EnumOptions.View?.self)
+            return message
+        }
     }
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.value = view.value.map { EnumValueDescriptorProto($0) }
+        self.options = view.options.map { EnumOptions($0) }
     }
 
     internal func copy(into builder: Builder) {
@@ -1690,6 +1902,7 @@ extension EnumDescriptorProto {
             var appender = builder.makeValue(capacity: self.value.count)
             for element in self.value { element.copy(into: appender.append()) }
         }
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
         self.unknownFields.copy(into: builder)
     }
 }
@@ -1706,6 +1919,9 @@ extension EnumValueDescriptorProto {
 
         /// The field `number`.
         internal var number: Int32 { _pointer.load(fromByteOffset: 40, as: Int32.self) }
+
+        /// The field `options`.
+        internal var options: EnumValueOptions.View? { _pointer.load(fromByteOffset: 48, as: EnumValueOptions.View?.self) }
     }
 
     /// ``EnumValueDescriptorProto`` being made in an arena.
@@ -1733,17 +1949,34 @@ extension EnumValueDescriptorProto {
                 _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Int32.self)
             }
         }
+
+        /// The field `options`.
+        internal var options: EnumValueOptions.View? {
+            get { _pointer.load(fromByteOffset: 48, as: EnumValueOptions.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: EnumValueOptions.View?.self)
+            }
+        }
+
+        /// Sets `options` to a message that is to be filled in.
+        internal func makeOptions() -> EnumValueOptions.Builder {
+            let message = EnumValueOptions.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: EnumValueOptions.View?.self)
+            return message
+        }
     }
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.number = view.number
+        self.options = view.options.map { EnumValueOptions($0) }
     }
 
     internal func copy(into builder: Builder) {
         builder.name = builder._arena.copy(self.name)
         builder.number = self.number
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
         self.unknownFields.copy(into: builder)
     }
 }
@@ -1760,6 +1993,9 @@ extension ServiceDescriptorProto {
 
         /// The field `method`.
         internal var method: RepeatedView<MethodDescriptorProto.View> { _pointer.load(fromByteOffset: 40, as: RepeatedView<MethodDescriptorProto.View>.self) }
+
+        /// The field `options`.
+        internal var options: ServiceOptions.View? { _pointer.load(fromByteOffset: 56, as: ServiceOptions.View?.self) }
     }
 
     /// ``ServiceDescriptorProto`` being made in an arena.
@@ -1792,12 +2028,28 @@ extension ServiceDescriptorProto {
         internal func makeMethod(capacity: Int) -> MessageAppender<MethodDescriptorProto.Builder> {
             MessageAppender<MethodDescriptorProto.Builder>(_field: _pointer + 40, _arena: _arena, capacity: capacity)
         }
+
+        /// The field `options`.
+        internal var options: ServiceOptions.View? {
+            get { _pointer.load(fromByteOffset: 56, as: ServiceOptions.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: ServiceOptions.View?.self)
+            }
+        }
+
+        /// Sets `options` to a message that is to be filled in.
+        internal func makeOptions() -> ServiceOptions.Builder {
+            let message = ServiceOptions.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 56, as: ServiceOptions.View?.self)
+            return message
+        }
     }
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         self.method = view.method.map { MethodDescriptorProto($0) }
+        self.options = view.options.map { ServiceOptions($0) }
     }
 
     internal func copy(into builder: Builder) {
@@ -1806,6 +2058,7 @@ extension ServiceDescriptorProto {
             var appender = builder.makeMethod(capacity: self.method.count)
             for element in self.method { element.copy(into: appender.append()) }
         }
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
         self.unknownFields.copy(into: builder)
     }
 }
@@ -1826,11 +2079,14 @@ extension MethodDescriptorProto {
         /// The field `output_type`.
         internal var outputType: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
 
+        /// The field `options`.
+        internal var options: MethodOptions.View? { _pointer.load(fromByteOffset: 72, as: MethodOptions.View?.self) }
+
         /// The field `client_streaming`.
-        internal var clientStreaming: Bool { _pointer.load(fromByteOffset: 72, as: Int32.self) != 0 }
+        internal var clientStreaming: Bool { _pointer.load(fromByteOffset: 80, as: Int32.self) != 0 }
 
         /// The field `server_streaming`.
-        internal var serverStreaming: Bool { _pointer.load(fromByteOffset: 76, as: Int32.self) != 0 }
+        internal var serverStreaming: Bool { _pointer.load(fromByteOffset: 84, as: Int32.self) != 0 }
     }
 
     /// ``MethodDescriptorProto`` being made in an arena.
@@ -1867,19 +2123,34 @@ extension MethodDescriptorProto {
             }
         }
 
+        /// The field `options`.
+        internal var options: MethodOptions.View? {
+            get { _pointer.load(fromByteOffset: 72, as: MethodOptions.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 72, as: MethodOptions.View?.self)
+            }
+        }
+
+        /// Sets `options` to a message that is to be filled in.
+        internal func makeOptions() -> MethodOptions.Builder {
+            let message = MethodOptions.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 72, as: MethodOptions.View?.self)
+            return message
+        }
+
         /// The field `client_streaming`.
         internal var clientStreaming: Bool {
-            get { _pointer.load(fromByteOffset: 72, as: Int32.self) != 0 }
+            get { _pointer.load(fromByteOffset: 80, as: Int32.self) != 0 }
             nonmutating set {
-                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 72, as: Int32.self)
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 80, as: Int32.self)
             }
         }
 
         /// The field `server_streaming`.
         internal var serverStreaming: Bool {
-            get { _pointer.load(fromByteOffset: 76, as: Int32.self) != 0 }
+            get { _pointer.load(fromByteOffset: 84, as: Int32.self) != 0 }
             nonmutating set {
-                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 76, as: Int32.self)
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 84, as: Int32.self)
             }
         }
     }
@@ -1889,6 +2160,7 @@ extension MethodDescriptorProto {
         self.name = String(view.name)
         self.inputType = String(view.inputType)
         self.outputType = String(view.outputType)
+        self.options = view.options.map { MethodOptions($0) }
         self.clientStreaming = view.clientStreaming
         self.serverStreaming = view.serverStreaming
     }
@@ -1897,6 +2169,7 @@ extension MethodDescriptorProto {
         builder.name = builder._arena.copy(self.name)
         builder.inputType = builder._arena.copy(self.inputType)
         builder.outputType = builder._arena.copy(self.outputType)
+        if let message = self.options { message.copy(into: builder.makeOptions()) }
         builder.clientStreaming = self.clientStreaming
         builder.serverStreaming = self.serverStreaming
         self.unknownFields.copy(into: builder)
@@ -1910,8 +2183,11 @@ extension FileOptions {
         internal let _pointer: UnsafeRawPointer
         internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+
         /// The field `swift_prefix`.
-        internal var swiftPrefix: WireBytes? { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 32, as: WireBytes.self) : nil }
+        internal var swiftPrefix: WireBytes? { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 32, as: WireBytes.self) : nil }
     }
 
     /// ``FileOptions`` being made in an arena.
@@ -1924,11 +2200,19 @@ extension FileOptions {
             self._arena = _arena
         }
 
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+
         /// The field `swift_prefix`.
         internal var swiftPrefix: WireBytes? {
-            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 32, as: WireBytes.self) : nil }
+            get { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 32, as: WireBytes.self) : nil }
             nonmutating set {
-                _pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: 28, as: Int32.self)
                 _pointer.storeBytes(of: newValue ?? WireBytes(), toByteOffset: 32, as: WireBytes.self)
             }
         }
@@ -1936,10 +2220,12 @@ extension FileOptions {
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
         self.swiftPrefix = view.swiftPrefix.map { String($0) }
     }
 
     internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
         builder.swiftPrefix = self.swiftPrefix.map { builder._arena.copy($0) }
         self.unknownFields.copy(into: builder)
     }
@@ -1952,8 +2238,11 @@ extension MessageOptions {
         internal let _pointer: UnsafeRawPointer
         internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+
         /// The field `map_entry`.
-        internal var mapEntry: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+        internal var mapEntry: Bool { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
     }
 
     /// ``MessageOptions`` being made in an arena.
@@ -1966,21 +2255,31 @@ extension MessageOptions {
             self._arena = _arena
         }
 
-        /// The field `map_entry`.
-        internal var mapEntry: Bool {
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
             get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
             nonmutating set {
                 _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+
+        /// The field `map_entry`.
+        internal var mapEntry: Bool {
+            get { _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 28, as: Int32.self)
             }
         }
     }
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
         self.mapEntry = view.mapEntry
     }
 
     internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
         builder.mapEntry = self.mapEntry
         self.unknownFields.copy(into: builder)
     }
@@ -1995,6 +2294,9 @@ extension FieldOptions {
 
         /// The field `packed`.
         internal var packed: Bool? { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 28, as: Int32.self) != 0 : nil }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 32, as: Int32.self) != 0 }
     }
 
     /// ``FieldOptions`` being made in an arena.
@@ -2015,15 +2317,189 @@ extension FieldOptions {
                 _pointer.storeBytes(of: (newValue ?? false) ? 1 : 0, toByteOffset: 28, as: Int32.self)
             }
         }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 32, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 32, as: Int32.self)
+            }
+        }
     }
 
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.packed = view.packed
+        self.deprecated = view.deprecated
     }
 
     internal func copy(into builder: Builder) {
         builder.packed = self.packed
+        builder.deprecated = self.deprecated
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension EnumOptions {
+    /// ``EnumOptions`` in an arena, read in place.
+    internal struct View: MessageView {
+        internal typealias Value = EnumOptions
+        internal let _pointer: UnsafeRawPointer
+        internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+    }
+
+    /// ``EnumOptions`` being made in an arena.
+    internal struct Builder: MessageBuilder {
+        internal typealias Value = EnumOptions
+        internal let _pointer: UnsafeMutableRawPointer
+        internal let _arena: Arena
+        internal init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+    }
+
+    internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
+    }
+
+    internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension EnumValueOptions {
+    /// ``EnumValueOptions`` in an arena, read in place.
+    internal struct View: MessageView {
+        internal typealias Value = EnumValueOptions
+        internal let _pointer: UnsafeRawPointer
+        internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+    }
+
+    /// ``EnumValueOptions`` being made in an arena.
+    internal struct Builder: MessageBuilder {
+        internal typealias Value = EnumValueOptions
+        internal let _pointer: UnsafeMutableRawPointer
+        internal let _arena: Arena
+        internal init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+    }
+
+    internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
+    }
+
+    internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension ServiceOptions {
+    /// ``ServiceOptions`` in an arena, read in place.
+    internal struct View: MessageView {
+        internal typealias Value = ServiceOptions
+        internal let _pointer: UnsafeRawPointer
+        internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+    }
+
+    /// ``ServiceOptions`` being made in an arena.
+    internal struct Builder: MessageBuilder {
+        internal typealias Value = ServiceOptions
+        internal let _pointer: UnsafeMutableRawPointer
+        internal let _arena: Arena
+        internal init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+    }
+
+    internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
+    }
+
+    internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension MethodOptions {
+    /// ``MethodOptions`` in an arena, read in place.
+    internal struct View: MessageView {
+        internal typealias Value = MethodOptions
+        internal let _pointer: UnsafeRawPointer
+        internal init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+    }
+
+    /// ``MethodOptions`` being made in an arena.
+    internal struct Builder: MessageBuilder {
+        internal typealias Value = MethodOptions
+        internal let _pointer: UnsafeMutableRawPointer
+        internal let _arena: Arena
+        internal init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `deprecated`.
+        internal var deprecated: Bool {
+            get { _pointer.load(fromByteOffset: 24, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 24, as: Int32.self)
+            }
+        }
+    }
+
+    internal init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.deprecated = view.deprecated
+    }
+
+    internal func copy(into builder: Builder) {
+        builder.deprecated = self.deprecated
         self.unknownFields.copy(into: builder)
     }
 }
@@ -2087,7 +2563,7 @@ extension SourceCodeInfo.Location {
         /// Field numbers and indexes from FileDescriptorProto down to what the comments belong to.
         internal var path: RepeatedView<Int32> { _pointer.load(fromByteOffset: 24, as: RepeatedView<Int32>.self) }
 
-        /// The field `leading_comments`.
+        /// Text; as bytes, for proto2's strings may be in any encoding.
         internal var leadingComments: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
 
         /// The field `trailing_comments`.
@@ -2117,7 +2593,7 @@ extension SourceCodeInfo.Location {
             ValueAppender<Int32>(_field: _pointer + 24, _arena: _arena, capacity: capacity)
         }
 
-        /// The field `leading_comments`.
+        /// Text; as bytes, for proto2's strings may be in any encoding.
         internal var leadingComments: WireBytes {
             get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
             nonmutating set {
@@ -2137,8 +2613,8 @@ extension SourceCodeInfo.Location {
     internal init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         self.path = Array(view.path)
-        self.leadingComments = String(view.leadingComments)
-        self.trailingComments = String(view.trailingComments)
+        self.leadingComments = [UInt8](view.leadingComments)
+        self.trailingComments = [UInt8](view.trailingComments)
     }
 
     internal func copy(into builder: Builder) {

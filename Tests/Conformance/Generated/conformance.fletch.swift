@@ -49,35 +49,45 @@ public enum Conformance_ConformanceSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("conformance.FailureSet", size: 40, fields: [
-            FieldDefinition(1, "failure", .string, .repeated(packed: false), offset: 24),
-        ]),
-        MessageDefinition("conformance.ConformanceRequest", size: 96, fields: [
-            FieldDefinition(1, "protobuf_payload", .bytes, .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "json_payload", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "requested_output_format", .enumeration, .implicit, offset: 48),
-            FieldDefinition(4, "message_type", .string, .implicit, offset: 56),
-            FieldDefinition(5, "test_category", .enumeration, .implicit, offset: 72),
-            FieldDefinition(6, "jspb_encoding_options", .message(.index(3)), .implicit, offset: 80),
-            FieldDefinition(7, "jspb_payload", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(8, "text_payload", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(9, "print_unknown_fields", .bool, .implicit, offset: 88),
-        ]),
-        MessageDefinition("conformance.ConformanceResponse", size: 48, fields: [
-            FieldDefinition(1, "parse_error", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "runtime_error", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "protobuf_payload", .bytes, .oneof(selector: 24), offset: 32),
-            FieldDefinition(4, "json_payload", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(5, "skipped", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(6, "serialize_error", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(7, "jspb_payload", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(8, "text_payload", .string, .oneof(selector: 24), offset: 32),
-        ]),
-        MessageDefinition("conformance.JspbEncodingConfig", size: 32, fields: [
-            FieldDefinition(1, "use_jspb_array_any_format", .bool, .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "failure", .string, .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("conformance.FailureSet", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "protobuf_payload", .bytes, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "json_payload", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "requested_output_format", .enumeration, .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "message_type", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(5, "test_category", .enumeration, .implicit, offset: 72))
+        fields.append(FieldDefinition(6, "jspb_encoding_options", .message(.index(3)), .implicit, offset: 80))
+        fields.append(FieldDefinition(7, "jspb_payload", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(8, "text_payload", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(9, "print_unknown_fields", .bool, .implicit, offset: 88))
+        messages.append(MessageDefinition("conformance.ConformanceRequest", size: 96, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "parse_error", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "runtime_error", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "protobuf_payload", .bytes, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(4, "json_payload", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(5, "skipped", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(6, "serialize_error", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(7, "jspb_payload", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(8, "text_payload", .string, .oneof(selector: 24), offset: 32))
+        messages.append(MessageDefinition("conformance.ConformanceResponse", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "use_jspb_array_any_format", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("conformance.JspbEncodingConfig", size: 32, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `conformance.WireFormat`.
@@ -108,12 +118,12 @@ public struct Conformance_WireFormat: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "UNSPECIFIED"
-        case 1: "PROTOBUF"
-        case 2: "JSON"
-        case 3: "JSPB"
-        case 4: "TEXT_FORMAT"
-        default: nil
+        case 0: return "UNSPECIFIED"
+        case 1: return "PROTOBUF"
+        case 2: return "JSON"
+        case 3: return "JSPB"
+        case 4: return "TEXT_FORMAT"
+        default: return nil
         }
     }
 }
@@ -154,13 +164,13 @@ public struct Conformance_TestCategory: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "UNSPECIFIED_TEST"
-        case 1: "BINARY_TEST"
-        case 2: "JSON_TEST"
-        case 3: "JSON_IGNORE_UNKNOWN_PARSING_TEST"
-        case 4: "JSPB_TEST"
-        case 5: "TEXT_FORMAT_TEST"
-        default: nil
+        case 0: return "UNSPECIFIED_TEST"
+        case 1: return "BINARY_TEST"
+        case 2: return "JSON_TEST"
+        case 3: return "JSON_IGNORE_UNKNOWN_PARSING_TEST"
+        case 4: return "JSPB_TEST"
+        case 5: return "TEXT_FORMAT_TEST"
+        default: return nil
         }
     }
 }
@@ -460,11 +470,11 @@ extension Conformance_ConformanceRequest {
         /// protobuf_test_messages.google.protobuf.TestAllTypes message instead.
         @inlinable public var payload: OneOf_Payload? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: .protobufPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 2: .jsonPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 7: .jspbPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 8: .textPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            default: nil
+            case 1: return .protobufPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 2: return .jsonPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 7: return .jspbPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 8: return .textPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            default: return nil
             }
         }
     }
@@ -542,16 +552,16 @@ extension Conformance_ConformanceRequest {
             get { view.payload }
             nonmutating set {
                 switch newValue {
-                case .protobufPayload(let value):
+                case .protobufPayload(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .jsonPayload(let value):
+                case .jsonPayload(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .jspbPayload(let value):
+                case .jspbPayload(let value)?:
                     _pointer.storeBytes(of: 7, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .textPayload(let value):
+                case .textPayload(let value)?:
                     _pointer.storeBytes(of: 8, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
                 case nil:
@@ -569,10 +579,10 @@ extension Conformance_ConformanceRequest {
         self.jspbEncodingOptions = view.jspbEncodingOptions.map { Conformance_JspbEncodingConfig($0) }
         self.printUnknownFields = view.printUnknownFields
         switch view.payload {
-        case .protobufPayload(let value): self.payload = .protobufPayload([UInt8](value))
-        case .jsonPayload(let value): self.payload = .jsonPayload(String(value))
-        case .jspbPayload(let value): self.payload = .jspbPayload(String(value))
-        case .textPayload(let value): self.payload = .textPayload(String(value))
+        case .protobufPayload(let value)?: self.payload = .protobufPayload([UInt8](value))
+        case .jsonPayload(let value)?: self.payload = .jsonPayload(String(value))
+        case .jspbPayload(let value)?: self.payload = .jspbPayload(String(value))
+        case .textPayload(let value)?: self.payload = .textPayload(String(value))
         case nil: self.payload = nil
         }
     }
@@ -584,10 +594,10 @@ extension Conformance_ConformanceRequest {
         if let message = self.jspbEncodingOptions { message.copy(into: builder.makeJspbEncodingOptions()) }
         builder.printUnknownFields = self.printUnknownFields
         switch self.payload {
-        case .protobufPayload(let value): builder.payload = .protobufPayload(builder._arena.copy(value))
-        case .jsonPayload(let value): builder.payload = .jsonPayload(builder._arena.copy(value))
-        case .jspbPayload(let value): builder.payload = .jspbPayload(builder._arena.copy(value))
-        case .textPayload(let value): builder.payload = .textPayload(builder._arena.copy(value))
+        case .protobufPayload(let value)?: builder.payload = .protobufPayload(builder._arena.copy(value))
+        case .jsonPayload(let value)?: builder.payload = .jsonPayload(builder._arena.copy(value))
+        case .jspbPayload(let value)?: builder.payload = .jspbPayload(builder._arena.copy(value))
+        case .textPayload(let value)?: builder.payload = .textPayload(builder._arena.copy(value))
         case nil: break
         }
         self.unknownFields.copy(into: builder)
@@ -645,15 +655,15 @@ extension Conformance_ConformanceResponse {
         /// The oneof `result`.
         @inlinable public var result: OneOf_Result? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: .parseError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 2: .runtimeError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 3: .protobufPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 4: .jsonPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 5: .skipped(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 6: .serializeError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 7: .jspbPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 8: .textPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            default: nil
+            case 1: return .parseError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 2: return .runtimeError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 3: return .protobufPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 4: return .jsonPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 5: return .skipped(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 6: return .serializeError(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 7: return .jspbPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 8: return .textPayload(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            default: return nil
             }
         }
     }
@@ -673,28 +683,28 @@ extension Conformance_ConformanceResponse {
             get { view.result }
             nonmutating set {
                 switch newValue {
-                case .parseError(let value):
+                case .parseError(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .runtimeError(let value):
+                case .runtimeError(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .protobufPayload(let value):
+                case .protobufPayload(let value)?:
                     _pointer.storeBytes(of: 3, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .jsonPayload(let value):
+                case .jsonPayload(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .skipped(let value):
+                case .skipped(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .serializeError(let value):
+                case .serializeError(let value)?:
                     _pointer.storeBytes(of: 6, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .jspbPayload(let value):
+                case .jspbPayload(let value)?:
                     _pointer.storeBytes(of: 7, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .textPayload(let value):
+                case .textPayload(let value)?:
                     _pointer.storeBytes(of: 8, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
                 case nil:
@@ -707,28 +717,28 @@ extension Conformance_ConformanceResponse {
     public init(_ view: View) {
         self.unknownFields = UnknownFields(view)
         switch view.result {
-        case .parseError(let value): self.result = .parseError(String(value))
-        case .runtimeError(let value): self.result = .runtimeError(String(value))
-        case .protobufPayload(let value): self.result = .protobufPayload([UInt8](value))
-        case .jsonPayload(let value): self.result = .jsonPayload(String(value))
-        case .skipped(let value): self.result = .skipped(String(value))
-        case .serializeError(let value): self.result = .serializeError(String(value))
-        case .jspbPayload(let value): self.result = .jspbPayload(String(value))
-        case .textPayload(let value): self.result = .textPayload(String(value))
+        case .parseError(let value)?: self.result = .parseError(String(value))
+        case .runtimeError(let value)?: self.result = .runtimeError(String(value))
+        case .protobufPayload(let value)?: self.result = .protobufPayload([UInt8](value))
+        case .jsonPayload(let value)?: self.result = .jsonPayload(String(value))
+        case .skipped(let value)?: self.result = .skipped(String(value))
+        case .serializeError(let value)?: self.result = .serializeError(String(value))
+        case .jspbPayload(let value)?: self.result = .jspbPayload(String(value))
+        case .textPayload(let value)?: self.result = .textPayload(String(value))
         case nil: self.result = nil
         }
     }
 
     public func copy(into builder: Builder) {
         switch self.result {
-        case .parseError(let value): builder.result = .parseError(builder._arena.copy(value))
-        case .runtimeError(let value): builder.result = .runtimeError(builder._arena.copy(value))
-        case .protobufPayload(let value): builder.result = .protobufPayload(builder._arena.copy(value))
-        case .jsonPayload(let value): builder.result = .jsonPayload(builder._arena.copy(value))
-        case .skipped(let value): builder.result = .skipped(builder._arena.copy(value))
-        case .serializeError(let value): builder.result = .serializeError(builder._arena.copy(value))
-        case .jspbPayload(let value): builder.result = .jspbPayload(builder._arena.copy(value))
-        case .textPayload(let value): builder.result = .textPayload(builder._arena.copy(value))
+        case .parseError(let value)?: builder.result = .parseError(builder._arena.copy(value))
+        case .runtimeError(let value)?: builder.result = .runtimeError(builder._arena.copy(value))
+        case .protobufPayload(let value)?: builder.result = .protobufPayload(builder._arena.copy(value))
+        case .jsonPayload(let value)?: builder.result = .jsonPayload(builder._arena.copy(value))
+        case .skipped(let value)?: builder.result = .skipped(builder._arena.copy(value))
+        case .serializeError(let value)?: builder.result = .serializeError(builder._arena.copy(value))
+        case .jspbPayload(let value)?: builder.result = .jspbPayload(builder._arena.copy(value))
+        case .textPayload(let value)?: builder.result = .textPayload(builder._arena.copy(value))
         case nil: break
         }
         self.unknownFields.copy(into: builder)

@@ -255,246 +255,278 @@ public enum ProtobufTestMessages_Proto3_TestMessagesProto3Schema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3", size: 1800, fields: [
-            FieldDefinition(1, "optional_int32", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "optional_int64", .int64, .implicit, offset: 32),
-            FieldDefinition(3, "optional_uint32", .uint32, .implicit, offset: 40),
-            FieldDefinition(4, "optional_uint64", .uint64, .implicit, offset: 48),
-            FieldDefinition(5, "optional_sint32", .sint32, .implicit, offset: 56),
-            FieldDefinition(6, "optional_sint64", .sint64, .implicit, offset: 64),
-            FieldDefinition(7, "optional_fixed32", .fixed32, .implicit, offset: 72),
-            FieldDefinition(8, "optional_fixed64", .fixed64, .implicit, offset: 80),
-            FieldDefinition(9, "optional_sfixed32", .sfixed32, .implicit, offset: 88),
-            FieldDefinition(10, "optional_sfixed64", .sfixed64, .implicit, offset: 96),
-            FieldDefinition(11, "optional_float", .float, .implicit, offset: 104),
-            FieldDefinition(12, "optional_double", .double, .implicit, offset: 112),
-            FieldDefinition(13, "optional_bool", .bool, .implicit, offset: 120),
-            FieldDefinition(14, "optional_string", .string, .implicit, offset: 128),
-            FieldDefinition(15, "optional_bytes", .bytes, .implicit, offset: 144),
-            FieldDefinition(18, "optional_nested_message", .message(.index(1)), .implicit, offset: 160),
-            FieldDefinition(19, "optional_foreign_message", .message(.index(21)), .implicit, offset: 168),
-            FieldDefinition(21, "optional_nested_enum", .enumeration, .implicit, offset: 176),
-            FieldDefinition(22, "optional_foreign_enum", .enumeration, .implicit, offset: 180),
-            FieldDefinition(23, "optional_aliased_enum", .enumeration, .implicit, offset: 184),
-            FieldDefinition(24, "optional_string_piece", .string, .implicit, offset: 192),
-            FieldDefinition(25, "optional_cord", .string, .implicit, offset: 208),
-            FieldDefinition(27, "recursive_message", .message(.index(0)), .implicit, offset: 224),
-            FieldDefinition(31, "repeated_int32", .int32, .repeated(packed: true), offset: 232),
-            FieldDefinition(32, "repeated_int64", .int64, .repeated(packed: true), offset: 248),
-            FieldDefinition(33, "repeated_uint32", .uint32, .repeated(packed: true), offset: 264),
-            FieldDefinition(34, "repeated_uint64", .uint64, .repeated(packed: true), offset: 280),
-            FieldDefinition(35, "repeated_sint32", .sint32, .repeated(packed: true), offset: 296),
-            FieldDefinition(36, "repeated_sint64", .sint64, .repeated(packed: true), offset: 312),
-            FieldDefinition(37, "repeated_fixed32", .fixed32, .repeated(packed: true), offset: 328),
-            FieldDefinition(38, "repeated_fixed64", .fixed64, .repeated(packed: true), offset: 344),
-            FieldDefinition(39, "repeated_sfixed32", .sfixed32, .repeated(packed: true), offset: 360),
-            FieldDefinition(40, "repeated_sfixed64", .sfixed64, .repeated(packed: true), offset: 376),
-            FieldDefinition(41, "repeated_float", .float, .repeated(packed: true), offset: 392),
-            FieldDefinition(42, "repeated_double", .double, .repeated(packed: true), offset: 408),
-            FieldDefinition(43, "repeated_bool", .bool, .repeated(packed: true), offset: 424),
-            FieldDefinition(44, "repeated_string", .string, .repeated(packed: false), offset: 440),
-            FieldDefinition(45, "repeated_bytes", .bytes, .repeated(packed: false), offset: 456),
-            FieldDefinition(48, "repeated_nested_message", .message(.index(1)), .repeated(packed: false), offset: 472),
-            FieldDefinition(49, "repeated_foreign_message", .message(.index(21)), .repeated(packed: false), offset: 488),
-            FieldDefinition(51, "repeated_nested_enum", .enumeration, .repeated(packed: true), offset: 504),
-            FieldDefinition(52, "repeated_foreign_enum", .enumeration, .repeated(packed: true), offset: 520),
-            FieldDefinition(54, "repeated_string_piece", .string, .repeated(packed: false), offset: 536),
-            FieldDefinition(55, "repeated_cord", .string, .repeated(packed: false), offset: 552),
-            FieldDefinition(56, "map_int32_int32", .message(.index(2)), .repeated(packed: false), offset: 568),
-            FieldDefinition(57, "map_int64_int64", .message(.index(3)), .repeated(packed: false), offset: 584),
-            FieldDefinition(58, "map_uint32_uint32", .message(.index(4)), .repeated(packed: false), offset: 600),
-            FieldDefinition(59, "map_uint64_uint64", .message(.index(5)), .repeated(packed: false), offset: 616),
-            FieldDefinition(60, "map_sint32_sint32", .message(.index(6)), .repeated(packed: false), offset: 632),
-            FieldDefinition(61, "map_sint64_sint64", .message(.index(7)), .repeated(packed: false), offset: 648),
-            FieldDefinition(62, "map_fixed32_fixed32", .message(.index(8)), .repeated(packed: false), offset: 664),
-            FieldDefinition(63, "map_fixed64_fixed64", .message(.index(9)), .repeated(packed: false), offset: 680),
-            FieldDefinition(64, "map_sfixed32_sfixed32", .message(.index(10)), .repeated(packed: false), offset: 696),
-            FieldDefinition(65, "map_sfixed64_sfixed64", .message(.index(11)), .repeated(packed: false), offset: 712),
-            FieldDefinition(66, "map_int32_float", .message(.index(12)), .repeated(packed: false), offset: 728),
-            FieldDefinition(67, "map_int32_double", .message(.index(13)), .repeated(packed: false), offset: 744),
-            FieldDefinition(68, "map_bool_bool", .message(.index(14)), .repeated(packed: false), offset: 760),
-            FieldDefinition(69, "map_string_string", .message(.index(15)), .repeated(packed: false), offset: 776),
-            FieldDefinition(70, "map_string_bytes", .message(.index(16)), .repeated(packed: false), offset: 792),
-            FieldDefinition(71, "map_string_nested_message", .message(.index(17)), .repeated(packed: false), offset: 808),
-            FieldDefinition(72, "map_string_foreign_message", .message(.index(18)), .repeated(packed: false), offset: 824),
-            FieldDefinition(73, "map_string_nested_enum", .message(.index(19)), .repeated(packed: false), offset: 840),
-            FieldDefinition(74, "map_string_foreign_enum", .message(.index(20)), .repeated(packed: false), offset: 856),
-            FieldDefinition(75, "packed_int32", .int32, .repeated(packed: true), offset: 872),
-            FieldDefinition(76, "packed_int64", .int64, .repeated(packed: true), offset: 888),
-            FieldDefinition(77, "packed_uint32", .uint32, .repeated(packed: true), offset: 904),
-            FieldDefinition(78, "packed_uint64", .uint64, .repeated(packed: true), offset: 920),
-            FieldDefinition(79, "packed_sint32", .sint32, .repeated(packed: true), offset: 936),
-            FieldDefinition(80, "packed_sint64", .sint64, .repeated(packed: true), offset: 952),
-            FieldDefinition(81, "packed_fixed32", .fixed32, .repeated(packed: true), offset: 968),
-            FieldDefinition(82, "packed_fixed64", .fixed64, .repeated(packed: true), offset: 984),
-            FieldDefinition(83, "packed_sfixed32", .sfixed32, .repeated(packed: true), offset: 1000),
-            FieldDefinition(84, "packed_sfixed64", .sfixed64, .repeated(packed: true), offset: 1016),
-            FieldDefinition(85, "packed_float", .float, .repeated(packed: true), offset: 1032),
-            FieldDefinition(86, "packed_double", .double, .repeated(packed: true), offset: 1048),
-            FieldDefinition(87, "packed_bool", .bool, .repeated(packed: true), offset: 1064),
-            FieldDefinition(88, "packed_nested_enum", .enumeration, .repeated(packed: true), offset: 1080),
-            FieldDefinition(89, "unpacked_int32", .int32, .repeated(packed: false), offset: 1096),
-            FieldDefinition(90, "unpacked_int64", .int64, .repeated(packed: false), offset: 1112),
-            FieldDefinition(91, "unpacked_uint32", .uint32, .repeated(packed: false), offset: 1128),
-            FieldDefinition(92, "unpacked_uint64", .uint64, .repeated(packed: false), offset: 1144),
-            FieldDefinition(93, "unpacked_sint32", .sint32, .repeated(packed: false), offset: 1160),
-            FieldDefinition(94, "unpacked_sint64", .sint64, .repeated(packed: false), offset: 1176),
-            FieldDefinition(95, "unpacked_fixed32", .fixed32, .repeated(packed: false), offset: 1192),
-            FieldDefinition(96, "unpacked_fixed64", .fixed64, .repeated(packed: false), offset: 1208),
-            FieldDefinition(97, "unpacked_sfixed32", .sfixed32, .repeated(packed: false), offset: 1224),
-            FieldDefinition(98, "unpacked_sfixed64", .sfixed64, .repeated(packed: false), offset: 1240),
-            FieldDefinition(99, "unpacked_float", .float, .repeated(packed: false), offset: 1256),
-            FieldDefinition(100, "unpacked_double", .double, .repeated(packed: false), offset: 1272),
-            FieldDefinition(101, "unpacked_bool", .bool, .repeated(packed: false), offset: 1288),
-            FieldDefinition(102, "unpacked_nested_enum", .enumeration, .repeated(packed: false), offset: 1304),
-            FieldDefinition(111, "oneof_uint32", .uint32, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(112, "oneof_nested_message", .message(.index(1)), .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(113, "oneof_string", .string, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(114, "oneof_bytes", .bytes, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(115, "oneof_bool", .bool, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(116, "oneof_uint64", .uint64, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(117, "oneof_float", .float, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(118, "oneof_double", .double, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(119, "oneof_enum", .enumeration, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(120, "oneof_null_value", .enumeration, .oneof(selector: 1320), offset: 1328),
-            FieldDefinition(201, "optional_bool_wrapper", .message(.type(Google_Protobuf_BoolValue.descriptor)), .implicit, offset: 1344),
-            FieldDefinition(202, "optional_int32_wrapper", .message(.type(Google_Protobuf_Int32Value.descriptor)), .implicit, offset: 1352),
-            FieldDefinition(203, "optional_int64_wrapper", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 1360),
-            FieldDefinition(204, "optional_uint32_wrapper", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .implicit, offset: 1368),
-            FieldDefinition(205, "optional_uint64_wrapper", .message(.type(Google_Protobuf_UInt64Value.descriptor)), .implicit, offset: 1376),
-            FieldDefinition(206, "optional_float_wrapper", .message(.type(Google_Protobuf_FloatValue.descriptor)), .implicit, offset: 1384),
-            FieldDefinition(207, "optional_double_wrapper", .message(.type(Google_Protobuf_DoubleValue.descriptor)), .implicit, offset: 1392),
-            FieldDefinition(208, "optional_string_wrapper", .message(.type(Google_Protobuf_StringValue.descriptor)), .implicit, offset: 1400),
-            FieldDefinition(209, "optional_bytes_wrapper", .message(.type(Google_Protobuf_BytesValue.descriptor)), .implicit, offset: 1408),
-            FieldDefinition(211, "repeated_bool_wrapper", .message(.type(Google_Protobuf_BoolValue.descriptor)), .repeated(packed: false), offset: 1416),
-            FieldDefinition(212, "repeated_int32_wrapper", .message(.type(Google_Protobuf_Int32Value.descriptor)), .repeated(packed: false), offset: 1432),
-            FieldDefinition(213, "repeated_int64_wrapper", .message(.type(Google_Protobuf_Int64Value.descriptor)), .repeated(packed: false), offset: 1448),
-            FieldDefinition(214, "repeated_uint32_wrapper", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .repeated(packed: false), offset: 1464),
-            FieldDefinition(215, "repeated_uint64_wrapper", .message(.type(Google_Protobuf_UInt64Value.descriptor)), .repeated(packed: false), offset: 1480),
-            FieldDefinition(216, "repeated_float_wrapper", .message(.type(Google_Protobuf_FloatValue.descriptor)), .repeated(packed: false), offset: 1496),
-            FieldDefinition(217, "repeated_double_wrapper", .message(.type(Google_Protobuf_DoubleValue.descriptor)), .repeated(packed: false), offset: 1512),
-            FieldDefinition(218, "repeated_string_wrapper", .message(.type(Google_Protobuf_StringValue.descriptor)), .repeated(packed: false), offset: 1528),
-            FieldDefinition(219, "repeated_bytes_wrapper", .message(.type(Google_Protobuf_BytesValue.descriptor)), .repeated(packed: false), offset: 1544),
-            FieldDefinition(301, "optional_duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 1560),
-            FieldDefinition(302, "optional_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 1568),
-            FieldDefinition(303, "optional_field_mask", .message(.type(Google_Protobuf_FieldMask.descriptor)), .implicit, offset: 1576),
-            FieldDefinition(304, "optional_struct", .message(.type(Google_Protobuf_Struct.descriptor)), .implicit, offset: 1584),
-            FieldDefinition(305, "optional_any", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 1592),
-            FieldDefinition(306, "optional_value", .message(.type(Google_Protobuf_Value.descriptor)), .implicit, offset: 1600),
-            FieldDefinition(307, "optional_null_value", .enumeration, .implicit, offset: 1608),
-            FieldDefinition(311, "repeated_duration", .message(.type(Google_Protobuf_Duration.descriptor)), .repeated(packed: false), offset: 1616),
-            FieldDefinition(312, "repeated_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .repeated(packed: false), offset: 1632),
-            FieldDefinition(313, "repeated_fieldmask", .message(.type(Google_Protobuf_FieldMask.descriptor)), .repeated(packed: false), offset: 1648),
-            FieldDefinition(315, "repeated_any", .message(.type(Google_Protobuf_Any.descriptor)), .repeated(packed: false), offset: 1664),
-            FieldDefinition(316, "repeated_value", .message(.type(Google_Protobuf_Value.descriptor)), .repeated(packed: false), offset: 1680),
-            FieldDefinition(317, "repeated_list_value", .message(.type(Google_Protobuf_ListValue.descriptor)), .repeated(packed: false), offset: 1696),
-            FieldDefinition(324, "repeated_struct", .message(.type(Google_Protobuf_Struct.descriptor)), .repeated(packed: false), offset: 1712),
-            FieldDefinition(401, "fieldname1", .int32, .implicit, offset: 1728),
-            FieldDefinition(402, "field_name2", .int32, .implicit, offset: 1732),
-            FieldDefinition(403, "_field_name3", .int32, .implicit, offset: 1736),
-            FieldDefinition(404, "field__name4_", .int32, .implicit, offset: 1740),
-            FieldDefinition(405, "field0name5", .int32, .implicit, offset: 1744),
-            FieldDefinition(406, "field_0_name6", .int32, .implicit, offset: 1748),
-            FieldDefinition(407, "fieldName7", .int32, .implicit, offset: 1752),
-            FieldDefinition(408, "FieldName8", .int32, .implicit, offset: 1756),
-            FieldDefinition(409, "field_Name9", .int32, .implicit, offset: 1760),
-            FieldDefinition(410, "Field_Name10", .int32, .implicit, offset: 1764),
-            FieldDefinition(411, "FIELD_NAME11", .int32, .implicit, offset: 1768),
-            FieldDefinition(412, "FIELD_name12", .int32, .implicit, offset: 1772),
-            FieldDefinition(413, "__field_name13", .int32, .implicit, offset: 1776),
-            FieldDefinition(414, "__Field_name14", .int32, .implicit, offset: 1780),
-            FieldDefinition(415, "field__name15", .int32, .implicit, offset: 1784),
-            FieldDefinition(416, "field__Name16", .int32, .implicit, offset: 1788),
-            FieldDefinition(417, "field_name17__", .int32, .implicit, offset: 1792),
-            FieldDefinition(418, "Field_name18__", .int32, .implicit, offset: 1796),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.NestedMessage", size: 40, fields: [
-            FieldDefinition(1, "a", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "corecursive", .message(.index(0)), .implicit, offset: 32),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32Int32Entry", size: 40, fields: [
-            FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .int32, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt64Int64Entry", size: 56, fields: [
-            FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .int64, .explicit(flag: 40), offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapUint32Uint32Entry", size: 40, fields: [
-            FieldDefinition(1, "key", .uint32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .uint32, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapUint64Uint64Entry", size: 56, fields: [
-            FieldDefinition(1, "key", .uint64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .uint64, .explicit(flag: 40), offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSint32Sint32Entry", size: 40, fields: [
-            FieldDefinition(1, "key", .sint32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .sint32, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSint64Sint64Entry", size: 56, fields: [
-            FieldDefinition(1, "key", .sint64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .sint64, .explicit(flag: 40), offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapFixed32Fixed32Entry", size: 40, fields: [
-            FieldDefinition(1, "key", .fixed32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .fixed32, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapFixed64Fixed64Entry", size: 56, fields: [
-            FieldDefinition(1, "key", .fixed64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .fixed64, .explicit(flag: 40), offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSfixed32Sfixed32Entry", size: 40, fields: [
-            FieldDefinition(1, "key", .sfixed32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .sfixed32, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSfixed64Sfixed64Entry", size: 56, fields: [
-            FieldDefinition(1, "key", .sfixed64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .sfixed64, .explicit(flag: 40), offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32FloatEntry", size: 40, fields: [
-            FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .float, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32DoubleEntry", size: 48, fields: [
-            FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .double, .explicit(flag: 32), offset: 40),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapBoolBoolEntry", size: 40, fields: [
-            FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .bool, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringStringEntry", size: 72, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringBytesEntry", size: 72, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringNestedMessageEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringForeignMessageEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(21)), .implicit, offset: 48),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringNestedEnumEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .enumeration, .explicit(flag: 48), offset: 52),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringForeignEnumEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .enumeration, .explicit(flag: 48), offset: 52),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.ForeignMessage", size: 32, fields: [
-            FieldDefinition(1, "c", .int32, .implicit, offset: 24),
-        ]),
-        MessageDefinition("protobuf_test_messages.proto3.NullHypothesisProto3", size: 24, fields: []),
-        MessageDefinition("protobuf_test_messages.proto3.EnumOnlyProto3", size: 24, fields: []),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "optional_int32", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "optional_int64", .int64, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "optional_uint32", .uint32, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "optional_uint64", .uint64, .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "optional_sint32", .sint32, .implicit, offset: 56))
+        fields.append(FieldDefinition(6, "optional_sint64", .sint64, .implicit, offset: 64))
+        fields.append(FieldDefinition(7, "optional_fixed32", .fixed32, .implicit, offset: 72))
+        fields.append(FieldDefinition(8, "optional_fixed64", .fixed64, .implicit, offset: 80))
+        fields.append(FieldDefinition(9, "optional_sfixed32", .sfixed32, .implicit, offset: 88))
+        fields.append(FieldDefinition(10, "optional_sfixed64", .sfixed64, .implicit, offset: 96))
+        fields.append(FieldDefinition(11, "optional_float", .float, .implicit, offset: 104))
+        fields.append(FieldDefinition(12, "optional_double", .double, .implicit, offset: 112))
+        fields.append(FieldDefinition(13, "optional_bool", .bool, .implicit, offset: 120))
+        fields.append(FieldDefinition(14, "optional_string", .string, .implicit, offset: 128))
+        fields.append(FieldDefinition(15, "optional_bytes", .bytes, .implicit, offset: 144))
+        fields.append(FieldDefinition(18, "optional_nested_message", .message(.index(1)), .implicit, offset: 160))
+        fields.append(FieldDefinition(19, "optional_foreign_message", .message(.index(21)), .implicit, offset: 168))
+        fields.append(FieldDefinition(21, "optional_nested_enum", .enumeration, .implicit, offset: 176))
+        fields.append(FieldDefinition(22, "optional_foreign_enum", .enumeration, .implicit, offset: 180))
+        fields.append(FieldDefinition(23, "optional_aliased_enum", .enumeration, .implicit, offset: 184))
+        fields.append(FieldDefinition(24, "optional_string_piece", .string, .implicit, offset: 192))
+        fields.append(FieldDefinition(25, "optional_cord", .string, .implicit, offset: 208))
+        fields.append(FieldDefinition(27, "recursive_message", .message(.index(0)), .implicit, offset: 224))
+        fields.append(FieldDefinition(31, "repeated_int32", .int32, .repeated(packed: true), offset: 232))
+        fields.append(FieldDefinition(32, "repeated_int64", .int64, .repeated(packed: true), offset: 248))
+        fields.append(FieldDefinition(33, "repeated_uint32", .uint32, .repeated(packed: true), offset: 264))
+        fields.append(FieldDefinition(34, "repeated_uint64", .uint64, .repeated(packed: true), offset: 280))
+        fields.append(FieldDefinition(35, "repeated_sint32", .sint32, .repeated(packed: true), offset: 296))
+        fields.append(FieldDefinition(36, "repeated_sint64", .sint64, .repeated(packed: true), offset: 312))
+        fields.append(FieldDefinition(37, "repeated_fixed32", .fixed32, .repeated(packed: true), offset: 328))
+        fields.append(FieldDefinition(38, "repeated_fixed64", .fixed64, .repeated(packed: true), offset: 344))
+        fields.append(FieldDefinition(39, "repeated_sfixed32", .sfixed32, .repeated(packed: true), offset: 360))
+        fields.append(FieldDefinition(40, "repeated_sfixed64", .sfixed64, .repeated(packed: true), offset: 376))
+        fields.append(FieldDefinition(41, "repeated_float", .float, .repeated(packed: true), offset: 392))
+        fields.append(FieldDefinition(42, "repeated_double", .double, .repeated(packed: true), offset: 408))
+        fields.append(FieldDefinition(43, "repeated_bool", .bool, .repeated(packed: true), offset: 424))
+        fields.append(FieldDefinition(44, "repeated_string", .string, .repeated(packed: false), offset: 440))
+        fields.append(FieldDefinition(45, "repeated_bytes", .bytes, .repeated(packed: false), offset: 456))
+        fields.append(FieldDefinition(48, "repeated_nested_message", .message(.index(1)), .repeated(packed: false), offset: 472))
+        fields.append(FieldDefinition(49, "repeated_foreign_message", .message(.index(21)), .repeated(packed: false), offset: 488))
+        fields.append(FieldDefinition(51, "repeated_nested_enum", .enumeration, .repeated(packed: true), offset: 504))
+        fields.append(FieldDefinition(52, "repeated_foreign_enum", .enumeration, .repeated(packed: true), offset: 520))
+        fields.append(FieldDefinition(54, "repeated_string_piece", .string, .repeated(packed: false), offset: 536))
+        fields.append(FieldDefinition(55, "repeated_cord", .string, .repeated(packed: false), offset: 552))
+        fields.append(FieldDefinition(56, "map_int32_int32", .message(.index(2)), .repeated(packed: false), offset: 568))
+        fields.append(FieldDefinition(57, "map_int64_int64", .message(.index(3)), .repeated(packed: false), offset: 584))
+        fields.append(FieldDefinition(58, "map_uint32_uint32", .message(.index(4)), .repeated(packed: false), offset: 600))
+        fields.append(FieldDefinition(59, "map_uint64_uint64", .message(.index(5)), .repeated(packed: false), offset: 616))
+        fields.append(FieldDefinition(60, "map_sint32_sint32", .message(.index(6)), .repeated(packed: false), offset: 632))
+        fields.append(FieldDefinition(61, "map_sint64_sint64", .message(.index(7)), .repeated(packed: false), offset: 648))
+        fields.append(FieldDefinition(62, "map_fixed32_fixed32", .message(.index(8)), .repeated(packed: false), offset: 664))
+        fields.append(FieldDefinition(63, "map_fixed64_fixed64", .message(.index(9)), .repeated(packed: false), offset: 680))
+        fields.append(FieldDefinition(64, "map_sfixed32_sfixed32", .message(.index(10)), .repeated(packed: false), offset: 696))
+        fields.append(FieldDefinition(65, "map_sfixed64_sfixed64", .message(.index(11)), .repeated(packed: false), offset: 712))
+        fields.append(FieldDefinition(66, "map_int32_float", .message(.index(12)), .repeated(packed: false), offset: 728))
+        fields.append(FieldDefinition(67, "map_int32_double", .message(.index(13)), .repeated(packed: false), offset: 744))
+        fields.append(FieldDefinition(68, "map_bool_bool", .message(.index(14)), .repeated(packed: false), offset: 760))
+        fields.append(FieldDefinition(69, "map_string_string", .message(.index(15)), .repeated(packed: false), offset: 776))
+        fields.append(FieldDefinition(70, "map_string_bytes", .message(.index(16)), .repeated(packed: false), offset: 792))
+        fields.append(FieldDefinition(71, "map_string_nested_message", .message(.index(17)), .repeated(packed: false), offset: 808))
+        fields.append(FieldDefinition(72, "map_string_foreign_message", .message(.index(18)), .repeated(packed: false), offset: 824))
+        fields.append(FieldDefinition(73, "map_string_nested_enum", .message(.index(19)), .repeated(packed: false), offset: 840))
+        fields.append(FieldDefinition(74, "map_string_foreign_enum", .message(.index(20)), .repeated(packed: false), offset: 856))
+        fields.append(FieldDefinition(75, "packed_int32", .int32, .repeated(packed: true), offset: 872))
+        fields.append(FieldDefinition(76, "packed_int64", .int64, .repeated(packed: true), offset: 888))
+        fields.append(FieldDefinition(77, "packed_uint32", .uint32, .repeated(packed: true), offset: 904))
+        fields.append(FieldDefinition(78, "packed_uint64", .uint64, .repeated(packed: true), offset: 920))
+        fields.append(FieldDefinition(79, "packed_sint32", .sint32, .repeated(packed: true), offset: 936))
+        fields.append(FieldDefinition(80, "packed_sint64", .sint64, .repeated(packed: true), offset: 952))
+        fields.append(FieldDefinition(81, "packed_fixed32", .fixed32, .repeated(packed: true), offset: 968))
+        fields.append(FieldDefinition(82, "packed_fixed64", .fixed64, .repeated(packed: true), offset: 984))
+        fields.append(FieldDefinition(83, "packed_sfixed32", .sfixed32, .repeated(packed: true), offset: 1000))
+        fields.append(FieldDefinition(84, "packed_sfixed64", .sfixed64, .repeated(packed: true), offset: 1016))
+        fields.append(FieldDefinition(85, "packed_float", .float, .repeated(packed: true), offset: 1032))
+        fields.append(FieldDefinition(86, "packed_double", .double, .repeated(packed: true), offset: 1048))
+        fields.append(FieldDefinition(87, "packed_bool", .bool, .repeated(packed: true), offset: 1064))
+        fields.append(FieldDefinition(88, "packed_nested_enum", .enumeration, .repeated(packed: true), offset: 1080))
+        fields.append(FieldDefinition(89, "unpacked_int32", .int32, .repeated(packed: false), offset: 1096))
+        fields.append(FieldDefinition(90, "unpacked_int64", .int64, .repeated(packed: false), offset: 1112))
+        fields.append(FieldDefinition(91, "unpacked_uint32", .uint32, .repeated(packed: false), offset: 1128))
+        fields.append(FieldDefinition(92, "unpacked_uint64", .uint64, .repeated(packed: false), offset: 1144))
+        fields.append(FieldDefinition(93, "unpacked_sint32", .sint32, .repeated(packed: false), offset: 1160))
+        fields.append(FieldDefinition(94, "unpacked_sint64", .sint64, .repeated(packed: false), offset: 1176))
+        fields.append(FieldDefinition(95, "unpacked_fixed32", .fixed32, .repeated(packed: false), offset: 1192))
+        fields.append(FieldDefinition(96, "unpacked_fixed64", .fixed64, .repeated(packed: false), offset: 1208))
+        fields.append(FieldDefinition(97, "unpacked_sfixed32", .sfixed32, .repeated(packed: false), offset: 1224))
+        fields.append(FieldDefinition(98, "unpacked_sfixed64", .sfixed64, .repeated(packed: false), offset: 1240))
+        fields.append(FieldDefinition(99, "unpacked_float", .float, .repeated(packed: false), offset: 1256))
+        fields.append(FieldDefinition(100, "unpacked_double", .double, .repeated(packed: false), offset: 1272))
+        fields.append(FieldDefinition(101, "unpacked_bool", .bool, .repeated(packed: false), offset: 1288))
+        fields.append(FieldDefinition(102, "unpacked_nested_enum", .enumeration, .repeated(packed: false), offset: 1304))
+        fields.append(FieldDefinition(111, "oneof_uint32", .uint32, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(112, "oneof_nested_message", .message(.index(1)), .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(113, "oneof_string", .string, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(114, "oneof_bytes", .bytes, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(115, "oneof_bool", .bool, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(116, "oneof_uint64", .uint64, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(117, "oneof_float", .float, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(118, "oneof_double", .double, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(119, "oneof_enum", .enumeration, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(120, "oneof_null_value", .enumeration, .oneof(selector: 1320), offset: 1328))
+        fields.append(FieldDefinition(201, "optional_bool_wrapper", .message(.type(Google_Protobuf_BoolValue.descriptor)), .implicit, offset: 1344))
+        fields.append(FieldDefinition(202, "optional_int32_wrapper", .message(.type(Google_Protobuf_Int32Value.descriptor)), .implicit, offset: 1352))
+        fields.append(FieldDefinition(203, "optional_int64_wrapper", .message(.type(Google_Protobuf_Int64Value.descriptor)), .implicit, offset: 1360))
+        fields.append(FieldDefinition(204, "optional_uint32_wrapper", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .implicit, offset: 1368))
+        fields.append(FieldDefinition(205, "optional_uint64_wrapper", .message(.type(Google_Protobuf_UInt64Value.descriptor)), .implicit, offset: 1376))
+        fields.append(FieldDefinition(206, "optional_float_wrapper", .message(.type(Google_Protobuf_FloatValue.descriptor)), .implicit, offset: 1384))
+        fields.append(FieldDefinition(207, "optional_double_wrapper", .message(.type(Google_Protobuf_DoubleValue.descriptor)), .implicit, offset: 1392))
+        fields.append(FieldDefinition(208, "optional_string_wrapper", .message(.type(Google_Protobuf_StringValue.descriptor)), .implicit, offset: 1400))
+        fields.append(FieldDefinition(209, "optional_bytes_wrapper", .message(.type(Google_Protobuf_BytesValue.descriptor)), .implicit, offset: 1408))
+        fields.append(FieldDefinition(211, "repeated_bool_wrapper", .message(.type(Google_Protobuf_BoolValue.descriptor)), .repeated(packed: false), offset: 1416))
+        fields.append(FieldDefinition(212, "repeated_int32_wrapper", .message(.type(Google_Protobuf_Int32Value.descriptor)), .repeated(packed: false), offset: 1432))
+        fields.append(FieldDefinition(213, "repeated_int64_wrapper", .message(.type(Google_Protobuf_Int64Value.descriptor)), .repeated(packed: false), offset: 1448))
+        fields.append(FieldDefinition(214, "repeated_uint32_wrapper", .message(.type(Google_Protobuf_UInt32Value.descriptor)), .repeated(packed: false), offset: 1464))
+        fields.append(FieldDefinition(215, "repeated_uint64_wrapper", .message(.type(Google_Protobuf_UInt64Value.descriptor)), .repeated(packed: false), offset: 1480))
+        fields.append(FieldDefinition(216, "repeated_float_wrapper", .message(.type(Google_Protobuf_FloatValue.descriptor)), .repeated(packed: false), offset: 1496))
+        fields.append(FieldDefinition(217, "repeated_double_wrapper", .message(.type(Google_Protobuf_DoubleValue.descriptor)), .repeated(packed: false), offset: 1512))
+        fields.append(FieldDefinition(218, "repeated_string_wrapper", .message(.type(Google_Protobuf_StringValue.descriptor)), .repeated(packed: false), offset: 1528))
+        fields.append(FieldDefinition(219, "repeated_bytes_wrapper", .message(.type(Google_Protobuf_BytesValue.descriptor)), .repeated(packed: false), offset: 1544))
+        fields.append(FieldDefinition(301, "optional_duration", .message(.type(Google_Protobuf_Duration.descriptor)), .implicit, offset: 1560))
+        fields.append(FieldDefinition(302, "optional_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .implicit, offset: 1568))
+        fields.append(FieldDefinition(303, "optional_field_mask", .message(.type(Google_Protobuf_FieldMask.descriptor)), .implicit, offset: 1576))
+        fields.append(FieldDefinition(304, "optional_struct", .message(.type(Google_Protobuf_Struct.descriptor)), .implicit, offset: 1584))
+        fields.append(FieldDefinition(305, "optional_any", .message(.type(Google_Protobuf_Any.descriptor)), .implicit, offset: 1592))
+        fields.append(FieldDefinition(306, "optional_value", .message(.type(Google_Protobuf_Value.descriptor)), .implicit, offset: 1600))
+        fields.append(FieldDefinition(307, "optional_null_value", .enumeration, .implicit, offset: 1608))
+        fields.append(FieldDefinition(311, "repeated_duration", .message(.type(Google_Protobuf_Duration.descriptor)), .repeated(packed: false), offset: 1616))
+        fields.append(FieldDefinition(312, "repeated_timestamp", .message(.type(Google_Protobuf_Timestamp.descriptor)), .repeated(packed: false), offset: 1632))
+        fields.append(FieldDefinition(313, "repeated_fieldmask", .message(.type(Google_Protobuf_FieldMask.descriptor)), .repeated(packed: false), offset: 1648))
+        fields.append(FieldDefinition(315, "repeated_any", .message(.type(Google_Protobuf_Any.descriptor)), .repeated(packed: false), offset: 1664))
+        fields.append(FieldDefinition(316, "repeated_value", .message(.type(Google_Protobuf_Value.descriptor)), .repeated(packed: false), offset: 1680))
+        fields.append(FieldDefinition(317, "repeated_list_value", .message(.type(Google_Protobuf_ListValue.descriptor)), .repeated(packed: false), offset: 1696))
+        fields.append(FieldDefinition(324, "repeated_struct", .message(.type(Google_Protobuf_Struct.descriptor)), .repeated(packed: false), offset: 1712))
+        fields.append(FieldDefinition(401, "fieldname1", .int32, .implicit, offset: 1728))
+        fields.append(FieldDefinition(402, "field_name2", .int32, .implicit, offset: 1732))
+        fields.append(FieldDefinition(403, "_field_name3", .int32, .implicit, offset: 1736))
+        fields.append(FieldDefinition(404, "field__name4_", .int32, .implicit, offset: 1740))
+        fields.append(FieldDefinition(405, "field0name5", .int32, .implicit, offset: 1744))
+        fields.append(FieldDefinition(406, "field_0_name6", .int32, .implicit, offset: 1748))
+        fields.append(FieldDefinition(407, "fieldName7", .int32, .implicit, offset: 1752))
+        fields.append(FieldDefinition(408, "FieldName8", .int32, .implicit, offset: 1756))
+        fields.append(FieldDefinition(409, "field_Name9", .int32, .implicit, offset: 1760))
+        fields.append(FieldDefinition(410, "Field_Name10", .int32, .implicit, offset: 1764))
+        fields.append(FieldDefinition(411, "FIELD_NAME11", .int32, .implicit, offset: 1768))
+        fields.append(FieldDefinition(412, "FIELD_name12", .int32, .implicit, offset: 1772))
+        fields.append(FieldDefinition(413, "__field_name13", .int32, .implicit, offset: 1776))
+        fields.append(FieldDefinition(414, "__Field_name14", .int32, .implicit, offset: 1780))
+        fields.append(FieldDefinition(415, "field__name15", .int32, .implicit, offset: 1784))
+        fields.append(FieldDefinition(416, "field__Name16", .int32, .implicit, offset: 1788))
+        fields.append(FieldDefinition(417, "field_name17__", .int32, .implicit, offset: 1792))
+        fields.append(FieldDefinition(418, "Field_name18__", .int32, .implicit, offset: 1796))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3", size: 1800, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "a", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "corecursive", .message(.index(0)), .implicit, offset: 32))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.NestedMessage", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .int32, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32Int32Entry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .int64, .explicit(flag: 40), offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt64Int64Entry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .uint32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .uint32, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapUint32Uint32Entry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .uint64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .uint64, .explicit(flag: 40), offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapUint64Uint64Entry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .sint32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .sint32, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSint32Sint32Entry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .sint64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .sint64, .explicit(flag: 40), offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSint64Sint64Entry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .fixed32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .fixed32, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapFixed32Fixed32Entry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .fixed64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .fixed64, .explicit(flag: 40), offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapFixed64Fixed64Entry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .sfixed32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .sfixed32, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSfixed32Sfixed32Entry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .sfixed64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .sfixed64, .explicit(flag: 40), offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapSfixed64Sfixed64Entry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .float, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32FloatEntry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .int32, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .double, .explicit(flag: 32), offset: 40))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapInt32DoubleEntry", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .bool, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapBoolBoolEntry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringStringEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringBytesEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(1)), .implicit, offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringNestedMessageEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(21)), .implicit, offset: 48))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringForeignMessageEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .enumeration, .explicit(flag: 48), offset: 52))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringNestedEnumEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .enumeration, .explicit(flag: 48), offset: 52))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.TestAllTypesProto3.MapStringForeignEnumEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "c", .int32, .implicit, offset: 24))
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.ForeignMessage", size: 32, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.NullHypothesisProto3", size: 24, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("protobuf_test_messages.proto3.EnumOnlyProto3", size: 24, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `protobuf_test_messages.proto3.ForeignEnum`.
@@ -519,10 +551,10 @@ public struct ProtobufTestMessages_Proto3_ForeignEnum: Enumeration, CaseIterable
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "FOREIGN_FOO"
-        case 1: "FOREIGN_BAR"
-        case 2: "FOREIGN_BAZ"
-        default: nil
+        case 0: return "FOREIGN_FOO"
+        case 1: return "FOREIGN_BAR"
+        case 2: return "FOREIGN_BAZ"
+        default: return nil
         }
     }
 }
@@ -1460,11 +1492,11 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "FOO"
-            case 1: "BAR"
-            case 2: "BAZ"
-            case -1: "NEG"
-            default: nil
+            case 0: return "FOO"
+            case 1: return "BAR"
+            case 2: return "BAZ"
+            case -1: return "NEG"
+            default: return nil
             }
         }
     }
@@ -1497,10 +1529,10 @@ public struct ProtobufTestMessages_Proto3_TestAllTypesProto3: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "ALIAS_FOO"
-            case 1: "ALIAS_BAR"
-            case 2: "ALIAS_BAZ"
-            default: nil
+            case 0: return "ALIAS_FOO"
+            case 1: return "ALIAS_BAR"
+            case 2: return "ALIAS_BAZ"
+            default: return nil
             }
         }
     }
@@ -2151,9 +2183,9 @@ public struct ProtobufTestMessages_Proto3_EnumOnlyProto3: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "kFalse"
-            case 1: "kTrue"
-            default: nil
+            case 0: return "kFalse"
+            case 1: return "kTrue"
+            default: return nil
             }
         }
     }
@@ -2626,17 +2658,17 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
         /// The oneof `oneof_field`.
         @inlinable public var oneofField: OneOf_OneofField? {
             switch _pointer.load(fromByteOffset: 1320, as: UInt32.self) {
-            case 111: .oneofUint32(_pointer.load(fromByteOffset: 1328, as: UInt32.self))
-            case 112: _pointer.load(fromByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage.View?.self).map { .oneofNestedMessage($0) }
-            case 113: .oneofString(_pointer.load(fromByteOffset: 1328, as: WireBytes.self))
-            case 114: .oneofBytes(_pointer.load(fromByteOffset: 1328, as: WireBytes.self))
-            case 115: .oneofBool(_pointer.load(fromByteOffset: 1328, as: Int32.self) != 0)
-            case 116: .oneofUint64(_pointer.load(fromByteOffset: 1328, as: UInt64.self))
-            case 117: .oneofFloat(_pointer.load(fromByteOffset: 1328, as: Float.self))
-            case 118: .oneofDouble(_pointer.load(fromByteOffset: 1328, as: Double.self))
-            case 119: .oneofEnum(_pointer.load(fromByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum.self))
-            case 120: .oneofNullValue(_pointer.load(fromByteOffset: 1328, as: Google_Protobuf_NullValue.self))
-            default: nil
+            case 111: return .oneofUint32(_pointer.load(fromByteOffset: 1328, as: UInt32.self))
+            case 112: return _pointer.load(fromByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage.View?.self).map { .oneofNestedMessage($0) }
+            case 113: return .oneofString(_pointer.load(fromByteOffset: 1328, as: WireBytes.self))
+            case 114: return .oneofBytes(_pointer.load(fromByteOffset: 1328, as: WireBytes.self))
+            case 115: return .oneofBool(_pointer.load(fromByteOffset: 1328, as: Int32.self) != 0)
+            case 116: return .oneofUint64(_pointer.load(fromByteOffset: 1328, as: UInt64.self))
+            case 117: return .oneofFloat(_pointer.load(fromByteOffset: 1328, as: Float.self))
+            case 118: return .oneofDouble(_pointer.load(fromByteOffset: 1328, as: Double.self))
+            case 119: return .oneofEnum(_pointer.load(fromByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum.self))
+            case 120: return .oneofNullValue(_pointer.load(fromByteOffset: 1328, as: Google_Protobuf_NullValue.self))
+            default: return nil
             }
         }
     }
@@ -4331,34 +4363,34 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
             get { view.oneofField }
             nonmutating set {
                 switch newValue {
-                case .oneofUint32(let value):
+                case .oneofUint32(let value)?:
                     _pointer.storeBytes(of: 111, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: UInt32.self)
-                case .oneofNestedMessage(let value):
+                case .oneofNestedMessage(let value)?:
                     _pointer.storeBytes(of: 112, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage.View?.self)
-                case .oneofString(let value):
+                case .oneofString(let value)?:
                     _pointer.storeBytes(of: 113, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: WireBytes.self)
-                case .oneofBytes(let value):
+                case .oneofBytes(let value)?:
                     _pointer.storeBytes(of: 114, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: WireBytes.self)
-                case .oneofBool(let value):
+                case .oneofBool(let value)?:
                     _pointer.storeBytes(of: 115, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value ? 1 : 0, toByteOffset: 1328, as: Int32.self)
-                case .oneofUint64(let value):
+                case .oneofUint64(let value)?:
                     _pointer.storeBytes(of: 116, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: UInt64.self)
-                case .oneofFloat(let value):
+                case .oneofFloat(let value)?:
                     _pointer.storeBytes(of: 117, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: Float.self)
-                case .oneofDouble(let value):
+                case .oneofDouble(let value)?:
                     _pointer.storeBytes(of: 118, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: Double.self)
-                case .oneofEnum(let value):
+                case .oneofEnum(let value)?:
                     _pointer.storeBytes(of: 119, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedEnum.self)
-                case .oneofNullValue(let value):
+                case .oneofNullValue(let value)?:
                     _pointer.storeBytes(of: 120, toByteOffset: 1320, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 1328, as: Google_Protobuf_NullValue.self)
                 case nil:
@@ -4577,16 +4609,16 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
         self.fieldName17 = view.fieldName17
         self.fieldName18 = view.fieldName18
         switch view.oneofField {
-        case .oneofUint32(let value): self.oneofField = .oneofUint32(value)
-        case .oneofNestedMessage(let value): self.oneofField = .oneofNestedMessage(ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage(value))
-        case .oneofString(let value): self.oneofField = .oneofString(String(value))
-        case .oneofBytes(let value): self.oneofField = .oneofBytes([UInt8](value))
-        case .oneofBool(let value): self.oneofField = .oneofBool(value)
-        case .oneofUint64(let value): self.oneofField = .oneofUint64(value)
-        case .oneofFloat(let value): self.oneofField = .oneofFloat(value)
-        case .oneofDouble(let value): self.oneofField = .oneofDouble(value)
-        case .oneofEnum(let value): self.oneofField = .oneofEnum(value)
-        case .oneofNullValue(let value): self.oneofField = .oneofNullValue(value)
+        case .oneofUint32(let value)?: self.oneofField = .oneofUint32(value)
+        case .oneofNestedMessage(let value)?: self.oneofField = .oneofNestedMessage(ProtobufTestMessages_Proto3_TestAllTypesProto3.NestedMessage(value))
+        case .oneofString(let value)?: self.oneofField = .oneofString(String(value))
+        case .oneofBytes(let value)?: self.oneofField = .oneofBytes([UInt8](value))
+        case .oneofBool(let value)?: self.oneofField = .oneofBool(value)
+        case .oneofUint64(let value)?: self.oneofField = .oneofUint64(value)
+        case .oneofFloat(let value)?: self.oneofField = .oneofFloat(value)
+        case .oneofDouble(let value)?: self.oneofField = .oneofDouble(value)
+        case .oneofEnum(let value)?: self.oneofField = .oneofEnum(value)
+        case .oneofNullValue(let value)?: self.oneofField = .oneofNullValue(value)
         case nil: self.oneofField = nil
         }
     }
@@ -5024,16 +5056,16 @@ extension ProtobufTestMessages_Proto3_TestAllTypesProto3 {
         builder.fieldName17 = self.fieldName17
         builder.fieldName18 = self.fieldName18
         switch self.oneofField {
-        case .oneofUint32(let value): builder.oneofField = .oneofUint32(value)
-        case .oneofNestedMessage(let value): value.copy(into: builder.makeOneofNestedMessage())
-        case .oneofString(let value): builder.oneofField = .oneofString(builder._arena.copy(value))
-        case .oneofBytes(let value): builder.oneofField = .oneofBytes(builder._arena.copy(value))
-        case .oneofBool(let value): builder.oneofField = .oneofBool(value)
-        case .oneofUint64(let value): builder.oneofField = .oneofUint64(value)
-        case .oneofFloat(let value): builder.oneofField = .oneofFloat(value)
-        case .oneofDouble(let value): builder.oneofField = .oneofDouble(value)
-        case .oneofEnum(let value): builder.oneofField = .oneofEnum(value)
-        case .oneofNullValue(let value): builder.oneofField = .oneofNullValue(value)
+        case .oneofUint32(let value)?: builder.oneofField = .oneofUint32(value)
+        case .oneofNestedMessage(let value)?: value.copy(into: builder.makeOneofNestedMessage())
+        case .oneofString(let value)?: builder.oneofField = .oneofString(builder._arena.copy(value))
+        case .oneofBytes(let value)?: builder.oneofField = .oneofBytes(builder._arena.copy(value))
+        case .oneofBool(let value)?: builder.oneofField = .oneofBool(value)
+        case .oneofUint64(let value)?: builder.oneofField = .oneofUint64(value)
+        case .oneofFloat(let value)?: builder.oneofField = .oneofFloat(value)
+        case .oneofDouble(let value)?: builder.oneofField = .oneofDouble(value)
+        case .oneofEnum(let value)?: builder.oneofField = .oneofEnum(value)
+        case .oneofNullValue(let value)?: builder.oneofField = .oneofNullValue(value)
         case nil: break
         }
         self.unknownFields.copy(into: builder)

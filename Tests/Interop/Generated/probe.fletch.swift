@@ -61,43 +61,65 @@ public enum ProbeSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("fletch.testing.ObserveRequest", size: 24, fields: []),
-        MessageDefinition("fletch.testing.Observation", size: 80, fields: [
-            FieldDefinition(1, "started", .uint64, .implicit, offset: 24),
-            FieldDefinition(2, "returned", .uint64, .implicit, offset: 32),
-            FieldDefinition(3, "cancelled", .uint64, .implicit, offset: 40),
-            FieldDefinition(4, "failed", .uint64, .implicit, offset: 48),
-            FieldDefinition(5, "written", .uint64, .implicit, offset: 56),
-            FieldDefinition(6, "read", .uint64, .implicit, offset: 64),
-            FieldDefinition(7, "resident_bytes", .uint64, .implicit, offset: 72),
-        ]),
-        MessageDefinition("fletch.testing.ProduceRequest", size: 32, fields: [
-            FieldDefinition(1, "count", .uint32, .implicit, offset: 24),
-            FieldDefinition(2, "size", .uint32, .implicit, offset: 28),
-        ]),
-        MessageDefinition("fletch.testing.Block", size: 48, fields: [
-            FieldDefinition(1, "number", .uint32, .implicit, offset: 24),
-            FieldDefinition(2, "body", .bytes, .implicit, offset: 32),
-        ]),
-        MessageDefinition("fletch.testing.ConsumeResponse", size: 40, fields: [
-            FieldDefinition(1, "count", .uint64, .implicit, offset: 24),
-            FieldDefinition(2, "bytes", .uint64, .implicit, offset: 32),
-        ]),
-        MessageDefinition("fletch.testing.ResumeRequest", size: 24, fields: []),
-        MessageDefinition("fletch.testing.ResumeResponse", size: 32, fields: [
-            FieldDefinition(1, "count", .uint64, .implicit, offset: 24),
-        ]),
-        MessageDefinition("fletch.testing.WaitRequest", size: 24, fields: []),
-        MessageDefinition("fletch.testing.FailRequest", size: 24, fields: []),
-        MessageDefinition("fletch.testing.WhoAmIRequest", size: 24, fields: []),
-        MessageDefinition("fletch.testing.Caller", size: 88, fields: [
-            FieldDefinition(1, "address", .string, .implicit, offset: 24),
-            FieldDefinition(2, "subject", .string, .implicit, offset: 40),
-            FieldDefinition(3, "dns_names", .string, .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "uris", .string, .repeated(packed: false), offset: 72),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        messages.append(MessageDefinition("fletch.testing.ObserveRequest", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "started", .uint64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "returned", .uint64, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "cancelled", .uint64, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "failed", .uint64, .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "written", .uint64, .implicit, offset: 56))
+        fields.append(FieldDefinition(6, "read", .uint64, .implicit, offset: 64))
+        fields.append(FieldDefinition(7, "resident_bytes", .uint64, .implicit, offset: 72))
+        messages.append(MessageDefinition("fletch.testing.Observation", size: 80, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "count", .uint32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "size", .uint32, .implicit, offset: 28))
+        messages.append(MessageDefinition("fletch.testing.ProduceRequest", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "number", .uint32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "body", .bytes, .implicit, offset: 32))
+        messages.append(MessageDefinition("fletch.testing.Block", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "count", .uint64, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "bytes", .uint64, .implicit, offset: 32))
+        messages.append(MessageDefinition("fletch.testing.ConsumeResponse", size: 40, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("fletch.testing.ResumeRequest", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "count", .uint64, .implicit, offset: 24))
+        messages.append(MessageDefinition("fletch.testing.ResumeResponse", size: 32, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("fletch.testing.WaitRequest", size: 24, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("fletch.testing.FailRequest", size: 24, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("fletch.testing.WhoAmIRequest", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "address", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "subject", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "dns_names", .string, .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "uris", .string, .repeated(packed: false), offset: 72))
+        messages.append(MessageDefinition("fletch.testing.Caller", size: 88, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `fletch.testing.ObserveRequest`.

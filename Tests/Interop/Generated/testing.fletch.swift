@@ -74,52 +74,70 @@ public enum TestingSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("grpc.testing.Empty", size: 24, fields: []),
-        MessageDefinition("grpc.testing.BoolValue", size: 32, fields: [
-            FieldDefinition(1, "value", .bool, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.testing.Payload", size: 48, fields: [
-            FieldDefinition(1, "type", .enumeration, .implicit, offset: 24),
-            FieldDefinition(2, "body", .bytes, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.testing.EchoStatus", size: 48, fields: [
-            FieldDefinition(1, "code", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "message", .string, .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.testing.SimpleRequest", size: 64, fields: [
-            FieldDefinition(1, "response_type", .enumeration, .implicit, offset: 24),
-            FieldDefinition(2, "response_size", .int32, .implicit, offset: 28),
-            FieldDefinition(3, "payload", .message(.index(2)), .implicit, offset: 32),
-            FieldDefinition(6, "response_compressed", .message(.index(1)), .implicit, offset: 40),
-            FieldDefinition(7, "response_status", .message(.index(3)), .implicit, offset: 48),
-            FieldDefinition(8, "expect_compressed", .message(.index(1)), .implicit, offset: 56),
-        ]),
-        MessageDefinition("grpc.testing.SimpleResponse", size: 32, fields: [
-            FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.testing.StreamingInputCallRequest", size: 40, fields: [
-            FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24),
-            FieldDefinition(2, "expect_compressed", .message(.index(1)), .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.testing.StreamingInputCallResponse", size: 32, fields: [
-            FieldDefinition(1, "aggregated_payload_size", .int32, .implicit, offset: 24),
-        ]),
-        MessageDefinition("grpc.testing.ResponseParameters", size: 40, fields: [
-            FieldDefinition(1, "size", .int32, .implicit, offset: 24),
-            FieldDefinition(2, "interval_us", .int32, .implicit, offset: 28),
-            FieldDefinition(3, "compressed", .message(.index(1)), .implicit, offset: 32),
-        ]),
-        MessageDefinition("grpc.testing.StreamingOutputCallRequest", size: 64, fields: [
-            FieldDefinition(1, "response_type", .enumeration, .implicit, offset: 24),
-            FieldDefinition(2, "response_parameters", .message(.index(8)), .repeated(packed: false), offset: 32),
-            FieldDefinition(3, "payload", .message(.index(2)), .implicit, offset: 48),
-            FieldDefinition(7, "response_status", .message(.index(3)), .implicit, offset: 56),
-        ]),
-        MessageDefinition("grpc.testing.StreamingOutputCallResponse", size: 32, fields: [
-            FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        messages.append(MessageDefinition("grpc.testing.Empty", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .bool, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.testing.BoolValue", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "type", .enumeration, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "body", .bytes, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.testing.Payload", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "code", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "message", .string, .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.testing.EchoStatus", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "response_type", .enumeration, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "response_size", .int32, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "payload", .message(.index(2)), .implicit, offset: 32))
+        fields.append(FieldDefinition(6, "response_compressed", .message(.index(1)), .implicit, offset: 40))
+        fields.append(FieldDefinition(7, "response_status", .message(.index(3)), .implicit, offset: 48))
+        fields.append(FieldDefinition(8, "expect_compressed", .message(.index(1)), .implicit, offset: 56))
+        messages.append(MessageDefinition("grpc.testing.SimpleRequest", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.testing.SimpleResponse", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "expect_compressed", .message(.index(1)), .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.testing.StreamingInputCallRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "aggregated_payload_size", .int32, .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.testing.StreamingInputCallResponse", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "size", .int32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "interval_us", .int32, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "compressed", .message(.index(1)), .implicit, offset: 32))
+        messages.append(MessageDefinition("grpc.testing.ResponseParameters", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "response_type", .enumeration, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "response_parameters", .message(.index(8)), .repeated(packed: false), offset: 32))
+        fields.append(FieldDefinition(3, "payload", .message(.index(2)), .implicit, offset: 48))
+        fields.append(FieldDefinition(7, "response_status", .message(.index(3)), .implicit, offset: 56))
+        messages.append(MessageDefinition("grpc.testing.StreamingOutputCallRequest", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "payload", .message(.index(2)), .implicit, offset: 24))
+        messages.append(MessageDefinition("grpc.testing.StreamingOutputCallResponse", size: 32, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `grpc.testing.PayloadType`.
@@ -138,8 +156,8 @@ public struct PayloadType: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "COMPRESSABLE"
-        default: nil
+        case 0: return "COMPRESSABLE"
+        default: return nil
         }
     }
 }

@@ -132,137 +132,164 @@ public enum QQuirksSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("quirks.Scalars", size: 152, fields: [
-            FieldDefinition(1, "a_double", .double, .implicit, offset: 24),
-            FieldDefinition(2, "a_float", .float, .implicit, offset: 32),
-            FieldDefinition(3, "an_int64", .int64, .implicit, offset: 40),
-            FieldDefinition(4, "a_uint64", .uint64, .implicit, offset: 48),
-            FieldDefinition(5, "an_int32", .int32, .implicit, offset: 56),
-            FieldDefinition(6, "a_fixed64", .fixed64, .implicit, offset: 64),
-            FieldDefinition(7, "a_fixed32", .fixed32, .implicit, offset: 72),
-            FieldDefinition(8, "a_bool", .bool, .implicit, offset: 76),
-            FieldDefinition(9, "a_string", .string, .implicit, offset: 80),
-            FieldDefinition(10, "some_bytes", .bytes, .implicit, offset: 96),
-            FieldDefinition(11, "a_uint32", .uint32, .implicit, offset: 112),
-            FieldDefinition(12, "an_sfixed32", .sfixed32, .implicit, offset: 116),
-            FieldDefinition(13, "an_sfixed64", .sfixed64, .implicit, offset: 120),
-            FieldDefinition(14, "an_sint32", .sint32, .implicit, offset: 128),
-            FieldDefinition(15, "an_sint64", .sint64, .implicit, offset: 136),
-            FieldDefinition(16, "level", .enumeration, .implicit, offset: 144),
-        ]),
-        MessageDefinition("quirks.Optionals", size: 136, fields: [
-            FieldDefinition(1, "a_double", .double, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "a_float", .float, .explicit(flag: 40), offset: 44),
-            FieldDefinition(3, "an_int64", .int64, .explicit(flag: 48), offset: 56),
-            FieldDefinition(8, "a_bool", .bool, .explicit(flag: 64), offset: 68),
-            FieldDefinition(9, "a_string", .string, .explicit(flag: 72), offset: 80),
-            FieldDefinition(10, "some_bytes", .bytes, .explicit(flag: 96), offset: 104),
-            FieldDefinition(16, "level", .enumeration, .explicit(flag: 120), offset: 124),
-            FieldDefinition(17, "scalars", .message(.index(0)), .implicit, offset: 128),
-        ]),
-        MessageDefinition("quirks.Repeated", size: 312, fields: [
-            FieldDefinition(1, "doubles", .double, .repeated(packed: true), offset: 24),
-            FieldDefinition(2, "floats", .float, .repeated(packed: true), offset: 40),
-            FieldDefinition(3, "int64s", .int64, .repeated(packed: true), offset: 56),
-            FieldDefinition(4, "uint64s", .uint64, .repeated(packed: true), offset: 72),
-            FieldDefinition(5, "int32s", .int32, .repeated(packed: true), offset: 88),
-            FieldDefinition(6, "fixed64s", .fixed64, .repeated(packed: true), offset: 104),
-            FieldDefinition(7, "fixed32s", .fixed32, .repeated(packed: true), offset: 120),
-            FieldDefinition(8, "bools", .bool, .repeated(packed: true), offset: 136),
-            FieldDefinition(9, "strings", .string, .repeated(packed: false), offset: 152),
-            FieldDefinition(10, "bytes_list", .bytes, .repeated(packed: false), offset: 168),
-            FieldDefinition(11, "uint32s", .uint32, .repeated(packed: true), offset: 184),
-            FieldDefinition(12, "sfixed32s", .sfixed32, .repeated(packed: true), offset: 200),
-            FieldDefinition(13, "sfixed64s", .sfixed64, .repeated(packed: true), offset: 216),
-            FieldDefinition(14, "sint32s", .sint32, .repeated(packed: true), offset: 232),
-            FieldDefinition(15, "sint64s", .sint64, .repeated(packed: true), offset: 248),
-            FieldDefinition(16, "levels", .enumeration, .repeated(packed: true), offset: 264),
-            FieldDefinition(17, "messages", .message(.index(0)), .repeated(packed: false), offset: 280),
-            FieldDefinition(18, "unpacked", .int32, .repeated(packed: false), offset: 296),
-        ]),
-        MessageDefinition("quirks.Choice", size: 64, fields: [
-            FieldDefinition(1, "text", .string, .oneof(selector: 24), offset: 32),
-            FieldDefinition(2, "number", .int64, .oneof(selector: 24), offset: 32),
-            FieldDefinition(3, "flag", .bool, .oneof(selector: 24), offset: 32),
-            FieldDefinition(4, "scalars", .message(.index(0)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(5, "choice", .message(.index(3)), .oneof(selector: 24), offset: 32),
-            FieldDefinition(6, "level", .enumeration, .oneof(selector: 24), offset: 32),
-            FieldDefinition(7, "raw", .bytes, .oneof(selector: 24), offset: 32),
-            FieldDefinition(8, "real", .double, .oneof(selector: 24), offset: 32),
-            FieldDefinition(9, "name", .string, .implicit, offset: 48),
-        ]),
-        MessageDefinition("quirks.Maps", size: 88, fields: [
-            FieldDefinition(1, "counts", .message(.index(5)), .repeated(packed: false), offset: 24),
-            FieldDefinition(2, "scalars", .message(.index(6)), .repeated(packed: false), offset: 40),
-            FieldDefinition(3, "levels", .message(.index(7)), .repeated(packed: false), offset: 56),
-            FieldDefinition(4, "blobs", .message(.index(8)), .repeated(packed: false), offset: 72),
-        ]),
-        MessageDefinition("quirks.Maps.CountsEntry", size: 56, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .int32, .explicit(flag: 48), offset: 52),
-        ]),
-        MessageDefinition("quirks.Maps.ScalarsEntry", size: 48, fields: [
-            FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 40),
-        ]),
-        MessageDefinition("quirks.Maps.LevelsEntry", size: 40, fields: [
-            FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28),
-            FieldDefinition(2, "value", .enumeration, .explicit(flag: 32), offset: 36),
-        ]),
-        MessageDefinition("quirks.Maps.BlobsEntry", size: 72, fields: [
-            FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32),
-            FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56),
-        ]),
-        MessageDefinition("quirks.Node", size: 72, fields: [
-            FieldDefinition(1, "value", .string, .implicit, offset: 24),
-            FieldDefinition(2, "left", .message(.index(9)), .implicit, offset: 40),
-            FieldDefinition(3, "right", .message(.index(9)), .implicit, offset: 48),
-            FieldDefinition(4, "children", .message(.index(9)), .repeated(packed: false), offset: 56),
-        ]),
-        MessageDefinition("quirks.Ping", size: 32, fields: [
-            FieldDefinition(1, "pong", .message(.index(11)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("quirks.Pong", size: 40, fields: [
-            FieldDefinition(1, "ping", .message(.index(10)), .implicit, offset: 24),
-            FieldDefinition(2, "count", .uint32, .implicit, offset: 32),
-        ]),
-        MessageDefinition("quirks.Empty", size: 24, fields: []),
-        MessageDefinition("quirks.Imports", size: 40, fields: [
-            FieldDefinition(1, "colour", .message(.type(Quirks_Imported_Colour.descriptor)), .implicit, offset: 24),
-            FieldDefinition(2, "size", .enumeration, .implicit, offset: 32),
-        ]),
-        MessageDefinition("quirks.Names", size: 184, fields: [
-            FieldDefinition(1, "class", .string, .implicit, offset: 24),
-            FieldDefinition(2, "self", .string, .implicit, offset: 40),
-            FieldDefinition(3, "descriptor", .string, .implicit, offset: 56),
-            FieldDefinition(4, "product_id", .string, .implicit, offset: 72),
-            FieldDefinition(5, "url_path", .string, .implicit, offset: 88),
-            FieldDefinition(6, "sha256sum", .string, .implicit, offset: 104),
-            FieldDefinition(7, "init", .string, .implicit, offset: 120),
-            FieldDefinition(8, "view", .message(.index(15)), .implicit, offset: 136),
-            FieldDefinition(9, "type", .enumeration, .implicit, offset: 144),
-            FieldDefinition(10, "unknown_fields", .string, .implicit, offset: 152),
-            FieldDefinition(11, "encoded", .string, .implicit, offset: 168),
-        ]),
-        MessageDefinition("quirks.Names.View", size: 40, fields: [
-            FieldDefinition(1, "message", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("quirks.Nested", size: 32, fields: [
-            FieldDefinition(1, "inner", .message(.index(17)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("quirks.Nested.Inner", size: 32, fields: [
-            FieldDefinition(1, "innermost", .message(.index(18)), .implicit, offset: 24),
-        ]),
-        MessageDefinition("quirks.Nested.Inner.Innermost", size: 32, fields: [
-            FieldDefinition(1, "depth", .uint32, .implicit, offset: 24),
-        ]),
-        MessageDefinition("quirks.Numbers", size: 40, fields: [
-            FieldDefinition(1, "low", .uint32, .implicit, offset: 24),
-            FieldDefinition(2047, "last_of_two_bytes", .uint32, .implicit, offset: 28),
-            FieldDefinition(536870911, "highest", .uint32, .implicit, offset: 32),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "a_double", .double, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "a_float", .float, .implicit, offset: 32))
+        fields.append(FieldDefinition(3, "an_int64", .int64, .implicit, offset: 40))
+        fields.append(FieldDefinition(4, "a_uint64", .uint64, .implicit, offset: 48))
+        fields.append(FieldDefinition(5, "an_int32", .int32, .implicit, offset: 56))
+        fields.append(FieldDefinition(6, "a_fixed64", .fixed64, .implicit, offset: 64))
+        fields.append(FieldDefinition(7, "a_fixed32", .fixed32, .implicit, offset: 72))
+        fields.append(FieldDefinition(8, "a_bool", .bool, .implicit, offset: 76))
+        fields.append(FieldDefinition(9, "a_string", .string, .implicit, offset: 80))
+        fields.append(FieldDefinition(10, "some_bytes", .bytes, .implicit, offset: 96))
+        fields.append(FieldDefinition(11, "a_uint32", .uint32, .implicit, offset: 112))
+        fields.append(FieldDefinition(12, "an_sfixed32", .sfixed32, .implicit, offset: 116))
+        fields.append(FieldDefinition(13, "an_sfixed64", .sfixed64, .implicit, offset: 120))
+        fields.append(FieldDefinition(14, "an_sint32", .sint32, .implicit, offset: 128))
+        fields.append(FieldDefinition(15, "an_sint64", .sint64, .implicit, offset: 136))
+        fields.append(FieldDefinition(16, "level", .enumeration, .implicit, offset: 144))
+        messages.append(MessageDefinition("quirks.Scalars", size: 152, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "a_double", .double, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "a_float", .float, .explicit(flag: 40), offset: 44))
+        fields.append(FieldDefinition(3, "an_int64", .int64, .explicit(flag: 48), offset: 56))
+        fields.append(FieldDefinition(8, "a_bool", .bool, .explicit(flag: 64), offset: 68))
+        fields.append(FieldDefinition(9, "a_string", .string, .explicit(flag: 72), offset: 80))
+        fields.append(FieldDefinition(10, "some_bytes", .bytes, .explicit(flag: 96), offset: 104))
+        fields.append(FieldDefinition(16, "level", .enumeration, .explicit(flag: 120), offset: 124))
+        fields.append(FieldDefinition(17, "scalars", .message(.index(0)), .implicit, offset: 128))
+        messages.append(MessageDefinition("quirks.Optionals", size: 136, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "doubles", .double, .repeated(packed: true), offset: 24))
+        fields.append(FieldDefinition(2, "floats", .float, .repeated(packed: true), offset: 40))
+        fields.append(FieldDefinition(3, "int64s", .int64, .repeated(packed: true), offset: 56))
+        fields.append(FieldDefinition(4, "uint64s", .uint64, .repeated(packed: true), offset: 72))
+        fields.append(FieldDefinition(5, "int32s", .int32, .repeated(packed: true), offset: 88))
+        fields.append(FieldDefinition(6, "fixed64s", .fixed64, .repeated(packed: true), offset: 104))
+        fields.append(FieldDefinition(7, "fixed32s", .fixed32, .repeated(packed: true), offset: 120))
+        fields.append(FieldDefinition(8, "bools", .bool, .repeated(packed: true), offset: 136))
+        fields.append(FieldDefinition(9, "strings", .string, .repeated(packed: false), offset: 152))
+        fields.append(FieldDefinition(10, "bytes_list", .bytes, .repeated(packed: false), offset: 168))
+        fields.append(FieldDefinition(11, "uint32s", .uint32, .repeated(packed: true), offset: 184))
+        fields.append(FieldDefinition(12, "sfixed32s", .sfixed32, .repeated(packed: true), offset: 200))
+        fields.append(FieldDefinition(13, "sfixed64s", .sfixed64, .repeated(packed: true), offset: 216))
+        fields.append(FieldDefinition(14, "sint32s", .sint32, .repeated(packed: true), offset: 232))
+        fields.append(FieldDefinition(15, "sint64s", .sint64, .repeated(packed: true), offset: 248))
+        fields.append(FieldDefinition(16, "levels", .enumeration, .repeated(packed: true), offset: 264))
+        fields.append(FieldDefinition(17, "messages", .message(.index(0)), .repeated(packed: false), offset: 280))
+        fields.append(FieldDefinition(18, "unpacked", .int32, .repeated(packed: false), offset: 296))
+        messages.append(MessageDefinition("quirks.Repeated", size: 312, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "text", .string, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(2, "number", .int64, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(3, "flag", .bool, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(4, "scalars", .message(.index(0)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(5, "choice", .message(.index(3)), .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(6, "level", .enumeration, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(7, "raw", .bytes, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(8, "real", .double, .oneof(selector: 24), offset: 32))
+        fields.append(FieldDefinition(9, "name", .string, .implicit, offset: 48))
+        messages.append(MessageDefinition("quirks.Choice", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "counts", .message(.index(5)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "scalars", .message(.index(6)), .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "levels", .message(.index(7)), .repeated(packed: false), offset: 56))
+        fields.append(FieldDefinition(4, "blobs", .message(.index(8)), .repeated(packed: false), offset: 72))
+        messages.append(MessageDefinition("quirks.Maps", size: 88, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .int32, .explicit(flag: 48), offset: 52))
+        messages.append(MessageDefinition("quirks.Maps.CountsEntry", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .int64, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .message(.index(0)), .implicit, offset: 40))
+        messages.append(MessageDefinition("quirks.Maps.ScalarsEntry", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .bool, .explicit(flag: 24), offset: 28))
+        fields.append(FieldDefinition(2, "value", .enumeration, .explicit(flag: 32), offset: 36))
+        messages.append(MessageDefinition("quirks.Maps.LevelsEntry", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .bytes, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("quirks.Maps.BlobsEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "value", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "left", .message(.index(9)), .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "right", .message(.index(9)), .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "children", .message(.index(9)), .repeated(packed: false), offset: 56))
+        messages.append(MessageDefinition("quirks.Node", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "pong", .message(.index(11)), .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.Ping", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ping", .message(.index(10)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "count", .uint32, .implicit, offset: 32))
+        messages.append(MessageDefinition("quirks.Pong", size: 40, fields: fields))
+        fields = []
+
+        messages.append(MessageDefinition("quirks.Empty", size: 24, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "colour", .message(.type(Quirks_Imported_Colour.descriptor)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "size", .enumeration, .implicit, offset: 32))
+        messages.append(MessageDefinition("quirks.Imports", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "class", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "self", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "descriptor", .string, .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "product_id", .string, .implicit, offset: 72))
+        fields.append(FieldDefinition(5, "url_path", .string, .implicit, offset: 88))
+        fields.append(FieldDefinition(6, "sha256sum", .string, .implicit, offset: 104))
+        fields.append(FieldDefinition(7, "init", .string, .implicit, offset: 120))
+        fields.append(FieldDefinition(8, "view", .message(.index(15)), .implicit, offset: 136))
+        fields.append(FieldDefinition(9, "type", .enumeration, .implicit, offset: 144))
+        fields.append(FieldDefinition(10, "unknown_fields", .string, .implicit, offset: 152))
+        fields.append(FieldDefinition(11, "encoded", .string, .implicit, offset: 168))
+        messages.append(MessageDefinition("quirks.Names", size: 184, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "message", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.Names.View", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "inner", .message(.index(17)), .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.Nested", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "innermost", .message(.index(18)), .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.Nested.Inner", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "depth", .uint32, .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.Nested.Inner.Innermost", size: 32, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "low", .uint32, .implicit, offset: 24))
+        fields.append(FieldDefinition(2047, "last_of_two_bytes", .uint32, .implicit, offset: 28))
+        fields.append(FieldDefinition(536870911, "highest", .uint32, .implicit, offset: 32))
+        messages.append(MessageDefinition("quirks.Numbers", size: 40, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `quirks.Level`.
@@ -293,11 +320,11 @@ public struct QLevel: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "LEVEL_UNSPECIFIED"
-        case 1: "LEVEL_LOW"
-        case 2: "LEVEL_HIGH"
-        case -1: "LEVEL_NEGATIVE"
-        default: nil
+        case 0: return "LEVEL_UNSPECIFIED"
+        case 1: return "LEVEL_LOW"
+        case 2: return "LEVEL_HIGH"
+        case -1: return "LEVEL_NEGATIVE"
+        default: return nil
         }
     }
 }
@@ -1059,11 +1086,11 @@ public struct QNames: Message {
 
         public var name: StaticString? {
             switch rawValue {
-            case 0: "TYPE_UNSPECIFIED"
-            case 1: "TYPE_SELF"
-            case 2: "TYPE_DEFAULT"
-            case 3: "TYPE_2D"
-            default: nil
+            case 0: return "TYPE_UNSPECIFIED"
+            case 1: return "TYPE_SELF"
+            case 2: return "TYPE_DEFAULT"
+            case 3: return "TYPE_2D"
+            default: return nil
             }
         }
     }
@@ -2024,15 +2051,15 @@ extension QChoice {
         /// One of many.
         @inlinable public var value: OneOf_Value? {
             switch _pointer.load(fromByteOffset: 24, as: UInt32.self) {
-            case 1: .text(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 2: .number(_pointer.load(fromByteOffset: 32, as: Int64.self))
-            case 3: .flag(_pointer.load(fromByteOffset: 32, as: Int32.self) != 0)
-            case 4: _pointer.load(fromByteOffset: 32, as: QScalars.View?.self).map { .scalars($0) }
-            case 5: _pointer.load(fromByteOffset: 32, as: QChoice.View?.self).map { .choice($0) }
-            case 6: .level(_pointer.load(fromByteOffset: 32, as: QLevel.self))
-            case 7: .raw(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
-            case 8: .real(_pointer.load(fromByteOffset: 32, as: Double.self))
-            default: nil
+            case 1: return .text(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 2: return .number(_pointer.load(fromByteOffset: 32, as: Int64.self))
+            case 3: return .flag(_pointer.load(fromByteOffset: 32, as: Int32.self) != 0)
+            case 4: return _pointer.load(fromByteOffset: 32, as: QScalars.View?.self).map { .scalars($0) }
+            case 5: return _pointer.load(fromByteOffset: 32, as: QChoice.View?.self).map { .choice($0) }
+            case 6: return .level(_pointer.load(fromByteOffset: 32, as: QLevel.self))
+            case 7: return .raw(_pointer.load(fromByteOffset: 32, as: WireBytes.self))
+            case 8: return .real(_pointer.load(fromByteOffset: 32, as: Double.self))
+            default: return nil
             }
         }
     }
@@ -2060,28 +2087,28 @@ extension QChoice {
             get { view.value }
             nonmutating set {
                 switch newValue {
-                case .text(let value):
+                case .text(let value)?:
                     _pointer.storeBytes(of: 1, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .number(let value):
+                case .number(let value)?:
                     _pointer.storeBytes(of: 2, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Int64.self)
-                case .flag(let value):
+                case .flag(let value)?:
                     _pointer.storeBytes(of: 3, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value ? 1 : 0, toByteOffset: 32, as: Int32.self)
-                case .scalars(let value):
+                case .scalars(let value)?:
                     _pointer.storeBytes(of: 4, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: QScalars.View?.self)
-                case .choice(let value):
+                case .choice(let value)?:
                     _pointer.storeBytes(of: 5, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: QChoice.View?.self)
-                case .level(let value):
+                case .level(let value)?:
                     _pointer.storeBytes(of: 6, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: QLevel.self)
-                case .raw(let value):
+                case .raw(let value)?:
                     _pointer.storeBytes(of: 7, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: WireBytes.self)
-                case .real(let value):
+                case .real(let value)?:
                     _pointer.storeBytes(of: 8, toByteOffset: 24, as: UInt32.self)
                     _pointer.storeBytes(of: value, toByteOffset: 32, as: Double.self)
                 case nil:
@@ -2111,14 +2138,14 @@ extension QChoice {
         self.unknownFields = UnknownFields(view)
         self.name = String(view.name)
         switch view.value {
-        case .text(let value): self.value = .text(String(value))
-        case .number(let value): self.value = .number(value)
-        case .flag(let value): self.value = .flag(value)
-        case .scalars(let value): self.value = .scalars(QScalars(value))
-        case .choice(let value): self.value = .choice(QChoice(value))
-        case .level(let value): self.value = .level(value)
-        case .raw(let value): self.value = .raw([UInt8](value))
-        case .real(let value): self.value = .real(value)
+        case .text(let value)?: self.value = .text(String(value))
+        case .number(let value)?: self.value = .number(value)
+        case .flag(let value)?: self.value = .flag(value)
+        case .scalars(let value)?: self.value = .scalars(QScalars(value))
+        case .choice(let value)?: self.value = .choice(QChoice(value))
+        case .level(let value)?: self.value = .level(value)
+        case .raw(let value)?: self.value = .raw([UInt8](value))
+        case .real(let value)?: self.value = .real(value)
         case nil: self.value = nil
         }
     }
@@ -2126,14 +2153,14 @@ extension QChoice {
     public func copy(into builder: Builder) {
         builder.name = builder._arena.copy(self.name)
         switch self.value {
-        case .text(let value): builder.value = .text(builder._arena.copy(value))
-        case .number(let value): builder.value = .number(value)
-        case .flag(let value): builder.value = .flag(value)
-        case .scalars(let value): value.copy(into: builder.makeScalars())
-        case .choice(let value): value.copy(into: builder.makeChoice())
-        case .level(let value): builder.value = .level(value)
-        case .raw(let value): builder.value = .raw(builder._arena.copy(value))
-        case .real(let value): builder.value = .real(value)
+        case .text(let value)?: builder.value = .text(builder._arena.copy(value))
+        case .number(let value)?: builder.value = .number(value)
+        case .flag(let value)?: builder.value = .flag(value)
+        case .scalars(let value)?: value.copy(into: builder.makeScalars())
+        case .choice(let value)?: value.copy(into: builder.makeChoice())
+        case .level(let value)?: builder.value = .level(value)
+        case .raw(let value)?: builder.value = .raw(builder._arena.copy(value))
+        case .real(let value)?: builder.value = .real(value)
         case nil: break
         }
         self.unknownFields.copy(into: builder)

@@ -24,11 +24,18 @@ public enum Quirks_Imported_QuirksImportedSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("quirks.imported.Colour", size: 32, fields: [
-            FieldDefinition(1, "rgb", .uint32, .implicit, offset: 24),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "rgb", .uint32, .implicit, offset: 24))
+        messages.append(MessageDefinition("quirks.imported.Colour", size: 32, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `quirks.imported.Size`.
@@ -50,9 +57,9 @@ public struct Quirks_Imported_Size: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "SIZE_UNSPECIFIED"
-        case 1: "SIZE_SMALL"
-        default: nil
+        case 0: return "SIZE_UNSPECIFIED"
+        case 1: return "SIZE_SMALL"
+        default: return nil
         }
     }
 }

@@ -44,39 +44,50 @@ public enum Benchmark_V1_CatalogueSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("benchmark.v1.Catalogue", size: 64, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "published_seconds", .int64, .implicit, offset: 40),
-            FieldDefinition(3, "categories", .message(.index(1)), .repeated(packed: false), offset: 48),
-        ]),
-        MessageDefinition("benchmark.v1.Category", size: 56, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "products", .message(.index(2)), .repeated(packed: false), offset: 40),
-        ]),
-        MessageDefinition("benchmark.v1.Product", size: 152, fields: [
-            FieldDefinition(1, "id", .string, .implicit, offset: 24),
-            FieldDefinition(2, "title", .string, .implicit, offset: 40),
-            FieldDefinition(3, "price", .message(.index(3)), .implicit, offset: 56),
-            FieldDefinition(4, "tags", .string, .repeated(packed: false), offset: 64),
-            FieldDefinition(5, "embedding", .float, .repeated(packed: true), offset: 80),
-            FieldDefinition(6, "related", .uint64, .repeated(packed: true), offset: 96),
-            FieldDefinition(7, "stock", .uint32, .explicit(flag: 112), offset: 116),
-            FieldDefinition(8, "availability", .enumeration, .implicit, offset: 120),
-            FieldDefinition(9, "reviews", .message(.index(4)), .repeated(packed: false), offset: 128),
-            FieldDefinition(10, "featured", .bool, .implicit, offset: 144),
-        ]),
-        MessageDefinition("benchmark.v1.Money", size: 48, fields: [
-            FieldDefinition(1, "currency", .string, .implicit, offset: 24),
-            FieldDefinition(2, "micros", .int64, .implicit, offset: 40),
-        ]),
-        MessageDefinition("benchmark.v1.Review", size: 72, fields: [
-            FieldDefinition(1, "author", .string, .implicit, offset: 24),
-            FieldDefinition(2, "stars", .uint32, .implicit, offset: 40),
-            FieldDefinition(3, "seconds", .sint64, .implicit, offset: 48),
-            FieldDefinition(4, "text", .string, .implicit, offset: 56),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "published_seconds", .int64, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "categories", .message(.index(1)), .repeated(packed: false), offset: 48))
+        messages.append(MessageDefinition("benchmark.v1.Catalogue", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "products", .message(.index(2)), .repeated(packed: false), offset: 40))
+        messages.append(MessageDefinition("benchmark.v1.Category", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "id", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "title", .string, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "price", .message(.index(3)), .implicit, offset: 56))
+        fields.append(FieldDefinition(4, "tags", .string, .repeated(packed: false), offset: 64))
+        fields.append(FieldDefinition(5, "embedding", .float, .repeated(packed: true), offset: 80))
+        fields.append(FieldDefinition(6, "related", .uint64, .repeated(packed: true), offset: 96))
+        fields.append(FieldDefinition(7, "stock", .uint32, .explicit(flag: 112), offset: 116))
+        fields.append(FieldDefinition(8, "availability", .enumeration, .implicit, offset: 120))
+        fields.append(FieldDefinition(9, "reviews", .message(.index(4)), .repeated(packed: false), offset: 128))
+        fields.append(FieldDefinition(10, "featured", .bool, .implicit, offset: 144))
+        messages.append(MessageDefinition("benchmark.v1.Product", size: 152, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "currency", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "micros", .int64, .implicit, offset: 40))
+        messages.append(MessageDefinition("benchmark.v1.Money", size: 48, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "author", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "stars", .uint32, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "seconds", .sint64, .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "text", .string, .implicit, offset: 56))
+        messages.append(MessageDefinition("benchmark.v1.Review", size: 72, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `benchmark.v1.Availability`.
@@ -101,10 +112,10 @@ public struct Benchmark_V1_Availability: Enumeration, CaseIterable {
 
     public var name: StaticString? {
         switch rawValue {
-        case 0: "AVAILABILITY_UNSPECIFIED"
-        case 1: "AVAILABILITY_IN_STOCK"
-        case 2: "AVAILABILITY_SOLD_OUT"
-        default: nil
+        case 0: return "AVAILABILITY_UNSPECIFIED"
+        case 1: return "AVAILABILITY_IN_STOCK"
+        case 2: return "AVAILABILITY_SOLD_OUT"
+        default: return nil
         }
     }
 }

@@ -5,6 +5,8 @@ import FletchRPC
 import FletchWire
 
 /// Greets. Callers that can should move to example.v2.
+///
+/// Deprecated.
 internal enum Example_V1_Greeter {
     /// The service's full name.
     internal static let name = "example.v1.Greeter"
@@ -64,6 +66,8 @@ internal enum Example_V1_Greeter {
 
 /// Greets. Callers that can should move to example.v2.
 ///
+/// Deprecated.
+///
 /// Implemented over messages in the call's arena: nothing is copied or allocated. Methods that stream run as tasks, over plain values.
 internal protocol Example_V1_GreeterService: Sendable {
     /// Greets one.
@@ -75,6 +79,8 @@ internal protocol Example_V1_GreeterService: Sendable {
 
 /// Greets. Callers that can should move to example.v2.
 ///
+/// Deprecated.
+///
 /// Implemented over plain values.
 internal protocol Example_V1_GreeterValueService: Sendable {
     /// Greets one.
@@ -85,6 +91,8 @@ internal protocol Example_V1_GreeterValueService: Sendable {
 }
 
 /// Greets. Callers that can should move to example.v2.
+///
+/// Deprecated.
 ///
 /// Implemented over plain values, each call a task of its own, which may wait.
 internal protocol Example_V1_GreeterAsyncService: Sendable {

@@ -30,15 +30,23 @@ internal enum Example_V1_GreeterSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("example.v1.GreetRequest", size: 40, fields: [
-            FieldDefinition(1, "name", .string, .implicit, offset: 24),
-        ]),
-        MessageDefinition("example.v1.Greeting", size: 48, fields: [
-            FieldDefinition(1, "text", .string, .implicit, offset: 24),
-            FieldDefinition(2, "count", .int64, .implicit, offset: 40),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "name", .string, .implicit, offset: 24))
+        messages.append(MessageDefinition("example.v1.GreetRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "text", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "count", .int64, .implicit, offset: 40))
+        messages.append(MessageDefinition("example.v1.Greeting", size: 48, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The message `example.v1.GreetRequest`.

@@ -38,22 +38,31 @@ internal enum Example_V2_GreeterSchema {
             """
     )
 
-    fileprivate static let descriptors = MessageDescriptor.define(in: file, [
-        MessageDefinition("example.v2.GreetRequest", size: 40, fields: [
-            FieldDefinition(1, "person", .message(.index(1)), .implicit, offset: 24),
-            FieldDefinition(2, "tone", .enumeration, .implicit, offset: 32),
-        ]),
-        MessageDefinition("example.v2.Person", size: 56, fields: [
-            FieldDefinition(1, "given_name", .string, .implicit, offset: 24),
-            FieldDefinition(2, "family_name", .string, .implicit, offset: 40),
-        ]),
-        MessageDefinition("example.v2.GreetResponse", size: 64, fields: [
-            FieldDefinition(1, "text", .string, .implicit, offset: 24),
-            FieldDefinition(2, "count", .int64, .implicit, offset: 40),
-            FieldDefinition(3, "person", .message(.index(1)), .implicit, offset: 48),
-            FieldDefinition(4, "tone", .enumeration, .implicit, offset: 56),
-        ]),
-    ])
+    fileprivate static let descriptors = defineMessages()
+
+    private static func defineMessages() -> [MessageDescriptor] {
+        var messages: [MessageDefinition] = []
+        var fields: [FieldDefinition] = []
+
+        fields.append(FieldDefinition(1, "person", .message(.index(1)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "tone", .enumeration, .implicit, offset: 32))
+        messages.append(MessageDefinition("example.v2.GreetRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "given_name", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "family_name", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("example.v2.Person", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "text", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "count", .int64, .implicit, offset: 40))
+        fields.append(FieldDefinition(3, "person", .message(.index(1)), .implicit, offset: 48))
+        fields.append(FieldDefinition(4, "tone", .enumeration, .implicit, offset: 56))
+        messages.append(MessageDefinition("example.v2.GreetResponse", size: 64, fields: fields))
+        fields = []
+
+        return MessageDescriptor.define(in: file, messages)
+    }
 }
 
 /// The enum `example.v2.Tone`.
@@ -78,10 +87,10 @@ internal struct Example_V2_Tone: Enumeration, CaseIterable {
 
     internal var name: StaticString? {
         switch rawValue {
-        case 0: "TONE_UNSPECIFIED"
-        case 1: "TONE_CASUAL"
-        case 2: "TONE_FORMAL"
-        default: nil
+        case 0: return "TONE_UNSPECIFIED"
+        case 1: return "TONE_CASUAL"
+        case 2: return "TONE_FORMAL"
+        default: return nil
         }
     }
 }

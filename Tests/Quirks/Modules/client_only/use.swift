@@ -1,0 +1,3 @@
+struct Calls_SService {}
+struct Calls_SValueService {}
+struct Calls_SAsyncService {}

@@ -1,0 +1,1 @@
+struct Calls_SClient {}
