@@ -180,7 +180,7 @@ def compare_json(upb: Upb, message: bytes, answer: drivers.Answer) -> Verdict:
         return Verdict(VALUE_OF_NO_KIND) if has_value_of_no_kind(parsed) else Verdict("no JSON, but by the other", True, detail)
     if not _is_same_json(json.loads(text), json.loads(expected)):
         return Verdict("other JSON", True, detail)
-    if not holds_nan(parsed) and not has_odd_null(parsed) and upb.canonical(parsed) != encoded:
+    if not holds_nan(parsed) and not has_one_form_for_several(parsed) and upb.canonical(parsed) != encoded:
         return Verdict("JSON comes back as another message", True, detail + _show(expected=upb.canonical(parsed), value=encoded))
     try:
         meaning = upb.canonical(upb.parse_json(text))
@@ -240,14 +240,17 @@ def has_value_of_no_kind(message: Message) -> bool:
     return any(inner.DESCRIPTOR.full_name == "google.protobuf.Value" and inner.WhichOneof("kind") is None for inner in _messages(message))
 
 
-def has_odd_null(message: Message) -> bool:
-    """Whether a google.protobuf.NullValue somewhere has another number than 0: all are null in JSON."""
-    return any(
-        field.enum_type is not None and field.enum_type.full_name == "google.protobuf.NullValue"
-        for inner in _messages(message)
-        for field, _ in inner.ListFields()
-        if not (field.name == "null_value" and inner.null_value == 0)
-    )
+def has_one_form_for_several(message: Message) -> bool:
+    """Whether JSON writes something of a message as it writes something else: any google.protobuf.NullValue is null, a field
+    mask of one empty path is one of none."""
+    for inner in _messages(message):
+        if inner.DESCRIPTOR.full_name == "google.protobuf.FieldMask" and list(inner.paths) == [""]:
+            return True
+        for field, _ in inner.ListFields():
+            is_null = field.enum_type is not None and field.enum_type.full_name == "google.protobuf.NullValue"
+            if is_null and not (field.name == "null_value" and inner.null_value == 0):
+                return True
+    return False
 
 
 def has_equivalent_keys(message: Message) -> bool:
