@@ -62,6 +62,7 @@ test-fuzz: setup ## Each fuzz target for FUZZ_SECONDS.
 
 test-differential: setup ## Random schemas and messages through Fletch, upb and swift-protobuf: all must agree.
 	swift build --product protoc-gen-fletch
+	$(PYTHON) -m pytest --rootdir=. Tests/Differential
 	$(PYTHON) Tests/Differential/differential.py --schemas $(DIFFERENTIAL_SCHEMAS) --messages $(DIFFERENTIAL_MESSAGES) \
 		$(if $(DIFFERENTIAL_SEED),--seed $(DIFFERENTIAL_SEED)) $(if $(DIFFERENTIAL_ONLY),--only $(DIFFERENTIAL_ONLY))
 

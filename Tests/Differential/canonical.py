@@ -22,7 +22,7 @@ class EntryWithUnknownFields(Exception):
 
 
 class FieldNumberZero(Exception):
-    """upb does not look at the field numbers within an unknown group."""
+    """upb does not look at the field numbers within an unknown group or a message without fields."""
 
 
 @functools.cache
@@ -70,6 +70,18 @@ def ordered(descriptor: Descriptor, encoded: bytes, minimal_tags: bool = False) 
     for number, place in places.items():
         output[place] = b"".join(entry for _, entry in sorted(entries[number], key=lambda entry: entry[0]))
     return b"".join(output)
+
+
+def has_field_number_zero(descriptor: Descriptor, encoded: bytes) -> bool:
+    """Whether somewhere in a message that upb accepts a field has the number 0."""
+    try:
+        return any(
+            has_field_number_zero(field.message_type, _content(payload))
+            for number, wire_type, _, payload in records(encoded)
+            if wire_type == messages.LENGTH and (field := descriptor.fields_by_number.get(number)) and field.message_type is not None
+        )
+    except FieldNumberZero:
+        return True
 
 
 def has_foreign_entry(descriptor: Descriptor, encoded: bytes) -> bool:

@@ -100,7 +100,7 @@ class MessageSource:
         """A valid message: fields by number, map entries whole, at most one member of a oneof."""
         self.budget = self.rng.choice([5, 30, 30, 120])
         if self.rng.random() < 0.03:
-            return self._deep(descriptor, self.rng.randint(90, MAX_DEPTH))
+            return self._deep(descriptor, self.rng.randint(90, MAX_DEPTH - 1))
         return self._fields(descriptor, depth=self.rng.randint(0, 6), density=self.rng.choice([0.15, 0.5, 1.0]))
 
     def _fields(self, descriptor: Descriptor, depth: int, density: float) -> list[Record]:
