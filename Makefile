@@ -49,7 +49,7 @@ test-unit: setup ## The Swift tests.
 test-sanitizers: setup ## Wire, protocol and table tests under the address and thread sanitizers.
 	swift test --disable-xctest --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
 	swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
-SANITIZED := WireTests|HTTP2Tests|TLSTests|CompressionTests|RPCTests|ServerTests|ClientTests|ServicesTests|StandardServicesTests|InterceptorsTests|TablesTests|RetrievalTests
+SANITIZED := WireTests|JSONTests|HTTP2Tests|TLSTests|CompressionTests|RPCTests|ServerTests|ClientTests|ServicesTests|StandardServicesTests|InterceptorsTests|TablesTests|RetrievalTests
 
 test-chaos: setup ## Bad clients of every kind for CHAOS_SECONDS, under the address and thread sanitizers.
 	swift build --sanitize=address --scratch-path .build-asan --product fletch-interop-server
@@ -67,6 +67,8 @@ test-differential: setup ## Random schemas and messages through Fletch, upb and 
 
 test-end-to-end: build ## A real server process, stock clients, real tables.
 	swift build -c release --product fletch-interop-server
+	swift build -c release --product conformance-testee
+	swift build -c release --product fletch-interop-client
 	swift build -c release --product protoc-gen-fletch
 	$(PYTHON) -m pytest --rootdir=. --durations=10 Tests/EndToEnd clients/python/tests
 

@@ -37,12 +37,13 @@ let package = Package(
             targets: [
                 "FletchServer", "FletchStandardServices", "FletchInterceptors", "FletchRichErrors", "FletchTLS",
                 "FletchRPC", "FletchHTTP2", "FletchEventLoop",
-                "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchJSON", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
             ]),
         .library(
             name: "FletchClient",
             targets: [
-                "FletchClient", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchWellKnownTypes", "FletchWire",
+                "FletchClient", "FletchCompression", "FletchJSON", "FletchRichErrors", "FletchRPC", "FletchSchema",
+                "FletchTLS", "FletchWellKnownTypes", "FletchWire",
             ]),
         .executable(name: "fletch", targets: ["fletch"]),
         .executable(name: "protoc-gen-fletch", targets: ["protoc-gen-fletch"]),
@@ -141,6 +142,11 @@ let package = Package(
             ],
             path: "Benchmarks/rpc/CannedServer", swiftSettings: strict),
 
+        // Benchmarks: the client beside grpcio's (Benchmarks/rpc/clients.py).
+        .executableTarget(
+            name: "swift-client", dependencies: ["FletchClient", "FletchRPC", "InteropSchema"],
+            path: "Benchmarks/rpc/SwiftClient", swiftSettings: strict),
+
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
@@ -182,6 +188,13 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Interop/Server", swiftSettings: strict),
+        .executableTarget(
+            name: "fletch-interop-client",
+            dependencies: [
+                "FletchClient", "FletchCompression", "InteropSchema", "FletchRPC", "FletchTLS",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/Interop/Client", swiftSettings: strict),
         // Publishes a table, to be killed while it does.
         .executableTarget(name: "publisher", dependencies: ["Tables"], path: "Tests/Publisher", swiftSettings: strict),
         tests("FletchWire", ["CProtobufC", "Quirks", "FletchSchema"]),
@@ -212,7 +225,7 @@ let package = Package(
             "FletchClient",
             [
                 "FletchEventLoop", "FletchHTTP2", "FletchRPC", "FletchRichErrors", "FletchSchema", "FletchServer",
-                "FletchTLS", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
+                "FletchTLS", "FletchWire", "Quirks", "ScriptedPeer", "TestSupport", "TLSPeer",
                 .product(name: "Logging", package: "swift-log"),
             ]),
         tests(
@@ -252,6 +265,7 @@ if Context.environment["FLETCH_FUZZ"] != nil {
     }
     package.targets.append(.systemLibrary(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"))
     fuzzer("fuzz-wire", ["CProtobufC", "Quirks", "FletchSchema", "FletchWire"], path: "Tests/Fuzz/FuzzWire")
+    fuzzer("fuzz-json", ["ConformanceSchema", "FletchJSON", "FletchWire"], path: "Tests/Fuzz/FuzzJSON")
     fuzzer("fuzz-compression", ["FletchCompression"], path: "Tests/Fuzz/FuzzCompression")
     fuzzer(
         "fuzz-http2", ["InteropSchema", "FletchHTTP2", "FletchRPC", "TestSupport", "FletchWire"],

@@ -73,13 +73,23 @@ public final class ClientSession {
         while let frame = scanner.next(in: bytes, at: &offset) {
             let isData = UInt32(frame.type) == NGHTTP2_DATA.rawValue && frame.length >= limits.minDataFrameBytes
             guard isData || noProgressFrames.spend() else {
-                nghttp2_session_terminate_session(session, NGHTTP2_ENHANCE_YOUR_CALM.rawValue)
-                throw HTTP2Error(kind: .violation, description: "it floods us with frames that bring no call forward")
+                throw terminate(
+                    NGHTTP2_ENHANCE_YOUR_CALM, "it floods us with frames that bring no call forward")
+            }
+            // Our first words forbid it; nghttp2 takes it until the server has acknowledged them.
+            guard UInt32(frame.type) != NGHTTP2_PUSH_PROMISE.rawValue else {
+                throw terminate(NGHTTP2_PROTOCOL_ERROR, "it pushes what nobody asked for")
             }
         }
         let consumed = nghttp2_session_mem_recv(session, start.assumingMemoryBound(to: UInt8.self), bytes.count)
         if consumed < 0 { throw HTTP2Error(code: Int32(truncatingIfNeeded: consumed)) }
         if let violation { throw HTTP2Error(kind: .violation, description: violation) }
+    }
+
+    private func terminate(_ code: nghttp2_error_code, _ description: String) -> HTTP2Error {
+        nghttp2_session_terminate_session(session, code.rawValue)
+        note(description)
+        return HTTP2Error(kind: .violation, description: description)
     }
 
     private func refill(now: UInt64) {

@@ -57,23 +57,26 @@ struct MessageTable {
     let baseMemory: Int
     let fields: UnsafeBufferPointer<TableField>
     /// For each field number below ``denseCount``, one more than the field's index; 0 where there is none.
-    private let dense: UnsafePointer<UInt16>
+    fileprivate let dense: UnsafePointer<UInt16>
 
     /// Fields with numbers below this are found by one load, others by binary search.
-    private static let denseCount: UInt32 = 128
+    fileprivate static var denseCount: UInt32 { 128 }
+}
 
+extension UnsafePointer<MessageTable> {
     /// The field of a number; nil where the type has none.
     @inline(__always)
     func field(_ number: UInt32) -> UnsafePointer<TableField>? {
-        if number < Self.denseCount {
-            let entry = Int(dense[Int(number)])
-            return entry == 0 ? nil : fields.baseAddress! + (entry &- 1)
+        if number < MessageTable.denseCount {
+            let entry = Int(pointee.dense[Int(number)])
+            return entry == 0 ? nil : pointee.fields.baseAddress! + (entry &- 1)
         }
         return search(number)
     }
 
     @inline(never)
     private func search(_ number: UInt32) -> UnsafePointer<TableField>? {
+        let fields = pointee.fields
         var low = 0
         var high = fields.count
         while low < high {

@@ -176,7 +176,7 @@ private struct Records: Sequence, IteratorProtocol {
         } else {
             _ = skipValue(tag, &cursor, end, depth: .max)
         }
-        let field = type.pointee.field(tag >> 3)
+        let field = type.field(tag >> 3)
         return Record(
             number: tag >> 3, wireType: wireType, field: field.flatMap { $0.pointee.accepts(wireType) ? $0 : nil },
             value: UnsafeBufferPointer(start: value, count: cursor - value),

@@ -59,17 +59,20 @@ struct Scanner {
             guard let tag = readTag(&cursor, end), let wireType = WireType(rawValue: UInt8(truncatingIfNeeded: tag & 7))
             else { return fail(.malformed, "has a broken field tag", type) }
             fieldCount &+= 1
-            guard let field = type.pointee.field(tag >> 3) else {
-                guard skipUnknown(tag, &cursor, end, type, depth: depth) else { return false }
+            guard let field = type.field(tag >> 3) else {
+                guard let next = skipUnknown(tag, cursor, end, type, depth: depth) else { return false }
+                cursor = next
                 continue
             }
             guard wireType == field.pointee.wireType else {
                 if wireType == .lengthPrefixed, field.pointee.isPackable {
-                    guard scanPacked(field, &cursor, end, type) else { return false }
+                    guard let next = scanPacked(field, cursor, end, type) else { return false }
+                    cursor = next
                 } else {
                     // As other protobuf libraries have it: a field of another type is one that the schema does not name.
                     needsRewriting = true
-                    guard skipUnknown(tag, &cursor, end, type, depth: depth) else { return false }
+                    guard let next = skipUnknown(tag, cursor, end, type, depth: depth) else { return false }
+                    cursor = next
                 }
                 continue
             }
@@ -112,34 +115,37 @@ struct Scanner {
         return scan(inner, value, cursor, depth: depth &- 1)
     }
 
-    /// A run of packed values; `cursor` is at its length.
+    /// A run of packed values from its length on; returns what follows it, nil where it failed.
     private mutating func scanPacked(
-        _ field: UnsafePointer<TableField>, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ field: UnsafePointer<TableField>, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
         _ type: UnsafePointer<MessageTable>
-    ) -> Bool {
+    ) -> UnsafePointer<UInt8>? {
+        var cursor = start
         guard let length = readLength(&cursor, end) else {
-            return fail(.malformed, "is cut short or has a broken length", type, field)
+            _ = fail(.malformed, "is cut short or has a broken length", type, field)
+            return nil
         }
         let runEnd = cursor + length
         switch field.pointee.wireType {
         case .fixed32, .fixed64:
             guard length % Int(field.pointee.elementSize) == 0 else {
-                return fail(.malformed, "is packed, but its length is no multiple of its element's", type, field)
+                _ = fail(.malformed, "is packed, but its length is no multiple of its element's", type, field)
+                return nil
             }
             memory &+= length
-            cursor = runEnd
         default:
             var count = 0
             while cursor < runEnd {
                 guard scanVarint(field, &cursor, runEnd) else {
-                    return fail(.malformed, "is a broken varint", type, field)
+                    _ = fail(.malformed, "is a broken varint", type, field)
+                    return nil
                 }
                 count &+= 1
             }
             // For bools protobuf-c makes room for one a byte, whatever they are.
             memory &+= (field.pointee.isBool ? length : count) &* Int(field.pointee.elementSize)
         }
-        return true
+        return runEnd
     }
 
     @inline(__always)
@@ -153,20 +159,22 @@ struct Scanner {
         return true
     }
 
-    /// A field that the type does not have; `cursor` is behind its tag.
+    /// A field that the type does not have, from behind its tag; returns what follows it, nil where it failed.
     private mutating func skipUnknown(
-        _ tag: UInt32, _ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
+        _ tag: UInt32, _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>,
         _ type: UnsafePointer<MessageTable>, depth: Int
-    ) -> Bool {
-        let start = cursor
-        switch skipValue(tag, &cursor, end, depth: depth) {
-        case nil: break
-        case .tooDeep: return fail(.tooDeep, "has an unknown group that is nested too deep", type)
-        default: return fail(.malformed, "has an unknown field that is broken or cut short", type)
+    ) -> UnsafePointer<UInt8>? {
+        var cursor = start
+        if let failure = skipValue(tag, &cursor, end, depth: depth) {
+            _ =
+                failure == .tooDeep
+                ? fail(.tooDeep, "has an unknown group that is nested too deep", type)
+                : fail(.malformed, "has an unknown field that is broken or cut short", type)
+            return nil
         }
         if tag & 7 == WireType.startGroup.rawValue { needsRewriting = true }
         memory &+= Self.unknownRecordSize &+ roundedToArena(cursor - start) &+ Arena.alignment
-        return true
+        return cursor
     }
 
     /// What the records of `fieldCount` fields take beyond those on the stack.
@@ -221,7 +229,8 @@ func readTag(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) 
         cursor += 1
         return first >= 8 ? UInt32(first) : nil
     }
-    guard let tag = readVarint32(&cursor, end), tag >= 8 else { return nil }
+    guard let (tag, next) = readVarint32(cursor, end), tag >= 8 else { return nil }
+    cursor = next
     return tag
 }
 
@@ -233,23 +242,25 @@ func readLength(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8
     if length < 0x80 {
         cursor += 1
     } else {
-        guard let long = readVarint32(&cursor, end) else { return nil }
+        guard let (long, next) = readVarint32(cursor, end) else { return nil }
         length = Int(long)
+        cursor = next
     }
     return length <= end - cursor ? length : nil
 }
 
-/// A varint of at most five bytes and 32 bits, as tags and lengths are.
+/// A varint of at most five bytes and 32 bits, as tags and lengths are, and what follows it.
+///
+/// Takes and returns the position, as one that is passed by reference would be kept in memory all along.
 @inline(never)
-private func readVarint32(_ cursor: inout UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>) -> UInt32? {
+private func readVarint32(
+    _ start: UnsafePointer<UInt8>, _ end: UnsafePointer<UInt8>
+) -> (value: UInt32, next: UnsafePointer<UInt8>)? {
     var value: UInt64 = 0
-    for index in 0..<min(5, end - cursor) {
-        let byte = cursor[index]
+    for index in 0..<min(5, end - start) {
+        let byte = start[index]
         value |= UInt64(byte & 0x7f) << UInt64(7 &* index)
-        if byte < 0x80 {
-            cursor += index + 1
-            return UInt32(exactly: value)
-        }
+        if byte < 0x80 { return UInt32(exactly: value).map { ($0, start + index + 1) } }
     }
     return nil
 }

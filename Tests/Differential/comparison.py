@@ -1,9 +1,11 @@
 """What libraries must agree on, and where they may differ."""
 
+import json
 import math
 import unicodedata
 from dataclasses import dataclass
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
@@ -37,6 +39,9 @@ DEPTH = "excused: levels counted otherwise"
 
 LONG_VARINT = "excused: tag or length of over five bytes"
 """swift-protobuf reads tags and lengths of up to ten bytes; upb, C++ and Fletch of up to five."""
+
+UNREADABLE_JSON = "excused: JSON that its writer does not read"
+"""Python refuses some of what it writes itself, such as the largest float. What is written is compared."""
 
 NAN_LAW = "not equal after a round trip"
 """The one law of the driver that is not expected of a value with a NaN, which is not equal to itself."""
@@ -75,6 +80,12 @@ class Upb:
         """The canonical encoding of what the bytes say; None where upb refuses them."""
         message = self.parse(data)
         return None if message is None else self.canonical(message)
+
+    def json(self, message: Message) -> str:
+        return json_format.MessageToJson(message, descriptor_pool=self.message_class.DESCRIPTOR.file.pool)
+
+    def parse_json(self, text: str | bytes) -> Message:
+        return json_format.Parse(text, self.message_class(), descriptor_pool=self.message_class.DESCRIPTOR.file.pool)
 
 
 def compare(oracle: Upb, message: bytes, answer: drivers.Answer, is_valid: bool) -> Verdict:
@@ -116,7 +127,7 @@ def _compare_encodings(oracle: Upb, parsed: Message, message: bytes, answer: dri
 
 
 def _compare_with(expected: bytes, oracle: Upb, parsed: Message, message: bytes, answer: drivers.Answer) -> Verdict:
-    value, view = answer.encodings
+    value, view = answer.encodings[:2]
     if (meaning := oracle.meaning(view)) != expected:
         return Verdict("view means something else", True, _show(message=message, expected=expected, view=view, meaning=meaning))
     if value != expected:
@@ -127,6 +138,37 @@ def _compare_with(expected: bytes, oracle: Upb, parsed: Message, message: bytes,
     broken = [law for law in answer.broken_laws if not (law == NAN_LAW and holds_nan(parsed))]
     if broken:
         return Verdict("broken law: " + ", ".join(broken), True, _show(message=message))
+    return Verdict("accepted by both")
+
+
+def compare_json(upb: Upb, message: bytes, answer: drivers.Answer) -> Verdict:
+    """Judges Fletch's JSON by that of Python's protobuf: both have the same to say, and read Fletch's text alike."""
+    parsed = upb.parse(message)
+    if parsed is None or answer.refusal is not None:
+        return Verdict("refused by both")  # what is not so is found by the encodings
+    value, _, text, encoded = answer.encodings
+    try:
+        expected = upb.json(parsed)
+    except (json_format.Error, TypeError, ValueError) as error:
+        if not text:
+            return Verdict("no JSON by both")
+        return Verdict("JSON, refused by the other", True, f"{error}\njson     {text[:1000].decode()}{_show(message=message)}")
+    if not text:
+        return Verdict("no JSON, but by the other", True, f"{_show(message=message)}\nexpected {expected[:1000]}")
+    if has_equivalent_keys(parsed):
+        return Verdict(EQUIVALENT_KEYS)
+    if json.loads(text) != json.loads(expected):
+        return Verdict("other JSON", True, f"{_show(message=message)}\njson     {text[:1000].decode()}\nexpected {expected[:1000]}")
+    try:
+        meaning = upb.parse_json(text)
+    except json_format.ParseError as error:
+        try:
+            upb.parse_json(expected)
+        except json_format.ParseError:
+            return Verdict(UNREADABLE_JSON)
+        return Verdict("JSON that the other does not read", True, f"{error}\njson     {text[:1000].decode()}")
+    if upb.canonical(meaning) != encoded:
+        return Verdict("JSON is read otherwise", True, f"\njson     {text[:1000].decode()}{_show(message=message, expected=upb.canonical(meaning), value=encoded)}")
     return Verdict("accepted by both")
 
 

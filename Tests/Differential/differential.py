@@ -58,7 +58,12 @@ def main() -> int:
     parser.add_argument("--schemas", type=int, default=30, help="how many random schemas (default 30)")
     parser.add_argument("--messages", type=int, default=30, help="valid messages of each type, and as many again, twice, that are mutated (default 30)")
     parser.add_argument("--only", metavar="SCHEMA", help="one schema of a run, for example s17, or o3 of the committed ones")
+    parser.add_argument("--sanitize", choices=["address", "thread"], help="build Fletch's drivers with a sanitizer")
     arguments = parser.parse_args()
+    if arguments.sanitize:
+        drivers.SWIFT_FLAGS.append(f"-sanitize={arguments.sanitize}")
+        # What a driver knows of its types lives as long as it does.
+        os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
     if api_implementation.Type() != "upb":
         sys.exit(f"the oracle is protobuf's upb implementation, not '{api_implementation.Type()}'; install the protobuf wheel of this platform")
     if not PLUGIN.exists():
@@ -113,7 +118,7 @@ def well_known_types() -> list[tuple[str, str]]:
             for line in path.read_text().splitlines() if line.startswith("message ")]
 
 
-def prepare(schema: schemas.Schema, folder: Path) -> descriptor_pool.DescriptorPool:
+def prepare(schema: schemas.Schema, folder: Path, visibility: str) -> descriptor_pool.DescriptorPool:
     """Writes a schema and its Swift into the folder; its descriptors."""
     protos = folder / "proto"
     for path, text in schema.files.items():
@@ -121,7 +126,7 @@ def prepare(schema: schemas.Schema, folder: Path) -> descriptor_pool.DescriptorP
         (protos / path).write_text(text)
     descriptors = folder / f"{schema.name}.binpb"
     drivers.run(["protoc", f"-I{protos}", f"-I{drivers.ROOT / 'proto'}", "--include_imports", f"--descriptor_set_out={descriptors}", *schema.files])
-    drivers.generate(protos, list(schema.files), PLUGIN, folder / "generated")
+    drivers.generate(protos, list(schema.files), PLUGIN, folder / "generated", visibility)
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes()).file:
         pool.Add(file)
@@ -140,7 +145,8 @@ def test_batch(options: Options, names: list[str]) -> Report:
     for name in names:
         report.counts["schemas"] += 1
         try:
-            pools[name] = prepare(load(options, name), folder)
+            visibility = random.Random(f"{options.seed}/{name}/visibility").choice(["Internal", "Package", "Public"])
+            pools[name] = prepare(load(options, name), folder, visibility)
         except drivers.BuildError as error:
             if comparison.is_clash_of_names(str(error)):
                 report.counts["schemas refused, names that clash"] += 1
@@ -191,6 +197,8 @@ def test_type(options: Options, name: str, fletch: drivers.Driver, swift: driver
     swift_answers = swift.ask(questions) if swift else [None] * len(inputs)
     for index, (message, answer, swift_answer) in enumerate(zip(inputs, answers, swift_answers)):
         verdicts = {"upb": comparison.compare(upb, message, answer, is_valid=index < options.messages)}
+        if index < options.messages:
+            verdicts["JSON"] = comparison.compare_json(upb, message, answer)
         if swift_answer:
             verdicts["swift-protobuf"] = comparison.compare_with_swift(upb, message, answer, swift_answer)
         for name_of_oracle, verdict in verdicts.items():

@@ -10,12 +10,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SWIFT_FLAGS = [
-    "-swift-version", "6", "-warnings-as-errors", "-Xcc",
+    "-swift-version", "6", "-package-name", "differential", "-warnings-as-errors", "-Xcc",
     f"-fmodule-map-file={ROOT / 'Sources/System/CProtobufC/module.modulemap'}",
     *(flag for feature in ("ExistentialAny", "MemberImportVisibility", "InternalImportsByDefault") for flag in ("-enable-upcoming-feature", feature)),
 ]
 
-RUNTIME = ["FletchWire", "FletchWellKnownTypes"]  # in the order of building
+RUNTIME = ["FletchWire", "FletchWellKnownTypes", "FletchJSON"]  # in the order of building
 
 
 class BuildError(Exception):
@@ -58,11 +58,11 @@ def build_runtime(scratch: Path) -> Path:
     return folder
 
 
-def generate(protos: Path, files: list[str], plugin: Path, output: Path) -> None:
+def generate(protos: Path, files: list[str], plugin: Path, output: Path, visibility: str) -> None:
     """Fletch's Swift of the files, which are in `protos` or among the repository's own."""
     output.mkdir(parents=True, exist_ok=True)
     run(["protoc", f"-I{protos}", f"-I{ROOT / 'proto'}", f"--plugin=protoc-gen-fletch={plugin}",
-         f"--fletch_out=Server=false,Client=false,FileNaming=PathToUnderscores:{output}", *files])
+         f"--fletch_out=Server=false,Client=false,FileNaming=PathToUnderscores,UseAccessLevelOnImports=true,Visibility={visibility}:{output}", *files])
 
 
 def build_driver(generated: Path, runtime: Path, executable: Path) -> None:

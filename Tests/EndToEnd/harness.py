@@ -14,6 +14,7 @@ import numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLETCH = os.environ.get("FLETCH", str(ROOT / ".build/release/fletch"))
+INTEROP_CLIENT = os.environ.get("FLETCH_INTEROP_CLIENT", str(ROOT / ".build/release/fletch-interop-client"))
 INTEROP_SERVER = os.environ.get("FLETCH_INTEROP_SERVER", str(ROOT / ".build/release/fletch-interop-server"))
 
 

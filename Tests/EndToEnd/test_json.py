@@ -256,3 +256,104 @@ def test_random_messages_are_what_python_makes_of_them(testee, message_class, se
         # To the byte what the same message in binary becomes, unless Python put one of its own into an Any.
         if "type.googleapis.com" not in text:
             assert ours == testee.binary(protobuf_payload=encoded)
+
+
+# What upstream's conformance tests ask, by their names: what a text becomes, None where it must be refused
+
+CASES = {
+    "HelloWorld": ('{"optionalString":"Hello, World!"}', {"optionalString": "Hello, World!"}),
+    "FieldNameWithNumbers": ('{"field0name5":5,"field0Name6":6}', {"field0name5": 5, "field0Name6": 6}),
+    "FieldNameWithMixedCases": ('{"fieldName7":7,"FieldName8":8,"FieldName10":1}', {"fieldName7": 7, "FieldName8": 8, "FieldName10": 1}),
+    "FieldNameWithDoubleUnderscores": ('{"FieldName13":13,"fieldName15":15}', {"FieldName13": 13, "fieldName15": 15}),
+    "OriginalProtoFieldName": ('{"__field_name13":13,"field__Name16":16}', {"FieldName13": 13, "fieldName16": 16}),
+    "FieldNameEscaped": (r'{"fieldn\u0061me1":1}', {"fieldname1": 1}),
+    "StringEndsWithEscapeChar": (r'{"optionalString":"abc\ ', None),
+    "FieldNameNotQuoted": ("{fieldname1:1}", None),
+    "TrailingCommaInAnObject": ('{"fieldname1":1,}', None),
+    "JsonWithComments": ('{/*x*/"fieldname1":1}', None),
+    "SpacesOnly": (" \t\r\n", None),
+    "MissingCommaOneLine": ('{"fieldname1":1 "fieldName2":2}', None),
+    "FieldNameDuplicate": ('{"optionalNestedMessage":{},"optionalNestedMessage":{}}', None),
+    "FieldNameDuplicateDifferentCasing": ('{"optional_nested_message":{},"optionalNestedMessage":{}}', None),
+    "NullTopLevel": ("null", None),
+    "Int32FieldTooLarge": ('{"optionalInt32":2147483648}', None),
+    "Int64FieldTooSmall": ('{"optionalInt64":"-9223372036854775809"}', None),
+    "Uint64FieldTooLarge": ('{"optionalUint64":"18446744073709551616"}', None),
+    "Int32FieldFloatTrailingZero": ('{"optionalInt32":1.000000}', {"optionalInt32": 1}),
+    "Int32FieldExponentialFormat": ('{"optionalInt32":1e5}', {"optionalInt32": 100000}),
+    "Int32FieldMaxFloatValue": ('{"optionalInt32":2.147483647e9}', {"optionalInt32": 2147483647}),
+    "Uint32FieldMaxFloatValue": ('{"optionalUint32":4.294967295e9}', {"optionalUint32": 4294967295}),
+    "Int32FieldNotNumber": ('{"optionalInt32":"3x3"}', None),
+    "Int32FieldPlusSign": ('{"optionalInt32":+1}', None),
+    "Int32FieldLeadingZero": ('{"optionalInt32":01}', None),
+    "Int32FieldNegativeWithLeadingZero": ('{"optionalInt32":-01}', None),
+    "Int32FieldLeadingSpace": ('{"optionalInt32":" 1"}', None),
+    "BoolFieldIntegerOne": ('{"optionalBool":1}', None),
+    "BoolFieldDoubleQuotedTrue": ('{"optionalBool":"true"}', None),
+    "FloatFieldNanNotQuoted": ('{"optionalFloat":NaN}', None),
+    "FloatFieldInfinity": ('{"optionalFloat":"Infinity"}', {"optionalFloat": "Infinity"}),
+    "FloatFieldTooLarge": ('{"optionalFloat":3.502823e+38}', None),
+    "DoubleFieldTooSmall": ('{"optionalDouble":-1.89769e+308}', None),
+    "EnumFieldWithAliasLowerCase": ('{"optionalAliasedEnum":"moo"}', {"optionalAliasedEnum": "ALIAS_BAZ"}),
+    "EnumFieldNumericValueNonZero": ('{"optionalNestedEnum":1}', {"optionalNestedEnum": "BAR"}),
+    "EnumFieldUnknownValue": ('{"optionalNestedEnum":123}', {"optionalNestedEnum": 123}),
+    "EnumFieldNotQuoted": ('{"optionalNestedEnum":FOO}', None),
+    "StringFieldUnicodeEscapeWithLowercaseHexLetters": (r'{"optionalString":"\u8c37\u6B4C"}', {"optionalString": "谷歌"}),
+    "StringFieldSurrogatePair": (r'{"optionalString":"\uD83D\uDE01"}', {"optionalString": "😁"}),
+    "StringFieldUnpairedLowSurrogate": (r'{"optionalString":"\uDE01"}', None),
+    "StringFieldUppercaseEscapeLetter": (r'{"optionalString":"\U8C37"}', None),
+    "BytesFieldBase64Url": ('{"optionalBytes":"-_"}', {"optionalBytes": "+w=="}),
+    "OneofFieldDuplicate": ('{"oneofUint32":1,"oneofString":"x"}', None),
+    "OneofFieldNullFirst": ('{"oneofUint32":null,"oneofString":"x"}', {"oneofString": "x"}),
+    "MapFieldKeyIsNull": ('{"mapInt32Int32":{null:1}}', None),
+    "MapFieldValueIsNull": ('{"mapInt32Int32":{"0":null}}', None),
+    "BoolMapEscapedKey": (r'{"mapBoolBool":{"tr\u0075e":true}}', {"mapBoolBool": {"true": True}}),
+    "RepeatedFieldWrongElementTypeExpectingStringsGotInt": ('{"repeatedString":[1,"x"]}', None),
+    "RepeatedFieldPrimitiveElementIsNull": ('{"repeatedInt32":[1,null,2]}', None),
+    "RepeatedFieldTrailingComma": ('{"repeatedInt32":[1,]}', None),
+    "DurationJsonInputTooLarge": ('{"optionalDuration":"315576000001.000000000s"}', None),
+    "DurationMissingS": ('{"optionalDuration":"1"}', None),
+    "DurationNegativeNanos": ('{"optionalDuration":"-0.5s"}', {"optionalDuration": "-0.500s"}),
+    "TimestampJsonInputTooSmall": ('{"optionalTimestamp":"0000-01-01T00:00:00Z"}', None),
+    "TimestampJsonInputLowercaseT": ('{"optionalTimestamp":"0001-01-01t00:00:00Z"}', None),
+    "TimestampWithNegativeOffset": ('{"optionalTimestamp":"1969-12-31T16:00:00-08:00"}', {"optionalTimestamp": "1970-01-01T00:00:00Z"}),
+    "FieldMaskInvalidCharacter": ('{"optionalFieldMask":"foo,bar_bar"}', None),
+    "AnyWithValueForInteger": (
+        '{"optionalAny":{"value":12345,"@type":"type.googleapis.com/google.protobuf.Int32Value"}}',
+        {"optionalAny": {"@type": "type.googleapis.com/google.protobuf.Int32Value", "value": 12345}},
+    ),
+    "AnyWithNoType": ('{"optionalAny":{}}', {"optionalAny": {}}),
+    "AnyUnknownType": ('{"optionalAny":{"@type":"type.googleapis.com/unknown.Type"}}', None),
+    "ValueAcceptNull": ('{"optionalValue":null}', {"optionalValue": None}),
+    "RejectUnknownField": ('{"unknownField":1}', None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_upstream_asks(testee, name):
+    text, expected = CASES[name]
+    assert testee.json(json_payload=text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 1_000_000,
+        '{"recursiveMessage":' * 100_000,
+        '{"optionalValue":' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"optionalInt64":' + "1" * 1_000_000 + "}",
+        '{"optionalDouble":1e' + "9" * 1_000_000 + "}",
+        '{"optionalAny":{"@type":"a/google.protobuf.Any","value":' * 10_000,
+        '{"optionalString":"' + "\\ud800" * 100_000 + '"}',
+    ],
+    ids=["arrays", "messages", "values", "digits", "exponent", "any", "surrogates"],
+)
+def test_hostile_text_is_refused(testee, text):
+    response = testee.ask(2, json_payload=text)
+    assert response.HasField("parse_error") and len(response.parse_error) < 100_000
+
+
+@pytest.mark.parametrize("category, expected", [(2, None), (3, {"optionalInt32": 1, "repeatedNestedEnum": ["BAR"]})])
+def test_what_is_unknown_is_ignored_where_that_is_asked_for(testee, category, expected):
+    text = '{"x":{"y":[1]},"optionalInt32":1,"optionalNestedEnum":"QUX","repeatedNestedEnum":["BAR","QUX"]}'
+    assert testee.json(json_payload=text, test_category=category) == expected

@@ -90,6 +90,25 @@ def test_stock_clients_call_over_tls(store, authority):
         assert len({call.result().SerializeToString() for call in calls}) == 1
 
 
+def test_fletch_query_asks_over_tls_and_unix_sockets(store, authority, tmp_path):
+    def query(address, *arguments, ask=harness.fletch):
+        return ask("query", "related", "--server", address, "--product", "gimp", "--limit", 3, *arguments)
+
+    ca, client = authority.path("ca.pem"), ("--tls-cert", authority.path("client.pem"), "--tls-key", authority.path("client.key"))
+    listen = ("--listen", f"unix:{tmp_path}/s", *tls(authority, "--tls-client-ca", ca))
+    with harness.Server(store, listen=listen) as server:
+        plain, encrypted = server.addresses
+        answer = query(plain).stdout
+        assert answer.startswith("gimp leads to")
+        assert query(encrypted, "--tls-ca", ca, *client).stdout == answer
+        assert "certificate" in query(encrypted, "--tls-ca", ca, ask=harness.refusal)
+        assert "hostname mismatch" in query(
+            encrypted, "--tls-ca", ca, *client, "--tls-server-name", "elsewhere.example", ask=harness.refusal)
+        assert "certificate is refused" in query(encrypted, "--tls-ca", "system", *client, ask=harness.refusal)
+        assert "--tls-key" in query(encrypted, "--tls-ca", ca, "--tls-cert", authority.path("client.pem"), ask=harness.refusal)
+        assert "--tls-ca" in query(encrypted, *client, ask=harness.refusal)
+
+
 @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
 def test_agrees_on_http2(store, authority, version):
     with harness.Server(store, listen=tls(authority)) as server:

@@ -1,3 +1,4 @@
+import Quirks
 import Testing
 
 @testable import FletchWire
@@ -60,5 +61,19 @@ import Testing
         #expect(arena.allocate(byteCount: 5000) == nil)
         arena.reset()
         #expect(!arena.isExhausted)
+    }
+
+    /// Values are coded in an arena that each thread keeps.
+    @Test func valuesAreCodedOnManyThreads() async throws {
+        let message = QNode(value: "root", children: (0..<200).map { QNode(value: "a child of some length, \($0)") })
+        let encoded = message.encoded()
+        await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<16 {
+                group.addTask { (0..<20).allSatisfy { _ in (try? QNode(decoding: encoded)) == message } }
+            }
+            for await isSame in group { #expect(isSame) }
+        }
+        #expect(decodingError(QNode.self, encoded, limits: DecodeLimits(memory: 1000))?.code == .tooLarge)
+        #expect(message.encoded() == encoded)
     }
 }

@@ -1,5 +1,6 @@
 // Answers for Fletch: decodes each message with both faces and encodes it again. `messageTypes` is written by the tests.
 
+internal import FletchJSON
 internal import FletchWire
 
 serve(typeNames: messageTypes.map { $0.descriptor.name }) { type, message in answer(messageTypes[type], message) }
@@ -16,7 +17,10 @@ private func answer<M: Message>(_ type: M.Type, _ message: [UInt8]) -> Answer {
     guard let view = try? message.withUnsafeBytes({ try M.View(decoding: $0, in: arena) }) else {
         return .accepted(encodings: [value.encoded()], brokenLaws: ["the view refuses what the value accepts"])
     }
-    return .accepted(encodings: [value.encoded(), view.encoded()], brokenLaws: brokenLaws(value, view, message))
+    let json = (try? value.jsonUTF8Bytes()) ?? []
+    return .accepted(
+        encodings: [value.encoded(), view.encoded(), json, (try? M(jsonUTF8Bytes: json))?.encoded() ?? []],
+        brokenLaws: brokenLaws(value, view, message))
 }
 
 /// What must hold of every message; those laws that need equality do not where it holds a NaN, which the tests know.
