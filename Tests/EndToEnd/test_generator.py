@@ -18,7 +18,7 @@ SYSTEM_MODULES = [f"-I{path}" for path in sorted((harness.ROOT / "Sources/System
 GRPC_PROTO = pathlib.Path("/usr/share/grpc-proto")
 
 # The bytes that the compiler may take for any of these: literals of hundreds of elements once took gigabytes.
-MEMORY = 2 << 30
+MEMORY = 4 << 30
 
 # How modules are compiled in the world: the generator's options, and the compiler's flags that go with them.
 PUBLIC = "Visibility=Public,UseAccessLevelOnImports=true"
