@@ -21,7 +21,7 @@ struct DescriptorGenerator {
 
     private static func print(_ model: DescriptorModel, as declaration: String, _ printer: inout Printer) {
         printer.block("\(declaration) = FileDescriptor(", closing: ")") { printer in
-            printer.print("name: \"\(model.name)\",")
+            printer.print("name: \"\(model.name.map(escaped).joined())\",")
             printer.print("fingerprint: \"\(model.fingerprint)\",")
             printer.print("dependencies: [\(model.dependencies.map(reference).joined(separator: ", "))],")
             printer.block("symbols: [", closing: "],") { printer in
@@ -52,6 +52,11 @@ struct DescriptorGenerator {
             lines[lines.count - 1] += character(byte)
         }
         return lines
+    }
+
+    /// A file's name may have quotes and backslashes.
+    private static func escaped(_ character: Character) -> String {
+        character == "\"" || character == "\\" ? "\\\(character)" : String(character)
     }
 
     private static func character(_ byte: UInt8) -> String {

@@ -31,7 +31,8 @@ struct TypeIndex {
                 services["\(scope).\(service.name)"] = names.take(
                     Naming.type(prefix + service.name, suffix: "Service"), endings: ServiceModel.endings)
             }
-            schemas[file.name] = names.take(prefix + Self.schemaName(of: file))
+            let schema = prefix + Self.schemaName(of: file)
+            schemas[file.name] = names.take(Naming.isIdentifier(schema) ? schema : "_" + schema)
             let taken = file.dependency.reduce(into: names.names) { $0.formUnion(visible[$1] ?? []) }
             visible[file.name] = taken
             var count = 0

@@ -9,7 +9,6 @@ struct GenerateFletch: CommandPlugin {
         let command = try Command(arguments)
         guard !command.showsHelp else { return print(Command.help) }
         let roots = command.importPaths + command.folders
-        let wellKnownTypes = fletch(context.package).directoryURL.appending(path: "proto").path
         let options = command.options.map { "--fletch_opt=\($0)" }
         let plugin = try context.tool(named: "protoc-gen-fletch").url.path
         try FileManager.default.createDirectory(atPath: command.outputPath, withIntermediateDirectories: true)
@@ -23,9 +22,10 @@ struct GenerateFletch: CommandPlugin {
             isVerbose: command.isVerbose)
     }
 
-    /// The package of this plugin, which has the files of protobuf's well-known types: not every protoc brings them.
-    private func fletch(_ package: Package) -> Package {
-        package.dependencies.map(\.package).first { $0.products.contains { $0.name == "GenerateFletch" } } ?? package
+    /// Not every protoc brings the files of protobuf's well-known types; the package of this plugin does.
+    private var wellKnownTypes: String {
+        let package = URL(fileURLWithPath: #filePath).pathComponents.dropLast(3)
+        return NSString.path(withComponents: package + ["proto"])
     }
 
     private func protoc(_ path: String?) throws -> String {
