@@ -41,6 +41,11 @@ final class FileTypes: Sendable {
         }
     }
 
+    /// Messages may hold each other in circles, which would outlive the file: when two threads read one at the same time,
+    /// the types of one of them go.
+    deinit {
+        for message in messages.values { message.resolve([]) }
+    }
 }
 
 /// An enum of a `.proto` file.
