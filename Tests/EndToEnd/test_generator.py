@@ -328,6 +328,8 @@ def shop(dependency, tmp_path_factory) -> pathlib.Path:
         service Orders { rpc Get(Order) returns (Order); }
         """
     )
+    (package / "unrelated").mkdir()
+    (package / "unrelated/cart.proto").write_text('syntax = "proto3"; import "shop/v1/orders.proto";')
     (package / "Sources/shop/main.swift").write_text(
         """
         import FletchRPC
@@ -369,9 +371,10 @@ def test_plugin_of_a_users_package(shop):
     hidden = shop / "protos/.build/checkouts/others.proto"
     hidden.parent.mkdir(parents=True)
     hidden.write_text("not looked at")
-    generate_fletch(shop, "--output-path", "Sources/shop", "--file-naming=pathToUnderscores", "protos")
+    shown = generate_fletch(shop, "--output-path", "Sources/shop", "protos").stdout
     generated = sorted(path.name for path in (shop / "Sources/shop").glob("*.fletch*"))
     assert generated == ["shop_v1_orders.fletch.grpc.swift", "shop_v1_orders.fletch.swift"]
+    assert [line for line in shown.splitlines() if "wrote" in line] == [f"wrote Sources/shop/{name}" for name in generated]
     build = ["--package-path", shop, "--scratch-path", harness.OUTSIDE_BUILD, "--disable-dependency-cache"]
     harness.run("swift", "build", *build)
     assert harness.run(harness.OUTSIDE_BUILD / "debug/shop") == "7 /shop.v1.Orders/Get Shop_V1_OrdersClient"
@@ -381,9 +384,9 @@ def test_flags_of_the_plugin(shop):
     assert "--module-mappings" in generate_fletch(shop, "--help").stdout
     shown = generate_fletch(
         shop, "--verbose", "--output-path", "out", "--import-path", "protos", "--no-clients", "--no-servers",
-        "--access-level", "public", "--access-level-on-imports", "--", "protos/shop/v1/orders.proto",
+        "--access-level", "Public", "--access-level-on-imports", "--file-naming", "fullPath", "--", "protos/shop/v1/orders.proto",
     ).stdout  # fmt: skip
-    assert "--fletch_opt=Visibility=public" in shown and "-Iprotos" in shown
+    assert "--fletch_opt=Visibility=Public" in shown and "-Iprotos" in shown
     assert [str(path.relative_to(shop / "out")) for path in sources(shop / "out")] == ["shop/v1/orders.fletch.swift"]
     assert "public import FletchWellKnownTypes" in (shop / "out/shop/v1/orders.fletch.swift").read_text()
 
@@ -396,11 +399,15 @@ def test_flags_of_the_plugin(shop):
         (["Package.swift"], "'Package.swift' is no .proto file"),
         (["Sources/shop/main.swift", "--speed"], "'Sources/shop/main.swift' is no .proto file"),
         (["--speed", "protos"], "there is no flag '--speed'"),
+        (["--acces-level=public", "protos"], "there is no flag '--acces-level' (did you mean '--access-level'?)"),
+        (["protos"], "--output-path is missing"),
+        (["--output-path=out", "unrelated/cart.proto"], "name the folder that imports are relative to by --import-path"),
         (["protos", "--output-path"], "--output-path needs a value"),
         (["--protoc-path", "/nowhere", "protos"], "--protoc-path: '/nowhere' is no program"),
-        (["--access-level=pubic", "protos"], "option Visibility cannot be 'pubic' (did you mean 'Public'?)"),
+        (["--access-level=pubic", "protos"], "--access-level cannot be 'pubic' (did you mean 'public'?)"),
     ],
 )
 def test_what_the_plugin_refuses(shop, arguments, expected):
     result = generate_fletch(shop, *arguments, check=False)
     assert result.returncode != 0 and expected in result.stdout + result.stderr
+    assert not (shop / "out/unrelated").exists()

@@ -11,15 +11,32 @@ struct GenerateFletch: CommandPlugin {
         let roots = command.importPaths + command.folders
         let options = command.options.map { "--fletch_opt=\($0)" }
         let plugin = try context.tool(named: "protoc-gen-fletch").url.path
-        try FileManager.default.createDirectory(atPath: command.outputPath, withIntermediateDirectories: true)
+        // Nothing is half written, and what was written can be listed.
+        let draft = context.pluginWorkDirectoryURL.appendingPathComponent("generated")
+        try? FileManager.default.removeItem(at: draft)
+        try FileManager.default.createDirectory(at: draft, withIntermediateDirectories: true)
         try run(
             protoc(command.protocPath),
-            ["--plugin=protoc-gen-fletch=\(plugin)", "--fletch_out=\(command.outputPath)"] + options
+            ["--plugin=protoc-gen-fletch=\(plugin)", "--fletch_out=\(draft.path)"] + options
                 + ((roots.isEmpty ? [FileManager.default.currentDirectoryPath] : roots) + [wellKnownTypes]).map {
                     "-I\($0)"
                 }
                 + command.files,
             isVerbose: command.isVerbose)
+        try publish(draft, to: command.outputPath)
+    }
+
+    /// Copies the Swift files of a folder, and lists them.
+    private func publish(_ draft: URL, to output: String) throws {
+        let paths = (FileManager.default.subpaths(atPath: draft.path) ?? []).filter { $0.hasSuffix(".swift") }
+        for path in paths.sorted() {
+            let target = (output as NSString).appendingPathComponent(path)
+            let file = URL(fileURLWithPath: target)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data(contentsOf: draft.appendingPathComponent(path)).write(to: file)
+            print("wrote \(target)")
+        }
     }
 
     /// Not every protoc brings the files of protobuf's well-known types; the package of this plugin does.
@@ -45,10 +62,19 @@ struct GenerateFletch: CommandPlugin {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
+        let pipe = Pipe()
+        process.standardError = pipe
         try process.run()
+        let complaints = pipe.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
-        // protoc has said what is wrong.
-        guard process.terminationStatus == 0 else { throw Failure("protoc failed; nothing was written") }
+        FileHandle.standardError.write(complaints)
+        guard process.terminationStatus == 0 else {
+            // protoc has said what is wrong.
+            let isImport = String(decoding: complaints, as: UTF8.self).contains("File not found")
+            throw Failure(
+                "protoc failed; nothing was written"
+                    + (isImport ? "; name the folder that imports are relative to by --import-path" : ""))
+        }
     }
 }
 
@@ -57,25 +83,26 @@ private struct Command {
     private(set) var showsHelp = false
     private(set) var isVerbose = false
     private(set) var protocPath: String?
-    private(set) var outputPath = FileManager.default.currentDirectoryPath
+    private(set) var outputPath = ""
     private(set) var importPaths: [String] = []
     /// Those given as such, which their files are imported relative to, and all files.
     private(set) var folders: [String] = []
     private(set) var files: [String] = []
-    /// protoc-gen-fletch's.
-    private(set) var options: [String] = []
+    /// protoc-gen-fletch's; of one that is given twice the last counts.
+    private(set) var options = ["FileNaming=pathToUnderscores"]
 
     static let help = """
         Generates Swift messages and gRPC services from .proto files.
 
         USAGE: swift package --allow-writing-to-package-directory generate-fletch [flags] FILES_OR_FOLDERS
 
-          --output-path FOLDER        where the Swift files go (default: the current folder)
+          --output-path FOLDER        where the Swift files go: a target's folder; must be given
           --import-path FOLDER        where imports are looked for; may be repeated
                                       (default: the folders given, or else the current one)
           --access-level LEVEL        internal, package or public (default: internal)
           --access-level-on-imports   write `public import` or whatever the level is
-          --file-naming NAMING        fullPath, pathToUnderscores or dropPath (default: fullPath)
+          --file-naming NAMING        fullPath, pathToUnderscores or dropPath (default: pathToUnderscores,
+                                      as files of one target must have different names)
           --module-mappings FILE      which module has the code of which .proto file
           --extra-module-import NAME  a module that every file imports; may be repeated
           --no-messages               leave messages and enums out
@@ -97,6 +124,13 @@ private struct Command {
         "--access-level": "Visibility", "--file-naming": "FileNaming", "--module-mappings": "ProtoPathModuleMappings",
         "--extra-module-import": "ExtraModuleImports",
     ]
+    /// Those of few values, which are told apart without regard to case.
+    private static let values = [
+        "--access-level": ["internal", "package", "public"],
+        "--file-naming": ["fullPath", "pathToUnderscores", "dropPath"],
+    ]
+    private static let all =
+        Array(flags.keys) + valued.keys + ["--help", "--verbose", "--protoc-path", "--output-path", "--import-path"]
 
     init(_ arguments: [String]) throws {
         var rest = arguments[...]
@@ -112,7 +146,7 @@ private struct Command {
             if let option = Self.flags[argument] {
                 options.append(option)
             } else if let option = Self.valued[parts[0]] {
-                options.append("\(option)=\(try value())")
+                options.append("\(option)=\(try Self.checked(try value(), of: parts[0]))")
             } else {
                 switch parts[0] {
                 case "--help", "-h": showsHelp = true
@@ -124,7 +158,9 @@ private struct Command {
                     for input in rest { try add(input) }
                     rest = []
                 case let flag where flag.hasPrefix("-"):
-                    throw Failure("there is no flag '\(flag)'; --help shows those that there are")
+                    throw Failure(
+                        "there is no flag '\(flag)'\(Spelling.hint(flag, among: Self.all.sorted())); "
+                            + "--help shows those that there are")
                 default: try add(argument)
                 }
             }
@@ -132,6 +168,18 @@ private struct Command {
         guard showsHelp || !files.isEmpty else {
             throw Failure("no .proto files are given; name files or folders, or see --help")
         }
+        guard showsHelp || !outputPath.isEmpty else {
+            throw Failure("--output-path is missing; name the folder of the target, for example Sources/Shop")
+        }
+    }
+
+    private static func checked(_ value: String, of flag: String) throws -> String {
+        guard let known = values[flag], !known.contains(where: { $0.lowercased() == value.lowercased() }) else {
+            return value
+        }
+        throw Failure(
+            "\(flag) cannot be '\(value)'\(Spelling.hint(value, among: known)); it is one of "
+                + known.joined(separator: ", "))
     }
 
     private mutating func add(_ input: String) throws {

@@ -1,0 +1,1 @@
+../CodeGenerator/Spelling.swift
