@@ -10,7 +10,7 @@ internal import FletchTLS
 public final class Channel: ClientChannel {
     private let connector: Connector
 
-    /// - Parameter target: `host:port`, `[ipv6]:port` or `unix:/path`.
+    /// - Parameter target: `host:port`, `[ipv6]:port` or `unix:/path`, the first two also behind `dns:///`.
     /// - Throws: `invalidArgument` where the target or a file of the TLS settings cannot be used; `unavailable` where the
     ///   system gives the channels' loop no thread.
     public init(

@@ -12,11 +12,14 @@ final class ClientConnection: StreamConnectionHandler {
     private let connector: Connector
     private let loop: ClientLoop
     private(set) var isOpen = true
+    /// Whether the server has not said anything yet.
+    private var isSilent = true
     private var willFlush = false
     /// What the TLS session said while the socket took nothing.
     private var unsentRecords: [UInt8] = []
 
     private var keepaliveTimer: LoopTimer?
+    /// Since it was last looked.
     private var hasReceived = false
     private var awaitsAnswer = false
 
@@ -54,6 +57,12 @@ final class ClientConnection: StreamConnectionHandler {
 
     func connection(received bytes: UnsafeRawBufferPointer) {
         hasReceived = true
+        if isSilent {
+            isSilent = false
+            guard tls != nil || bytes.first != Self.alertRecord else {
+                return close("the server wants TLS; give 'tls'")
+            }
+        }
         if let tls {
             loop.tlsBuffers.clear()
             tls.receive(bytes)
@@ -66,7 +75,14 @@ final class ClientConnection: StreamConnectionHandler {
 
     func connectionIsWritable() { flush() }
 
-    func connectionEnded() { close("the server closed the connection") }
+    func connectionEnded() {
+        close(
+            "the server closed the connection"
+                + (isSilent && tls == nil ? " before it said anything; where it wants TLS, give 'tls'" : ""))
+    }
+
+    /// How an alert of TLS begins (RFC 8446, 5.1); no server's first frame of HTTP/2 does, as it would be too large.
+    private static let alertRecord: UInt8 = 21
 
     private func receive(from tls: TLSSession) {
         do throws(TLSError) {
@@ -167,9 +183,9 @@ final class ClientConnection: StreamConnectionHandler {
     }
 
     private func keepAlive(_ keepalive: ChannelConfiguration.Keepalive) {
-        let isSilent = !hasReceived
+        let wasSilent = !hasReceived
         hasReceived = false
-        if session.hasOpenStreams, isSilent {
+        if session.hasOpenStreams, wasSilent {
             guard !awaitsAnswer else { return close("the server is silent, and does not answer PINGs either") }
             awaitsAnswer = true
             session.ping()

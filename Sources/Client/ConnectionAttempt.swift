@@ -136,5 +136,7 @@ final class ConnectionAttempt: StreamConnectionHandler {
 
     func connectionIsWritable() {}
 
-    func connectionEnded() { note("the server closed the connection during the TLS handshake") }
+    func connectionEnded() {
+        note("the server closed the connection during the TLS handshake; perhaps it does not speak TLS")
+    }
 }

@@ -16,39 +16,62 @@ struct Target {
     /// Whom a certificate must be for where the configuration does not say.
     let serverName: String
 
-    /// `host:port`, `[ipv6]:port` or `unix:/path`.
+    /// `host:port`, `[ipv6]:port` or `unix:/path`; `dns:///` before the first two changes nothing (gRPC: doc/naming.md).
     init(_ text: String) throws(RPCError) {
         self.text = text
-        let scheme = "unix:"
-        if text.hasPrefix(scheme) {
-            let path = String(text.dropFirst(scheme.count))
-            guard !path.isEmpty, !path.utf8.contains(0), path.utf8.count <= ListenAddress.maxPathBytes else {
-                throw Self.malformed(text)
+        do throws(Problem) {
+            if text.hasPrefix("unix:") {
+                place = .unix(path: try Self.path(String(text.dropFirst(5))))
+                // What a path says is no authority (gRPC: doc/naming.md).
+                authority = "localhost"
+                serverName = "localhost"
+            } else {
+                authority = text.hasPrefix("dns:///") ? String(text.dropFirst("dns:///".count)) : text
+                let (host, port) = try Self.hostAndPort(authority)
+                place = .host(host, port: port)
+                serverName = host
             }
-            place = .unix(path: path)
-            // What a path says is no authority (gRPC: doc/naming.md).
-            authority = "localhost"
-            serverName = "localhost"
-            return
+        } catch {
+            throw RPCError(
+                .invalidArgument,
+                "server '\(text)' \(error.reason); write for example shop.example:443, 127.0.0.1:50051, [::1]:50051 "
+                    + "or unix:/run/fletch.sock")
         }
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
-            throw Self.malformed(text)
+    }
+
+    /// What a text has or is that no target may.
+    private struct Problem: Error {
+        let reason: String
+
+        init(_ reason: String) { self.reason = reason }
+    }
+
+    private static func path(_ text: String) throws(Problem) -> String {
+        guard !text.isEmpty else { throw Problem("has no path") }
+        guard !text.utf8.contains(0) else { throw Problem("has a zero byte in its path") }
+        guard text.utf8.count <= ListenAddress.maxPathBytes else {
+            throw Problem("has a path of more than \(ListenAddress.maxPathBytes) bytes")
+        }
+        return text
+    }
+
+    private static func hostAndPort(_ text: String) throws(Problem) -> (host: String, port: UInt16) {
+        guard !text.contains("://") else { throw Problem("is a URL") }
+        guard !text.contains("/") else { throw Problem("is a path") }
+        guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            throw Problem("has characters that no address has")
+        }
+        guard let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") else { throw Problem("has no port") }
+        guard let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            throw Problem("has no port from 1 to 65535 behind its last colon")
         }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()
         } else if host.contains(":") {
-            throw Self.malformed(text)
+            throw Problem("is an IPv6 address without brackets")
         }
-        guard !host.isEmpty, text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { throw Self.malformed(text) }
-        place = .host(String(host), port: port)
-        authority = text
-        serverName = String(host)
-    }
-
-    private static func malformed(_ text: String) -> RPCError {
-        RPCError(
-            .invalidArgument,
-            "server '\(text)' is none; write for example 127.0.0.1:50051, [::1]:50051 or unix:/run/fletch.sock")
+        guard !host.isEmpty else { throw Problem("has no host") }
+        return (String(host), port)
     }
 }

@@ -12,7 +12,9 @@ public final class TLSSession {
     private static let bytesPerControlRecord: UInt64 = 1 << 20
 
     private let ssl: OpaquePointer
-    private let isClient: Bool
+    /// Whom the server's certificate must be for; nil: this is the server's side.
+    private let serverName: String?
+    private var isClient: Bool { serverName != nil }
     private let transport: UnsafeMutablePointer<Transport>
     private let buffers: TLSBuffers
     private var receivedBytes: UInt64 = 0
@@ -28,7 +30,7 @@ public final class TLSSession {
     /// - Parameter buffers: The buffers of the loop that the connection lives on.
     /// - Throws: Where memory has run out.
     public convenience init(_ context: TLSContext, buffers: TLSBuffers) throws(TLSError) {
-        try self.init(context.context, isClient: false, buffers: buffers)
+        try self.init(context.context, serverName: nil, buffers: buffers)
     }
 
     /// A session for a new connection to a server; ``handshake()`` begins it.
@@ -40,15 +42,15 @@ public final class TLSSession {
     public convenience init(
         _ context: TLSClientContext, serverName: String, buffers: TLSBuffers
     ) throws(TLSError) {
-        try self.init(context.context, isClient: true, buffers: buffers)
+        try self.init(context.context, serverName: serverName, buffers: buffers)
         guard context.expect(serverName, from: ssl) else {
             throw TLSError("'\(serverName)' is no name that a server's certificate can be for")
         }
     }
 
-    private init(_ context: OpaquePointer, isClient: Bool, buffers: TLSBuffers) throws(TLSError) {
+    private init(_ context: OpaquePointer, serverName: String?, buffers: TLSBuffers) throws(TLSError) {
         self.buffers = buffers
-        self.isClient = isClient
+        self.serverName = serverName
         transport = .allocate(capacity: 1)
         transport.initialize(to: Transport(output: .passUnretained(buffers)))
         let ssl = SSL_new(context)
@@ -59,7 +61,7 @@ public final class TLSSession {
         }
         self.ssl = ssl
         SSL_set_bio(ssl, bio, bio)
-        if isClient { SSL_set_connect_state(ssl) } else { SSL_set_accept_state(ssl) }
+        if serverName != nil { SSL_set_connect_state(ssl) } else { SSL_set_accept_state(ssl) }
         SSL_set_msg_callback(ssl, countControlRecords)
         copenssl_set_msg_callback_arg(ssl, transport)
     }
@@ -164,16 +166,30 @@ public final class TLSSession {
             forgetInput()
         case SSL_ERROR_WANT_WRITE: throw fail("the peer asks for more than is answered at once")
         default:
-            let verification = SSL_get_verify_result(ssl)
+            let code = copenssl_reason_code(ERR_peek_last_error())
             let reason = takeReason()
-            guard verification == Int(X509_V_OK) else {
-                let peer = isClient ? "server" : "client"
-                throw fail(
-                    "the \(peer)'s certificate is refused: \(String(cString: X509_verify_cert_error_string(verification)))"
-                )
-            }
-            throw fail(reason)
+            let verification = SSL_get_verify_result(ssl)
+            if verification != Int(X509_V_OK) { throw fail(refusal(of: verification)) }
+            guard isClient, !isEstablished, code == SSL_R_WRONG_VERSION_NUMBER else { throw fail(reason) }
+            throw fail("the server does not speak TLS (\(reason)); connect without 'tls', or to another port")
         }
+    }
+
+    /// Why the peer's certificate is refused, and, to a client, what to do about it.
+    private func refusal(of verification: Int) -> String {
+        let reason = String(cString: X509_verify_cert_error_string(verification))
+        guard let serverName else { return "the client's certificate is refused: \(reason)" }
+        let remedy =
+            switch Int32(truncatingIfNeeded: verification) {
+            case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
+                ", it is not for '\(serverName)'; give a name that it is for as 'serverName'"
+            case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+                X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+                X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+                "; give the file of the authority that vouches for it as 'authorities'"
+            default: ""
+            }
+        return "the server's certificate is refused: \(reason)\(remedy)"
     }
 
     private func judgeControlRecords() throws(TLSError) {

@@ -82,18 +82,53 @@ import Testing
         none = try await failure()
         #expect(none == nil, "\(none!)")
         settings.serverName = "shop.example"
-        #expect(try await failure()?.message.contains("certificate is refused: hostname mismatch") == true)
+        #expect(
+            try await failure()?.message.contains(
+                "certificate is refused: hostname mismatch, it is not for 'shop.example'; give a name that it is for as "
+                    + "'serverName'") == true)
         settings.serverName = "127.0.0.2"
         #expect(try await failure()?.message.contains("IP address mismatch") == true)
         settings.serverName = nil
         settings.authorities = certificates.certificate("stranger-ca")
         let error = try await failure()
         #expect(error?.code == .unavailable && error?.message.contains("certificate is refused") == true)
+        #expect(error?.message.hasSuffix("as 'authorities'") == true)
         settings.authorities = certificates.certificate("ca")
         settings.certificateChain = certificates.certificate("stranger")
         settings.privateKey = certificates.key("stranger")
         #expect(try await failure()?.code == .unavailable)
         await running.end()
+    }
+
+    /// What OpenSSL or an end of the connection says helps nobody.
+    @Test func encryptionOfOneSideAloneIsNamed() async throws {
+        let certificates = TestCertificates.shared
+        let files = TLSFiles(
+            certificateChain: certificates.certificate("server"), privateKey: certificates.key("server"))
+        func failure(_ running: Running, _ tls: TLSClientSettings?) async throws -> String? {
+            let channel = try Channel(to: running.address, ChannelConfiguration(tls: tls))
+            let error = await #expect(throws: RPCError.self) {
+                try await QCallsClient(channel).get(QNames(productID: "x"), options: .patient)
+            }
+            return error?.message
+        }
+        let encrypted = try Running(tls: files)
+        #expect(try await failure(encrypted, nil)?.contains("where it wants TLS, give 'tls'") == true)
+        await encrypted.end()
+        let plain = try Running()
+        let settings = TLSClientSettings(authorities: certificates.certificate("ca"))
+        #expect(try await failure(plain, settings)?.contains("the server does not speak TLS") == true)
+        await plain.end()
+        // Other servers say goodbye by an alert.
+        let alerting = ScriptedServer { _, connection in
+            connection.send([21, 3, 1, 0, 2, 2, 70])
+            connection.read { _ in false }
+        }
+        let channel = try Channel(to: alerting.target)
+        let error = await #expect(throws: RPCError.self) {
+            try await QCallsClient(channel).get(QNames(productID: "x"), options: .patient)
+        }
+        #expect(error?.message.contains("the server wants TLS; give 'tls'") == true)
     }
 
     @Test(arguments: [

@@ -8,6 +8,8 @@ import Testing
         ("127.0.0.1:50051", Target.Place.host("127.0.0.1", port: 50051), "127.0.0.1:50051", "127.0.0.1"),
         ("[::1]:80", .host("::1", port: 80), "[::1]:80", "::1"),
         ("shop.example:1", .host("shop.example", port: 1), "shop.example:1", "shop.example"),
+        ("dns:///shop.example:1", .host("shop.example", port: 1), "shop.example:1", "shop.example"),
+        ("dns:1", .host("dns", port: 1), "dns:1", "dns"),
         ("unix:/run/x", .unix(path: "/run/x"), "localhost", "localhost"),
     ])
     func readsAddresses(text: String, place: Target.Place, authority: String, serverName: String) throws {
@@ -16,13 +18,20 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "nowhere", ":50051", "::1:50051", "host:", "host:0", "host:65536", "host:http", "[]:1", "a b:1", "unix:",
-        "unix:/" + String(repeating: "x", count: 108),
+        ("", "has no port"), ("nowhere", "has no port"), ("[::1]", "has no port"), ("dns:///nowhere", "has no port"),
+        (":50051", "has no host"), ("[]:1", "has no host"), ("::1:50051", "is an IPv6 address without brackets"),
+        ("host:", "has no port from 1 to 65535"), ("host:0", "has no port from 1 to 65535"),
+        ("host:65536", "has no port from 1 to 65535"), ("host:http", "has no port from 1 to 65535"),
+        ("a b:1", "has characters that no address has"), ("http://localhost:50051", "is a URL"),
+        ("dns://8.8.8.8/host:1", "is a URL"), ("/run/fletch.sock", "is a path"), ("unix:", "has no path"),
+        ("unix:/\0", "has a zero byte"),
+        ("unix:/" + String(repeating: "x", count: 108), "has a path of more than 107 bytes"),
     ])
-    func refusesWhatIsNoTarget(text: String) {
+    func refusesWhatIsNoTarget(text: String, reason: String) {
         let error = #expect(throws: RPCError.self) { try Channel(to: text) }
         #expect(error?.code == .invalidArgument)
-        #expect(error?.message.contains("'\(text)'") == true)
+        #expect(error?.message.hasPrefix("server '\(text)' \(reason)") == true)
+        #expect(error?.message.contains("; write for example shop.example:443, ") == true)
     }
 }
 
