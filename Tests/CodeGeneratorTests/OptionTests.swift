@@ -142,6 +142,20 @@ import Testing
         #expect(try imports(files["quirks.fletch.grpc.swift"]) == ["import FletchRPC", "import FletchWire"])
     }
 
+    /// An import that is left out would only be missed by the compiler, for each type.
+    @Test func filesWithoutAModule() throws {
+        var request = try request("quirks")
+        request.fileToGenerate = ["quirks.proto"]
+        let files = ["m": "mapping { module_name: 'Quirks' proto_file_path: 'quirks.proto' }"]
+        request.parameter = "ProtoPathModuleMappings=m"
+        #expect(
+            try generationError(request, files: files)
+                == "quirks.proto: quirks_imported.proto, whose types it uses, has no mapping; add it to the file that "
+                + "ProtoPathModuleMappings names, or name its module by ExtraModuleImports")
+        request.parameter += ",ExtraModuleImports=Colours"
+        #expect(try generationError(request, files: files) == nil)
+    }
+
     /// A file's own module is not imported, and files of other modules in the same run are.
     @Test func oneRunForTwoModules() throws {
         let mappings = "mapping { module_name: 'Quirks' proto_file_path: 'quirks.proto' }"
@@ -178,6 +192,14 @@ import Testing
         ("speed=9", "there is no option 'speed'; the options are Visibility=Internal|Package|Public, FileNaming="),
         ("visibility=public", "there is no option 'visibility' (did you mean 'Visibility'?); the options are "),
         ("Servers=true", "there is no option 'Servers' (did you mean 'Server'?); "),
+        (
+            "SwiftProtobufModuleName=X",
+            "option SwiftProtobufModuleName is not needed, as generated code stands on Fletch"
+        ),
+        (
+            "ImplementationOnlyImports=true",
+            "option ImplementationOnlyImports is not needed, leave it out and give UseA"
+        ),
         ("Server=maybe", "option Server cannot be 'maybe'; it is one of false, true"),
         ("Visibility=Pubic", "option Visibility cannot be 'Pubic' (did you mean 'Public'?); it is one of Internal, "),
         ("ExtraModuleImports=", "option ExtraModuleImports cannot be ''; give the name of a Swift module"),

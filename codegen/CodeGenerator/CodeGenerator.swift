@@ -50,7 +50,7 @@ public enum CodeGenerator {
     ) throws(GeneratorError) -> [CodeGeneratorResponse.File] {
         let generated = Set(request.fileToGenerate)
         let index = TypeIndex(request.protoFile)
-        let modules = Modules(options.moduleMappings, generated: generated)
+        let modules = Modules(options, generated: generated)
         let descriptors = DescriptorBuilder(request.protoFile, serialized: serialized, modules: modules, index: index)
         // For each module.
         var names: [String?: SwiftNames] = [:]

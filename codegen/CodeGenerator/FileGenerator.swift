@@ -19,7 +19,7 @@ struct FileGenerator {
     var declarations: [(name: String, owner: String)] {
         var declarations: [(String, String)] = []
         if options.messages {
-            declarations.append((file.schemaName, "what the types of \(file.path) share"))
+            declarations.append((file.schemaName, "the schema of \(file.path)"))
             declarations += file.messages.map { ($0.swiftName, $0.fullName) }
             declarations += file.enums.map { ($0.swiftName, $0.fullName) }
         }

@@ -42,6 +42,9 @@ struct GeneratorOptions: Equatable {
     init(parameter: String, readFile: (String) -> [UInt8]?) throws(GeneratorError) {
         for pair in parameter.split(separator: ",") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            if let remedy = Self.unneeded[parts[0]] {
+                throw GeneratorError("option \(parts[0]) is not needed, \(remedy)")
+            }
             guard let option = Option.all.first(where: { $0.name == parts[0] }) else {
                 throw GeneratorError(
                     "there is no option '\(parts[0])'\(Spelling.hint(parts[0], among: Option.all.map(\.name))); "
@@ -53,6 +56,13 @@ struct GeneratorOptions: Equatable {
             throw GeneratorError("Messages, Server and Client are all false, which leaves nothing to generate")
         }
     }
+
+    /// Options of protoc-gen-swift and protoc-gen-grpc-swift that have no counterpart.
+    private static let unneeded = [
+        "SwiftProtobufModuleName": "as generated code stands on FletchWire; leave it out",
+        "GRPCModuleName": "as generated code stands on FletchRPC; leave it out",
+        "ImplementationOnlyImports": "leave it out and give UseAccessLevelOnImports=true",
+    ]
 
     static let help =
         "the options are " + Option.all.map { "\($0.name)=\($0.values.joined(separator: "|"))" }.joined(separator: ", ")

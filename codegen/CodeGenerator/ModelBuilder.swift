@@ -46,8 +46,8 @@ struct ModelBuilder {
         return FileModel(
             path: file.name, schemaName: index.schemas[file.name]!,
             descriptor: try descriptors.descriptor(of: file.name, referenced: referenced),
-            messageImports: modules.imports(of: file.name, from: referenced),
-            serviceImports: modules.imports(of: file.name, from: called), messages: messages, enums: enums,
+            messageImports: try modules.imports(of: file.name, from: referenced),
+            serviceImports: try modules.imports(of: file.name, from: called), messages: messages, enums: enums,
             services: services)
     }
 

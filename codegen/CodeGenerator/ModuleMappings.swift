@@ -16,6 +16,8 @@ struct ModuleMappings: Equatable {
         }
     }
 
+    var isEmpty: Bool { modules.isEmpty }
+
     /// The module of a file; nil where no mapping names it.
     subscript(_ file: String) -> String? { modules[file] }
 
