@@ -313,6 +313,22 @@ def test_proto2_is_refused_by_name(tmp_path):
     )
 
 
+def test_snippets_of_the_readmes(tmp_path):
+    """Whole programs there compile as they stand, beside the example's schema."""
+    programs = {
+        name: next(block for block in re.findall(r"```swift\n(.*?)```", (harness.ROOT / name).read_text(), re.S)
+                   if "server.wait()" in block)
+        for name in ("README.md", "codegen/README.md")
+    }  # fmt: skip
+    handler = re.search(r"^struct GreeterHandler.*?^}\n", programs["README.md"], re.S | re.M).group()
+    programs["codegen/README.md"] += "\nimport FletchRPC\n\n" + handler
+    for name, program in programs.items():
+        folder = tmp_path / name
+        protoc(folder, "FileNaming=PathToUnderscores", [harness.ROOT / "codegen/example/proto"], ["example/v1/greeter.proto"])
+        (folder / "main.swift").write_text(program)
+        swiftc("Snippet", sources(folder), ["-swift-version", "6", "-enable-upcoming-feature", "MemberImportVisibility"])
+
+
 @pytest.fixture(scope="module")
 def shop(dependency, tmp_path_factory) -> pathlib.Path:
     """A package of a user, outside the repository: a schema and a program, nothing generated yet."""
