@@ -419,7 +419,7 @@ def test_flags_of_the_plugin(shop):
         (["protos"], "--output-path is missing"),
         (["--output-path=out", "unrelated/cart.proto"], "name the folder that imports are relative to by --import-path"),
         (["protos", "--output-path"], "--output-path needs a value"),
-        (["--protoc-path", "/nowhere", "protos"], "--protoc-path: '/nowhere' is no program"),
+        (["--protoc-path", "/nowhere", "--output-path=out", "protos"], "--protoc-path: '/nowhere' is no program"),
         (["--access-level=pubic", "protos"], "--access-level cannot be 'pubic' (did you mean 'public'?)"),
     ],
 )
