@@ -135,7 +135,7 @@ final class ClientConnection: StreamConnectionHandler {
 
     /// Says goodbye where no call is left and none will come.
     private func closeWhereUnused() {
-        guard isOpen, !connector.uses(self), session.openStreamCount == 0 else { return }
+        guard isOpen, !connector.uses(self), !session.hasOpenStreams else { return }
         session.shutDown()
         _ = sendPending()
         if let tls, socket.queuedBytes == 0 {
@@ -169,7 +169,7 @@ final class ClientConnection: StreamConnectionHandler {
     private func keepAlive(_ keepalive: ChannelConfiguration.Keepalive) {
         let isSilent = !hasReceived
         hasReceived = false
-        if session.openStreamCount > 0, isSilent {
+        if session.hasOpenStreams, isSilent {
             guard !awaitsAnswer else { return close("the server is silent, and does not answer PINGs either") }
             awaitsAnswer = true
             session.ping()

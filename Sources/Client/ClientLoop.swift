@@ -20,8 +20,16 @@ final class ClientLoop: @unchecked Sendable {
         self.loop = loop
         proxy = loop.proxy
         tlsBuffers = TLSBuffers(maxWriteBytes: output.capacity)
-        hook = LoopHook(on: loop) { [unowned self] in flush() }
-        _ = try LoopThread { [self] in self.loop.run() }
+        let hook = LoopHook(on: loop) { [unowned self] in flush() }
+        self.hook = hook
+        do {
+            _ = try LoopThread { [self] in self.loop.run() }
+        } catch {
+            // A loop ends with nothing open.
+            hook.close()
+            loop.close()
+            throw error
+        }
     }
 
     /// Lets `connection` send, once for all that happens in this turn of the loop.

@@ -55,8 +55,11 @@ final class ConnectionAttempt: StreamConnectionHandler {
         guard !peers.isEmpty else { return fail(problems.joined(separator: "; ")) }
         let (name, peer) = peers.removeFirst()
         current = name
-        socket = StreamConnection(to: peer, on: loop) { [unowned self] in connected($0) }
-        if socket == nil { note("the system refuses the address") }
+        do throws(EventLoopError) {
+            socket = try StreamConnection(to: peer, on: loop) { [unowned self] in connected($0) }
+        } catch {
+            note("\(error)")
+        }
     }
 
     /// The address that is tried will not do.

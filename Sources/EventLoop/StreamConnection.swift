@@ -31,25 +31,30 @@ public final class StreamConnection {
     /// Bytes that the system has taken so far.
     public private(set) var sentBytes: UInt64 = 0
 
-    private init?(_ kind: StreamHandle.Kind, on loop: EventLoop, open: (StreamHandle) -> Int32) {
+    private init(
+        _ kind: StreamHandle.Kind, on loop: EventLoop, open: (StreamHandle) -> Int32
+    ) throws(EventLoopError) {
         self.loop = loop
         handle = StreamHandle(kind, on: loop)
         request = .allocate(capacity: 1)
         // libuv holds the connection until it is closed.
         handle.stream.pointee.data = Unmanaged.passRetained(self).toOpaque()
-        guard open(handle) == 0 else {
+        let code = open(handle)
+        guard code == 0 else {
             close()
-            return nil
+            throw EventLoopError(code: code)
         }
         handle.sendAtOnce()
     }
 
-    convenience init?(acceptingFrom listener: StreamHandle, on loop: EventLoop) {
-        self.init(listener.kind, on: loop) { uv_accept(listener.stream, $0.stream) }
+    convenience init(acceptingFrom listener: StreamHandle, on loop: EventLoop) throws(EventLoopError) {
+        try self.init(listener.kind, on: loop) { uv_accept(listener.stream, $0.stream) }
     }
 
-    convenience init?(adopting descriptor: Int32, _ kind: StreamHandle.Kind, on loop: EventLoop) {
-        self.init(kind, on: loop) { handle in
+    convenience init(
+        adopting descriptor: Int32, _ kind: StreamHandle.Kind, on loop: EventLoop
+    ) throws(EventLoopError) {
+        try self.init(kind, on: loop) { handle in
             let code = handle.open(descriptor)
             if code != 0 { Glibc.close(descriptor) }
             return code
@@ -60,11 +65,12 @@ public final class StreamConnection {
     ///
     /// - Parameter completion: Called on the loop's thread when the connection stands (nil), or when there is none; not
     ///   after ``close()``.
-    public convenience init?(
+    /// - Throws: Where the system refuses at once, for example an address to which it has no route.
+    public convenience init(
         to peer: Peer, on loop: EventLoop, completion: @escaping (EventLoopError?) -> Void
-    ) {
+    ) throws(EventLoopError) {
         let kind: StreamHandle.Kind = if case .unix = peer { .pipe } else { .tcp }
-        self.init(kind, on: loop) { $0.connect(to: peer, completion) }
+        try self.init(kind, on: loop) { $0.connect(to: peer, completion) }
     }
 
     /// What a connection is made to.

@@ -44,7 +44,7 @@ public final class StreamListener {
             // A connection that ended while it waited is no reason to leave those behind it.
             if accepted < 0, errno == ECONNABORTED || errno == EINTR { continue }
             guard accepted >= 0 else { break }
-            if let connection = StreamConnection(adopting: accepted, handle.kind, on: loop) { accept(connection) }
+            if let connection = try? StreamConnection(adopting: accepted, handle.kind, on: loop) { accept(connection) }
         }
         close()
     }
@@ -56,7 +56,7 @@ public final class StreamListener {
     }
 
     fileprivate func acceptOne() {
-        guard isOpen, let connection = StreamConnection(acceptingFrom: handle, on: loop) else { return }
+        guard isOpen, let connection = try? StreamConnection(acceptingFrom: handle, on: loop) else { return }
         accept(connection)
     }
 }

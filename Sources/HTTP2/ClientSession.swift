@@ -116,8 +116,9 @@ public final class ClientSession {
         return goAway == nil && nghttp2_session_check_request_allowed(session) != 0
     }
 
-    /// Streams that are open now.
-    public var openStreamCount: Int { streams.count }
+    /// Whether some stream still hears of its end. Not so those that were reset, which nghttp2 keeps for a while: where they
+    /// waited for their turn, until a server lets others be open.
+    public var hasOpenStreams: Bool { streams.values.contains { !$0.isOver } }
 
     /// Sends a request's header fields, pseudo-headers first; its body follows by ``send(_:on:)``.
     ///
@@ -249,6 +250,11 @@ public final class ClientSession {
 
     fileprivate func received(goAway code: UInt32, debugData: UnsafeBufferPointer<UInt8>) {
         goAway = GoAway(code: code, debugData: String(decoding: debugData.prefix(256), as: UTF8.self))
+        // nghttp2 would hold those back that wait for their turn, and drop them when others have ended.
+        for stream in streams.values.filter({ !$0.headWasSent && !$0.isOver }).sorted(by: { $0.id < $1.id }) {
+            stream.end(resetCode: NGHTTP2_REFUSED_STREAM.rawValue, isUnprocessed: true)
+            submitReset(of: stream, code: NGHTTP2_REFUSED_STREAM.rawValue)
+        }
     }
 
     fileprivate func closed(_ id: Int32, code: UInt32) {

@@ -269,6 +269,8 @@ import Testing
             ("127.0.0.1:1", "cannot connect to 127.0.0.1:1: connection refused"),
             ("unix:\(directory.path)/none", "no such file"), ("no-such-host.invalid:80", "no address for this name"),
             ("localhost:1", "127.0.0.1:1: connection refused"),
+            // Refused before anything is sent.
+            ("255.255.255.255:1", "cannot connect to 255.255.255.255:1: network is unreachable"),
         ] {
             let error = await #expect(throws: RPCError.self) {
                 try await QCallsClient(try Channel(to: target)).get(QNames(), options: .patient)

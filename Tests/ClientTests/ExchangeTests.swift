@@ -241,7 +241,7 @@ private func trailersOnly(_ fields: [(String, String)]) -> [UInt8] {
         try conversation.receive(frame(.settings) + head + data(framed([1])) + ok)
         #expect(recorder.error == nil && recorder.messages == [[1]])
         #expect(conversation.reader.responses[1]?.resetCode == 0)
-        #expect(conversation.session.openStreamCount == 0)
+        #expect(!conversation.session.hasOpenStreams)
     }
 
     @Test func cancellingResetsTheStream() throws {
@@ -275,6 +275,28 @@ private func trailersOnly(_ fields: [(String, String)]) -> [UInt8] {
         #expect(!conversation.session.acceptsRequests && conversation.session.goAway?.debugData == "bye")
         try conversation.receive(head + data(framed([1])) + ok)
         #expect(first.ends.count == 1 && first.error == nil)
+    }
+
+    @Test func goAwaySendsOnWhoWaitsForTheirTurn() throws {
+        let conversation = try Conversation()
+        try conversation.receive(frame(.settings, [0, 3] + bigEndian(1)))
+        let (first, _) = try conversation.call()
+        let (waiting, _) = try conversation.call()
+        // As servers drain: so far none is left out.
+        try conversation.receive(frame(.goAway, bigEndian(UInt32(Int32.max)) + bigEndian(0)))
+        #expect(waiting.ends.count == 1 && waiting.ends[0].isUnprocessed && waiting.error?.code == .unavailable)
+        try conversation.receive(head + data(framed([1])) + ok)
+        #expect(first.ends.count == 1 && first.error == nil && waiting.ends.count == 1)
+        #expect(conversation.reader.responses[3] == nil && conversation.session.isFinished)
+    }
+
+    @Test func aCallThatNeverHadItsTurnIsNotOpen() throws {
+        let conversation = try Conversation()
+        try conversation.receive(frame(.settings, [0, 3] + bigEndian(0)))
+        let (_, exchange) = try conversation.call()
+        #expect(conversation.session.hasOpenStreams)
+        exchange.cancel()
+        #expect(!conversation.session.hasOpenStreams)
     }
 
     @Test func aLostConnectionSaysWhichCallsItHasNotSent() throws {

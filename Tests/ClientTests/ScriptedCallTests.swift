@@ -106,6 +106,23 @@ import Testing
         await channel.close()
     }
 
+    @Test func aChannelClosesWhereTheServerTakesNoCalls() async throws {
+        let server = ScriptedServer { _, connection in
+            connection.send(frame(.settings, [0, 3] + bigEndian(0)))
+            connection.grant(window: Self.window)
+            connection.read { $0.responses[1]?.ended == true }
+            connection.answer(1, Self.answer)
+            connection.read { _ in false }
+        }
+        let channel = try Channel(to: server.target)
+        #expect(try await get(channel) == "answer")
+        let error = await #expect(throws: RPCError.self) {
+            try await QCallsClient(channel).get(QNames(), options: CallOptions(timeout: .milliseconds(50)))
+        }
+        #expect(error?.code == .deadlineExceeded)
+        await channel.close()
+    }
+
     @Test func givesNoCallTheEndOfAnEarlierOne() async throws {
         let givenUp = 4
         let server = ScriptedServer { _, connection in
