@@ -125,7 +125,8 @@ let package = Package(
         .executableTarget(
             name: "fletch",
             dependencies: [
-                "FletchClient", "Graph", "FletchHTTP2", "FletchInterceptors", "FletchRPC", "Related", "Retrieval",
+                "FletchClient", "Graph", "FletchHTTP2", "FletchInterceptors", "FletchJSON", "FletchRPC", "Related",
+                "Retrieval",
                 "FletchSchema", "FletchServer",
                 "FletchServiceSchema", "Services", "FletchStandardServices", "FletchTLS", "Tables", "FletchWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -73,7 +73,9 @@ public final class TLSClientContext: @unchecked Sendable {
         let isAddress = inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1
         // Addresses are not said to the server (RFC 6066, 3).
         if isAddress { return X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1 }
-        X509_VERIFY_PARAM_set_hostflags(parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS))
+        // What a certificate calls its subject is no name of a server (RFC 9110, 4.3.4).
+        X509_VERIFY_PARAM_set_hostflags(
+            parameters, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
         return X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1 && copenssl_set_server_name(ssl, name) == 1
     }
 }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import FletchClient
+internal import FletchJSON
 internal import Foundation
 internal import FletchRPC
 internal import FletchSchema
@@ -144,14 +145,9 @@ struct QueryRelated: AsyncParsableCommand {
     }
 
     private func printJSON(_ response: RelatedResponse) throws {
-        struct Item: Encodable { var productId: String, score: Float }
-        struct Answer: Encodable { var items: [Item], tableVersion: String, path: String }
-        let answer = Answer(
-            items: response.items.map { Item(productId: $0.productID, score: $0.score) },
-            tableVersion: response.tableVersion,
-            path: response.path == .list ? "RETRIEVAL_PATH_LIST" : "RETRIEVAL_PATH_SCAN")
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try say(String(decoding: try encoder.encode(answer), as: UTF8.self))
+        var options = JSONEncodingOptions()
+        options.isPretty = true
+        options.alwaysPrintFieldsWithNoPresence = true
+        try say(response.jsonString(options: options))
     }
 }

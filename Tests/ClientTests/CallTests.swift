@@ -132,6 +132,31 @@ import Testing
     }
 
     @Test(arguments: [
+        ("wildcard", "DNS:*.shop.example", ["a.shop.example": true, "a.b.shop.example": false, "shop.example": false]),
+        ("partial", "DNS:a*.shop.example", ["ab.shop.example": false]),
+        // No name but the subject's.
+        ("subject", "IP:127.0.0.1", ["localhost": false, "127.0.0.1": true]),
+    ])
+    func certificatesAreForTheirNames(certificate: String, names: String, accepts: [String: Bool]) async throws {
+        let certificates = TestCertificates.shared
+        certificates.sign(certificate, subject: "/CN=localhost", names: names)
+        let running = try Running(
+            tls: TLSFiles(
+                certificateChain: certificates.certificate(certificate), privateKey: certificates.key(certificate)))
+        for (name, isAccepted) in accepts {
+            let settings = TLSClientSettings(authorities: certificates.certificate("ca"), serverName: name)
+            let client = QCallsClient(try Channel(to: running.address, ChannelConfiguration(tls: settings)))
+            do throws(RPCError) {
+                _ = try await client.get(QNames(productID: "x"), options: .patient)
+                #expect(isAccepted, "\(certificate) for \(name)")
+            } catch {
+                #expect(!isAccepted && error.message.contains("mismatch"), "\(certificate) for \(name): \(error)")
+            }
+        }
+        await running.end()
+    }
+
+    @Test(arguments: [
         (TLSClientSettings(authorities: "/nowhere.pem"), "/nowhere.pem"),
         (TLSClientSettings(certificateChain: "/nowhere.pem"), "go together"),
         (TLSClientSettings(certificateChain: "/nowhere.pem", privateKey: "/k"), "/nowhere.pem"),

@@ -1,13 +1,19 @@
 """The fingerprint of a schema, from the definition in codegen/README.md alone."""
 
+import pathlib
 import subprocess
 
 from google.protobuf.descriptor_pb2 import EnumDescriptorProto, FileDescriptorSet
 
+PROTO = pathlib.Path(__file__).parents[2] / "proto"
+
 
 def fingerprint_of(root, names, output, protoc=("protoc",)) -> dict[str, str]:
-    """The fingerprints of files below a folder, by their names, from what protoc writes into `output`."""
-    command = [*protoc, f"-I{root}", "--include_imports", f"--descriptor_set_out={output}", *names]
+    """The fingerprints of files below a folder, by their names, from what protoc writes into `output`.
+
+    The well-known types that they may import are this repository's.
+    """
+    command = [*protoc, f"-I{root}", f"-I{PROTO}", "--include_imports", f"--descriptor_set_out={output}", *names]
     subprocess.run(command, check=True)
     files = FileDescriptorSet.FromString(output.read_bytes()).file
     return {file.name: fingerprint(file, files) for file in files if file.name in names}
