@@ -2,8 +2,8 @@ internal import FletchWire
 
 /// The message types of a `.proto` file, read from its descriptor.
 final class FileTypes: Sendable {
-    private let messages: [String: MessageType]
-    private let enums: [String: EnumType]
+    private let messages: [Name: MessageType]
+    private let enums: [Name: EnumType]
     private let dependencies: [FileDescriptor]
 
     /// The types of a file, read once.
@@ -12,12 +12,12 @@ final class FileTypes: Sendable {
     /// A message type that the file or one that it imports declares, directly or not.
     func message(_ name: String) -> MessageType? {
         var visited: Set<ObjectIdentifier> = []
-        return find({ $0.messages[name] }, &visited)
+        return find({ $0.messages[Name(name)] }, &visited)
     }
 
     fileprivate func enumeration(_ name: String) -> EnumType? {
         var visited: Set<ObjectIdentifier> = []
-        return find({ $0.enums[name] }, &visited)
+        return find({ $0.enums[Name(name)] }, &visited)
     }
 
     private func find<T>(_ entry: (FileTypes) -> T?, _ visited: inout Set<ObjectIdentifier>) -> T? {
@@ -33,29 +33,44 @@ final class FileTypes: Sendable {
             preconditionFailure("the descriptor of \(file.name) is not an encoded FileDescriptorProto")
         }
         dependencies = file.dependencies
-        messages = Dictionary(uniqueKeysWithValues: descriptor.messages.map { ($0.name, MessageType($0)) })
-        enums = Dictionary(uniqueKeysWithValues: descriptor.enums.map { ($0.name, EnumType($0)) })
+        messages = Dictionary(uniqueKeysWithValues: descriptor.messages.map { (Name($0.name), MessageType($0)) })
+        enums = Dictionary(uniqueKeysWithValues: descriptor.enums.map { (Name($0.name), EnumType($0)) })
         // Entries of maps before the messages that they are nested in.
         for message in descriptor.messages.reversed() {
-            messages[message.name]?.resolve(message.fields.compactMap { Field($0, in: self) })
+            messages[Name(message.name)]?.resolve(message.fields.compactMap { Field($0, in: self) })
         }
     }
 
+    /// Messages may hold each other in circles, which would outlive the file: when two threads read one at the same time,
+    /// the types of one of them go.
+    deinit {
+        for message in messages.values { message.resolve([]) }
+    }
+}
+
+/// A name as a key, told apart by its bytes: Swift takes Strings for equal that are canonically equivalent, as `K` and the
+/// sign for kelvins (U+212A) are.
+private struct Name: Hashable {
+    private let utf8: [UInt8]
+
+    init(_ name: String) { utf8 = Array(name.utf8) }
 }
 
 /// An enum of a `.proto` file.
 final class EnumType: Sendable {
-    let numbers: [String: Int32]
+    private let numbers: [Name: Int32]
     /// Of values with one number the first that the file names.
     let names: [Int32: String]
     /// `google.protobuf.NullValue`, which is null in JSON.
     let isNull: Bool
 
     fileprivate init(_ proto: EnumProto) {
-        numbers = Dictionary(proto.values) { first, _ in first }
+        numbers = Dictionary(proto.values.map { (Name($0.name), $0.number) }) { first, _ in first }
         names = Dictionary(proto.values.map { ($0.number, $0.name) }) { first, _ in first }
         isNull = proto.name == "google.protobuf.NullValue"
     }
+
+    func number(named name: String) -> Int32? { numbers[Name(name)] }
 }
 
 /// A message of a `.proto` file. Immutable once its file was read.
@@ -66,7 +81,7 @@ final class MessageType: @unchecked Sendable {
     fileprivate let isMapEntry: Bool
     /// In the order of their numbers.
     private(set) var fields: [Field] = []
-    private var indexByName: [String: Int] = [:]
+    private var indexByName: [Name: Int] = [:]
     private var indexByNumber: [UInt32: Int] = [:]
 
     /// What a message is in JSON.
@@ -84,14 +99,14 @@ final class MessageType: @unchecked Sendable {
         self.fields = fields.sorted { $0.number < $1.number }
         for (index, field) in self.fields.enumerated() {
             indexByNumber[field.number] = index
-            indexByName[field.name] = index
+            indexByName[Name(field.name)] = index
         }
         // A name in JSON goes before another field's name in the file.
-        for (index, field) in self.fields.enumerated() { indexByName[field.jsonName] = index }
+        for (index, field) in self.fields.enumerated() { indexByName[Name(field.jsonName)] = index }
     }
 
     /// The index of a field by its name in JSON or in the `.proto` file.
-    func index(named name: String) -> Int? { indexByName[name] }
+    func index(named name: String) -> Int? { indexByName[Name(name)] }
     func index(numbered number: UInt32) -> Int? { indexByNumber[number] }
 
     private static func form(of name: String) -> Form {

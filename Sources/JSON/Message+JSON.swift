@@ -59,6 +59,8 @@ extension Message {
     }
 
     /// The message as JSON in UTF-8.
+    ///
+    /// - Throws: As ``jsonString(options:)`` does.
     public func jsonUTF8Bytes(options: JSONEncodingOptions = JSONEncodingOptions()) throws(JSONError) -> [UInt8] {
         try JSONTranscoder.json(encoded(), of: Self.descriptor, options: options)
     }
@@ -71,6 +73,8 @@ extension Message {
     }
 
     /// Reads a message from JSON in UTF-8.
+    ///
+    /// - Throws: As ``init(jsonString:options:)`` does.
     public init(jsonUTF8Bytes: [UInt8], options: JSONDecodingOptions = JSONDecodingOptions()) throws(JSONError) {
         let encoded = try JSONTranscoder.encoded(jsonUTF8Bytes, of: Self.descriptor, options: options)
         do throws(WireError) {

@@ -266,7 +266,7 @@ struct MessageParser {
             number = 0
         case .string:
             let name = String(decoding: try reader.string(), as: UTF8.self)
-            guard let known = type.numbers[name] else {
+            guard let known = type.number(named: name) else {
                 if options.ignoreUnknownFields { return .unknown }
                 throw JSONError(
                     .invalidValue, "the enum has no value \"\(excerpt(name.utf8))\"; use one that the schema names")

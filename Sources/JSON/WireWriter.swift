@@ -22,13 +22,6 @@ extension [UInt8] {
         append(contentsOf: content)
     }
 
-    /// Appends what `body` appends behind its length.
-    mutating func appendWithLength<Failure: Error>(_ body: (inout [UInt8]) throws(Failure) -> Void) throws(Failure) {
-        let start = count
-        try body(&self)
-        insertLength(at: start)
-    }
-
     /// Puts the length of everything from `start` on before it.
     mutating func insertLength(at start: Int) {
         var length: [UInt8] = []

@@ -18,7 +18,8 @@ extension Google_Protobuf_Any {
 
     /// Whether the message is of the type. Prefixes of the URL do not matter.
     public func `is`<M: Message>(_ type: M.Type) -> Bool {
-        typeName.map { $0 == type.descriptor.name } ?? false
+        // By bytes: Swift takes Strings for equal that are canonically equivalent.
+        typeName.map { $0.utf8.elementsEqual(type.descriptor.name.utf8) } ?? false
     }
 
     /// The message; nil where it is of another type.

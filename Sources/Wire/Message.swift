@@ -39,6 +39,8 @@ public protocol MessageBuilder {
 
 extension Message {
     /// Decodes an encoded message. Unknown fields are kept.
+    ///
+    /// - Throws: `malformed`, `invalidUTF8`, or `tooDeep` and `tooLarge` beyond the limits.
     @inlinable
     public init(decoding bytes: UnsafeRawBufferPointer, limits: DecodeLimits = DecodeLimits()) throws(WireError) {
         // The scanner has added up the memory before the arena gives it.
@@ -48,6 +50,8 @@ extension Message {
     }
 
     /// Decodes an encoded message. Unknown fields are kept.
+    ///
+    /// - Throws: `malformed`, `invalidUTF8`, or `tooDeep` and `tooLarge` beyond the limits.
     @inlinable
     public init(decoding bytes: [UInt8], limits: DecodeLimits = DecodeLimits()) throws(WireError) {
         self = try bytes.withUnsafeBufferPointer { (bytes) throws(WireError) in
@@ -68,6 +72,8 @@ extension Message {
 
 extension MessageView {
     /// Decodes an encoded message into `arena`; `bytes` need not outlive the call. Unknown fields are kept.
+    ///
+    /// - Throws: `malformed`, `invalidUTF8`, or `tooDeep` and `tooLarge` beyond the limits or the arena's own.
     @inlinable
     public init(
         decoding bytes: UnsafeRawBufferPointer, in arena: Arena, limits: DecodeLimits = DecodeLimits()

@@ -48,6 +48,17 @@ import FletchWire
         #expect(try recordedRequest("quirks").contains(comment) && !file.serialized.contains(comment))
     }
 
+    /// Fields that our part of descriptor.proto does not name may be groups.
+    @Test func unknownGroupsStay() throws {
+        // Number 100: number 1 as a varint, and as a group with number 2, a string.
+        let group: [UInt8] = [0xa3, 6, 0x08, 1, 0x0b, 0x12, 1, 0x78, 0x0c, 0xa4, 6]
+        var request = try request("quirks")
+        request.protoFile[1].unknownFields = try FileDescriptorProto(decoding: group).unknownFields
+        let files = SerializedFiles.of(request: request.encoded() + group)
+        #expect(files.count == 2 && files[1].suffix(group.count) == group[...])
+        #expect(try generate(request.encoded() + group).count == 3)
+    }
+
     /// An import that nothing is generated for, as google/protobuf/descriptor.proto (proto2) where options are declared.
     @Test func importsWithoutGeneratedCodeAreEmbedded() throws {
         var request = try request("quirks")

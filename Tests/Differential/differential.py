@@ -62,8 +62,6 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.sanitize:
         drivers.SWIFT_FLAGS.append(f"-sanitize={arguments.sanitize}")
-        # What a driver knows of its types lives as long as it does.
-        os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
     if api_implementation.Type() != "upb":
         sys.exit(f"the oracle is protobuf's upb implementation, not '{api_implementation.Type()}'; install the protobuf wheel of this platform")
     if not PLUGIN.exists():

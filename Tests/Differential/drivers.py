@@ -121,6 +121,8 @@ class Driver:
             fields, place = _fields(result.stdout, place + 1)
             text = fields[0].decode(errors="replace")
             answers.append(Answer(None, fields[1:], text.split("; ") if text else []) if is_accepted else Answer(text, [], []))
+        if result.returncode and len(answers) == len(questions):
+            raise RuntimeError(f"{self.executable} failed behind its last answer, by a leak perhaps:\n{result.stderr.decode(errors='replace')}")
         return names, answers
 
 

@@ -230,7 +230,7 @@ def test_large_schemas(tmp_path, pool):
 
 def test_file_names(tmp_path):
     """Of any letters that a file system takes."""
-    name = '1 a-b.c"d\\e.proto'
+    name = '1 a-b.c"\u0301d\\e.proto'  # the accent and the quote are one Character for Swift
     (tmp_path / name).write_text('syntax = "proto3"; message A { string a = 1; } service B { rpc C(A) returns (A); }')
     compile_protos(tmp_path / "swift", tmp_path, [name])
 
@@ -366,6 +366,9 @@ def generate_fletch(package, *arguments, check=True) -> subprocess.CompletedProc
 
 def test_plugin_of_a_users_package(shop):
     """From a folder of schemas to a program that runs, without naming protoc, the generator or Google's files."""
+    hidden = shop / "protos/.build/checkouts/others.proto"
+    hidden.parent.mkdir(parents=True)
+    hidden.write_text("not looked at")
     generate_fletch(shop, "--output-path", "Sources/shop", "--file-naming=pathToUnderscores", "protos")
     generated = sorted(path.name for path in (shop / "Sources/shop").glob("*.fletch*"))
     assert generated == ["shop_v1_orders.fletch.grpc.swift", "shop_v1_orders.fletch.swift"]

@@ -84,6 +84,13 @@ typealias TestMessage = ProtobufTestMessages_Proto3_TestAllTypesProto3
         #expect(throws: JSONError.self) { try Names(jsonString: #"{"byName":{}}"#) }
     }
 
+    /// The sign for kelvins (U+212A) and K are equal as Swift's Strings.
+    @Test func namesAreToldApartByTheirBytes() throws {
+        #expect(try Names(jsonString: #"{"K":1}"#) == Names(kelvins: 1))
+        let error = try #require(throws: JSONError.self) { try Names(jsonString: #"{"\u212a":1}"#) }
+        #expect(error.code == .unknownField)
+    }
+
     @Test func optionalFieldsHavePresence() throws {
         let zero = Names(optionalNumber: 0, optionalText: "")
         #expect(try zero.jsonString() == #"{"optionalNumber":0,"optionalText":""}"#)

@@ -1,3 +1,4 @@
+import Glibc
 import Quirks
 import Testing
 
@@ -76,4 +77,16 @@ import Testing
         #expect(decodingError(QNode.self, encoded, limits: DecodeLimits(memory: 1000))?.code == .tooLarge)
         #expect(message.encoded() == encoded)
     }
+
+    /// The leak sanitizer looks at what the thread left behind.
+    @Test func theArenaOfAThreadGoesWithIt() {
+        var thread = pthread_t()
+        #expect(pthread_create(&thread, nil, codeAMessage, nil) == 0)
+        #expect(pthread_join(thread, nil) == 0)
+    }
+}
+
+private func codeAMessage(_: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    precondition(!QNode(value: "coded on a thread of its own").encoded().isEmpty)
+    return nil
 }

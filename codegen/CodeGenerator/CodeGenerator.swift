@@ -63,8 +63,9 @@ public enum CodeGenerator {
             for (name, owner) in generator.declarations {
                 try names[module, default: .types].claim(name, for: owner, in: file.name)
             }
-            try outputs.claim(generator.outputName(".fletch.swift"), for: file.name, in: file.name)
-            output += files(generator)
+            let written = files(generator)
+            for name in written.map(\.name) { try outputs.claim(name, for: file.name, in: file.name) }
+            output += written
         }
         return output
     }

@@ -21,7 +21,7 @@ struct DescriptorGenerator {
 
     private static func print(_ model: DescriptorModel, as declaration: String, _ printer: inout Printer) {
         printer.block("\(declaration) = FileDescriptor(", closing: ")") { printer in
-            printer.print("name: \"\(model.name.map(escaped).joined())\",")
+            printer.print("name: \"\(model.name.unicodeScalars.map(escaped).joined())\",")
             printer.print("fingerprint: \"\(model.fingerprint)\",")
             printer.print("dependencies: [\(model.dependencies.map(reference).joined(separator: ", "))],")
             printer.block("symbols: [", closing: "],") { printer in
@@ -55,8 +55,8 @@ struct DescriptorGenerator {
     }
 
     /// A file's name may have quotes and backslashes.
-    private static func escaped(_ character: Character) -> String {
-        character == "\"" || character == "\\" ? "\\\(character)" : String(character)
+    private static func escaped(_ scalar: Unicode.Scalar) -> String {
+        scalar == "\"" || scalar == "\\" ? "\\\(scalar)" : String(scalar)
     }
 
     private static func character(_ byte: UInt8) -> String {

@@ -1,8 +1,8 @@
 /// Identifies what the schema of a `.proto` file means on the wire, in JSON and in generated code.
 ///
 /// The hash of a canonical text: a line for each fact about what the file declares and every type that this needs, in
-/// whichever file that is. codegen/README.md defines it, and `Tests/EndToEnd/test_evolution.py` computes it from that
-/// definition, in Python.
+/// whichever file that is. codegen/README.md defines it, and `Tests/EndToEnd/fingerprint.py` computes it from that
+/// definition.
 struct Fingerprint {
     private var messages: [String: DescriptorProto] = [:]
     private var enums: [String: EnumDescriptorProto] = [:]

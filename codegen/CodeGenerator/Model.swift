@@ -155,6 +155,5 @@ struct ServiceModel {
     let comment: String
     let methods: [Method]
 
-    var unaryMethods: [Method] { methods.filter { !$0.isStreaming } }
     var hasStreams: Bool { methods.contains(where: \.isStreaming) }
 }

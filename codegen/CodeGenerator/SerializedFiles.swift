@@ -30,20 +30,28 @@ enum SerializedFiles {
         while !rest.isEmpty {
             let start = rest.startIndex
             let tag = takeVarint(&rest)
-            let content: ArraySlice<UInt8>
-            switch tag & 7 {
-            case 0:
-                let value = rest.startIndex
-                _ = takeVarint(&rest)
-                content = message[value..<rest.startIndex]
-            case 1: content = take(8, &rest)
-            case 2: content = take(Int(takeVarint(&rest)), &rest)
-            case 5: content = take(4, &rest)
-            default: preconditionFailure("a group passed the decoder")
-            }
+            let content = takeContent(tag & 7, &rest)
             fields.append(Field(number: tag >> 3, encoded: message[start..<rest.startIndex], content: content))
         }
         return fields
+    }
+
+    /// The value of a field of the wire type; of a group all that is up to its end.
+    private static func takeContent(_ wireType: UInt64, _ rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        switch wireType {
+        case 0:
+            let start = rest
+            _ = takeVarint(&rest)
+            return start[..<rest.startIndex]
+        case 1: return take(8, &rest)
+        case 2: return take(Int(takeVarint(&rest)), &rest)
+        case 3:
+            let start = rest
+            while case let tag = takeVarint(&rest), tag & 7 != 4 { _ = takeContent(tag & 7, &rest) }
+            return start[..<rest.startIndex]
+        case 5: return take(4, &rest)
+        default: preconditionFailure("the decoder took a broken group")
+        }
     }
 
     private static func take(_ count: Int, _ rest: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {

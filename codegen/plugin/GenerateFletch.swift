@@ -143,7 +143,10 @@ private struct Command {
             guard input.hasSuffix(".proto") else { throw Failure("'\(input)' is no .proto file") }
             return files.append(input)
         }
-        let found = (FileManager.default.subpaths(atPath: input) ?? []).filter { $0.hasSuffix(".proto") }.sorted()
+        // Hidden folders hold what SwiftPM checked out of other packages.
+        let found = (FileManager.default.subpaths(atPath: input) ?? []).filter { path in
+            path.hasSuffix(".proto") && !path.split(separator: "/").contains { $0.hasPrefix(".") }
+        }.sorted()
         guard !found.isEmpty else { throw Failure("'\(input)' has no .proto files") }
         folders.append(input)
         files += found.map { "\(input)/\($0)" }

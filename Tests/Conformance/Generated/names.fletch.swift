@@ -11,22 +11,22 @@ public enum Fletch_Test_NamesSchema {
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "names.proto",
-        fingerprint: "cb7572ee86237220",
+        fingerprint: "7e2b687223657748",
         dependencies: [],
         symbols: [
             "fletch.test.Names",
             "fletch.test.Names.ByNameEntry",
         ],
         serialized: """
-            \u{a}\u{b}names.proto\u{12}\u{b}fletch.test\"\u{e8}\u{2}\u{a}\u{5}Names\u{12}\u{1d}\u{a}\u{6}chosen\u{18}\
+            \u{a}\u{b}names.proto\u{12}\u{b}fletch.test\"\u{fc}\u{2}\u{a}\u{5}Names\u{12}\u{1d}\u{a}\u{6}chosen\u{18}\
             \u{1} \u{1}(\u{5}R\u{d}@chosen \"one\"\u{12}\u{1a}\u{a}\u{5}first\u{18}\u{2} \u{1}(\u{5}R\u{b}second\
             _name\u{12}\u{1f}\u{a}\u{b}second_name\u{18}\u{3} \u{1}(\u{5}R\u{a}secondName\u{12},\u{a}\u{f}option\
             al_number\u{18}\u{4} \u{1}(\u{5}H\u{0}R\u{e}optionalNumber\u{88}\u{1}\u{1}\u{12}(\u{a}\u{d}optional_\
             text\u{18}\u{5} \u{1}(\u{9}H\u{1}R\u{c}optionalText\u{88}\u{1}\u{1}\u{12}6\u{a}\u{7}by_name\u{18}\u{6}\
-             \u{3}(\u{b}2\u{1e}.fletch.test.Names.ByNameEntryR\u{5}names\u{1a}M\u{a}\u{b}ByNameEntry\u{12}\u{10}\
-            \u{a}\u{3}key\u{18}\u{1} \u{1}(\u{9}R\u{3}key\u{12}(\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{b}2\u{12}.fl\
-            etch.test.NamesR\u{5}value:\u{2}8\u{1}B\u{12}\u{a}\u{10}_optional_numberB\u{10}\u{a}\u{e}_optional_t\
-            extb\u{6}proto3
+             \u{3}(\u{b}2\u{1e}.fletch.test.Names.ByNameEntryR\u{5}names\u{12}\u{12}\u{a}\u{7}kelvins\u{18}\u{7}\
+             \u{1}(\u{5}R\u{1}K\u{1a}M\u{a}\u{b}ByNameEntry\u{12}\u{10}\u{a}\u{3}key\u{18}\u{1} \u{1}(\u{9}R\u{3}\
+            key\u{12}(\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{b}2\u{12}.fletch.test.NamesR\u{5}value:\u{2}8\u{1}B\u{12}\
+            \u{a}\u{10}_optional_numberB\u{10}\u{a}\u{e}_optional_textb\u{6}proto3
             """
     )
 
@@ -42,7 +42,8 @@ public enum Fletch_Test_NamesSchema {
         fields.append(FieldDefinition(4, "optional_number", .int32, .explicit(flag: 36), offset: 40))
         fields.append(FieldDefinition(5, "optional_text", .string, .explicit(flag: 44), offset: 48))
         fields.append(FieldDefinition(6, "by_name", .message(.index(1)), .repeated(packed: false), offset: 64))
-        messages.append(MessageDefinition("fletch.test.Names", size: 80, fields: fields))
+        fields.append(FieldDefinition(7, "kelvins", .int32, .implicit, offset: 80))
+        messages.append(MessageDefinition("fletch.test.Names", size: 88, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
@@ -76,6 +77,9 @@ public struct Fletch_Test_Names: Message {
     /// The field `by_name`.
     public var byName: [String: Fletch_Test_Names]
 
+    /// The field `kelvins`.
+    public var kelvins: Int32
+
     /// Fields of a decoded message that this schema does not name.
     public var unknownFields: UnknownFields
 
@@ -86,6 +90,7 @@ public struct Fletch_Test_Names: Message {
         self.optionalNumber = nil
         self.optionalText = nil
         self.byName = [:]
+        self.kelvins = 0
         self.unknownFields = UnknownFields()
     }
 
@@ -95,7 +100,8 @@ public struct Fletch_Test_Names: Message {
         secondName: Int32 = 0,
         optionalNumber: Int32? = nil,
         optionalText: String? = nil,
-        byName: [String: Fletch_Test_Names] = [:]
+        byName: [String: Fletch_Test_Names] = [:],
+        kelvins: Int32 = 0
     ) {
         self.chosen = chosen
         self.first = first
@@ -103,6 +109,7 @@ public struct Fletch_Test_Names: Message {
         self.optionalNumber = optionalNumber
         self.optionalText = optionalText
         self.byName = byName
+        self.kelvins = kelvins
         self.unknownFields = UnknownFields()
     }
 
@@ -160,6 +167,9 @@ extension Fletch_Test_Names {
 
         /// The field `by_name`.
         @inlinable public var byName: RepeatedView<Fletch_Test_Names.ByNameEntry.View> { _pointer.load(fromByteOffset: 64, as: RepeatedView<Fletch_Test_Names.ByNameEntry.View>.self) }
+
+        /// The field `kelvins`.
+        @inlinable public var kelvins: Int32 { _pointer.load(fromByteOffset: 80, as: Int32.self) }
     }
 
     /// ``Fletch_Test_Names`` being made in an arena.
@@ -226,6 +236,14 @@ extension Fletch_Test_Names {
         @inlinable public func makeByName(capacity: Int) -> MessageAppender<Fletch_Test_Names.ByNameEntry.Builder> {
             MessageAppender<Fletch_Test_Names.ByNameEntry.Builder>(_field: _pointer + 64, _arena: _arena, capacity: capacity)
         }
+
+        /// The field `kelvins`.
+        @inlinable public var kelvins: Int32 {
+            get { _pointer.load(fromByteOffset: 80, as: Int32.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 80, as: Int32.self)
+            }
+        }
     }
 
     public init(_ view: View) {
@@ -239,6 +257,7 @@ extension Fletch_Test_Names {
         for entry in view.byName {
             self.byName._set(entry.value.map { Fletch_Test_Names($0) } ?? Fletch_Test_Names(), forKey: entry.key, of: entry, number: 6, in: &self.unknownFields)
         }
+        self.kelvins = view.kelvins
     }
 
     public func copy(into builder: Builder) {
@@ -253,6 +272,7 @@ extension Fletch_Test_Names {
                 Fletch_Test_Names.ByNameEntry(key: key, value: value).copy(into: appender.append())
             }
         }
+        builder.kelvins = self.kelvins
         self.unknownFields.copy(into: builder)
     }
 }

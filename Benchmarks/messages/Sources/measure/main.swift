@@ -2,7 +2,7 @@
 //
 //   measure FOLDER MILLISECONDS
 //
-// FOLDER has the encoded messages that messages.py wrote. The implementations of a message take turns in short spells,
+// FOLDER has the encoded messages that compare.py wrote. The implementations of a message take turns in short spells,
 // so that noise of the machine meets all alike; the best spell counts.
 
 import CAllocations
