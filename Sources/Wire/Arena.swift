@@ -64,6 +64,9 @@ public struct Arena {
     /// Whether ``require(byteCount:)`` went beyond the byte limit since the last ``reset()``.
     public var isExhausted: Bool { state.pointee.isExhausted }
 
+    /// Bytes that it may grow by beyond its first block.
+    var limit: Int { state.pointee.limit }
+
     /// Bytes aligned to 16, uninitialized, valid until ``reset()``; nil where the byte limit would be passed.
     ///
     /// For sizes that a peer decides.

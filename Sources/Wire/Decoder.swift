@@ -383,7 +383,7 @@ extension Decoder {
         _ type: UnsafePointer<MessageTable>, _ field: UnsafePointer<TableField>? = nil
     ) -> Position? {
         fail(
-            .tooLarge, memory < 0 ? "takes too much memory when decoded" : "takes more memory than the arena may hold",
+            .tooLarge, memory < 0 ? "takes too much memory when decoded" : "takes more memory than its arena may hold",
             type, field)
     }
 
@@ -395,6 +395,8 @@ extension Decoder {
             switch failure.code {
             case .tooDeep: " (limit: \(limits.depth) levels)"
             case .tooLarge where memory < 0: " (limit: \(limits.memory) bytes)"
+            case .tooLarge:
+                " (limit: \(arena.limit) bytes beyond its first block; send less, or make it with a higher one)"
             default: ""
             }
         return WireError(failure.code, "\(place) \(failure.reason)\(limit)")

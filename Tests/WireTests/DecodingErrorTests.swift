@@ -86,7 +86,10 @@ import FletchWire
                     try QScalars.View(decoding: bytes, in: arena)
                 } throws: { error in
                     error as? WireError
-                        == WireError(.tooLarge, "quirks.Scalars.a_string takes more memory than the arena may hold")
+                        == WireError(
+                            .tooLarge,
+                            "quirks.Scalars.a_string takes more memory than its arena may hold (limit: 1000 bytes "
+                                + "beyond its first block; send less, or make it with a higher one)")
                 }
             }
         }
