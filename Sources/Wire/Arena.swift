@@ -1,4 +1,3 @@
-internal import CProtobufC
 internal import Glibc
 
 /// A bump allocator for the messages of one call: everything in it is released at once by ``reset()``.
@@ -24,7 +23,6 @@ public struct Arena {
         /// Whether a thread keeps it, and whether it is in use from ``Arena/borrow(limit:)`` to ``Arena/giveBack()``.
         var isKept: Bool
         var isLent: Bool
-        var allocator: ProtobufCAllocator
     }
 
     /// A first block grows to what calls need, but no further than this: idle memory is held per arena.
@@ -42,9 +40,7 @@ public struct Arena {
         state.initialize(
             to: State(
                 next: first, available: capacity, first: first, capacity: capacity, overflow: nil, overflowBytes: 0,
-                limit: limit, isExhausted: false, isKept: false, isLent: false,
-                allocator: ProtobufCAllocator(
-                    alloc: arenaAllocate, free: arenaFree, allocator_data: UnsafeMutableRawPointer(state))))
+                limit: limit, isExhausted: false, isKept: false, isLent: false))
     }
 
     fileprivate init(state: UnsafeMutablePointer<State>) { self.state = state }
@@ -68,6 +64,9 @@ public struct Arena {
     /// Whether ``require(byteCount:)`` went beyond the byte limit since the last ``reset()``.
     public var isExhausted: Bool { state.pointee.isExhausted }
 
+    /// Bytes that it may grow by beyond its first block.
+    var limit: Int { state.pointee.limit }
+
     /// Bytes aligned to 16, uninitialized, valid until ``reset()``; nil where the byte limit would be passed.
     ///
     /// For sizes that a peer decides.
@@ -85,19 +84,6 @@ public struct Arena {
     public func require(byteCount: Int) -> UnsafeMutableRawPointer {
         if let bytes = bump(byteCount) { return bytes }
         return allocateOverflow(byteCount: byteCount, withinLimit: false)!
-    }
-
-    /// Makes sure that `byteCount` bytes, in pieces each rounded up to 16, come from one block.
-    ///
-    /// - Returns: false where the byte limit would be passed.
-    func prepare(byteCount: Int) -> Bool {
-        byteCount <= state.pointee.available || startBlock(byteCount: byteCount, withinLimit: true)
-    }
-
-    /// The arena as protobuf-c's allocator.
-    var allocator: UnsafeMutablePointer<ProtobufCAllocator> {
-        let offset = MemoryLayout<State>.offset(of: \State.allocator)!
-        return (UnsafeMutableRawPointer(state) + offset).assumingMemoryBound(to: ProtobufCAllocator.self)
     }
 
     @inlinable
@@ -195,10 +181,3 @@ private let threadArenaKey: pthread_key_t = {
 private func destroyThreadArena(state: UnsafeMutableRawPointer?) {
     Arena(state: state!.assumingMemoryBound(to: Arena.State.self)).destroy()
 }
-
-private func arenaAllocate(data: UnsafeMutableRawPointer?, size: Int) -> UnsafeMutableRawPointer? {
-    Arena(state: data!.assumingMemoryBound(to: Arena.State.self)).allocate(byteCount: size)
-}
-
-/// protobuf-c frees piece by piece; an arena frees all at once.
-private func arenaFree(data: UnsafeMutableRawPointer?, pointer: UnsafeMutableRawPointer?) {}

@@ -7,38 +7,7 @@ internal import CProtobufC
 func decode(
     _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
 ) throws(WireError) -> UnsafeRawPointer {
-    let scanner = try Scanner.scan(bytes, as: type, limits: limits)
-    guard !scanner.needsRewriting else { return try decodeRewritten(bytes, as: type, in: arena, limits: limits) }
-    return try unpack(bytes, as: type, in: arena, memory: scanner.memory)
-}
-
-@inline(never)
-private func decodeRewritten(
-    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, limits: DecodeLimits
-) throws(WireError) -> UnsafeRawPointer {
-    let rewritten = try Rewriter.rewrite(bytes, as: type, limits: limits)
-    let message = try rewritten.withUnsafeBufferPointer { (rewritten) throws(WireError) in
-        let rewritten = UnsafeRawBufferPointer(rewritten)
-        // Fields gathered in one message can take more records than they did in two.
-        let scanner = try Scanner.scan(rewritten, as: type, limits: limits)
-        return try unpack(rewritten, as: type, in: arena, memory: scanner.memory)
-    }
-    Rewriter.restoreUnknownFields(of: message, type.table)
-    return message
-}
-
-@inline(__always)
-private func unpack(
-    _ bytes: UnsafeRawBufferPointer, as type: MessageDescriptor, in arena: Arena, memory: Int
-) throws(WireError) -> UnsafeRawPointer {
-    guard arena.prepare(byteCount: memory) else {
-        throw WireError(.tooLarge, "the decoded message takes \(memory) bytes, more than the arena may hold")
-    }
-    let descriptor = type.handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self)
-    let message = protobuf_c_message_unpack(
-        descriptor, arena.allocator, bytes.count, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
-    guard let message else { throw WireError(.malformed, "protobuf-c could not decode the message") }
-    return UnsafeRawPointer(message)
+    try Decoder.decode(bytes, as: type, in: arena, limits: limits)
 }
 
 /// The bytes that a message takes when encoded.

@@ -43,7 +43,7 @@ extension Message {
     /// - Throws: `malformed`, `invalidUTF8`, or `tooDeep` and `tooLarge` beyond the limits.
     @inlinable
     public init(decoding bytes: UnsafeRawBufferPointer, limits: DecodeLimits = DecodeLimits()) throws(WireError) {
-        // The scanner has added up the memory before the arena gives it.
+        // The limit is one of what is held, which includes the ends of blocks that were too short for what came next.
         let arena = Arena.borrow(limit: limits.memory)
         defer { arena.giveBack() }
         self.init(try View(decoding: bytes, in: arena, limits: limits))

@@ -1,6 +1,6 @@
 internal import CProtobufC
 
-/// A message type at run time: protobuf-c's descriptor and our own table for checking bytes. Immortal.
+/// A message type at run time: protobuf-c's descriptor and our own table for coding. Immortal.
 public struct MessageDescriptor: @unchecked Sendable {
     /// The `ProtobufCMessageDescriptor`: the first word of every message in memory.
     @usableFromInline let handle: UnsafeRawPointer
@@ -30,8 +30,8 @@ public struct MessageDescriptor: @unchecked Sendable {
         for (definition, descriptor) in zip(definitions, descriptors) {
             let fields = definition.fields.map { ResolvedField($0, among: descriptors) }
             precondition(zip(fields, fields.dropFirst()).allSatisfy { $0.number < $1.number })
-            precondition(fields.allSatisfy { $0.number != Rewriter.gatheredNumber })
-            UnsafeMutablePointer(mutating: descriptor.table).initialize(to: MessageTable(definition, fields, in: file))
+            UnsafeMutablePointer(mutating: descriptor.table)
+                .initialize(to: MessageTable(definition, fields, handle: descriptor.handle, in: file))
             descriptor.handle.assumingMemoryBound(to: ProtobufCMessageDescriptor.self).mutable
                 .initialize(to: ProtobufCMessageDescriptor(definition, fields))
         }

@@ -1,6 +1,6 @@
 internal import CProtobufC
 
-/// What the scanner and the encoder need to know of a field, in one cache line.
+/// What the decoder and the encoder need to know of a field, in one cache line.
 struct TableField {
     let number: UInt32
     /// The wire type of one value.
@@ -9,11 +9,6 @@ struct TableField {
     /// Repeated, and its values may also come packed into one length-prefixed run.
     let isPackable: Bool
     let isUTF8: Bool
-    let isBool: Bool
-    /// Bytes that each element takes in a repeated field's array; 0 where the field is not repeated.
-    let elementSize: UInt8
-    /// Tells the singular message fields of a type apart; all from the 64th on share the last bit.
-    let mergeBit: UInt64
     let presence: Presence
     let form: ValueForm
     /// Bytes that one value takes in memory.
@@ -44,18 +39,17 @@ extension TableField {
     func accepts(_ wireType: WireType) -> Bool {
         wireType == self.wireType || (wireType == .lengthPrefixed && isPackable)
     }
-
-    /// Tells the oneofs of a type apart; 0 where the field is in none.
-    var oneof: UInt32 { presence == .oneof ? selector : 0 }
 }
 
-/// A message type as the scanner and the encoder read it.
+/// A message type as the decoder and the encoder read it.
 struct MessageTable {
     let name: UnsafePointer<CChar>
+    /// The first word of every message: protobuf-c's descriptor.
+    let handle: UnsafeRawPointer
+    /// Bytes of a message in the arena.
+    let size: Int
     /// Retained for ever, so that copying a ``MessageDescriptor`` retains nothing.
     let file: Unmanaged<FileDescriptor>
-    /// What one message takes in the arena, whatever fields it has.
-    let baseMemory: Int
     let fields: UnsafeBufferPointer<TableField>
     /// For each field number below ``denseCount``, one more than the field's index; 0 where there is none.
     fileprivate let dense: UnsafePointer<UInt16>
@@ -90,43 +84,30 @@ extension UnsafePointer<MessageTable> {
 }
 
 extension MessageTable {
-    init(_ definition: MessageDefinition, _ resolved: [ResolvedField], in file: FileDescriptor) {
-        var mergeable = 0
-        let fields = resolved.map { field in
-            let isMergeable = field.message != nil && !field.isRepeated
-            defer { if isMergeable { mergeable += 1 } }
-            return TableField(field, mergeBit: isMergeable ? 1 << UInt64(min(mergeable, 63)) : 0)
-        }
+    init(
+        _ definition: MessageDefinition, _ resolved: [ResolvedField], handle: UnsafeRawPointer, in file: FileDescriptor
+    ) {
+        let fields = resolved.map { TableField($0) }
         var dense = [UInt16](repeating: 0, count: Int(Self.denseCount))
         for (index, field) in fields.enumerated() where field.number < Self.denseCount {
             dense[Int(field.number)] = UInt16(index + 1)
         }
         self.init(
             name: UnsafeRawPointer(definition.name.utf8Start).assumingMemoryBound(to: CChar.self),
-            file: Unmanaged.passRetained(file),
-            baseMemory: Self.baseMemory(size: definition.size, fields: fields),
+            handle: handle, size: roundedToArena(definition.size), file: Unmanaged.passRetained(file),
             fields: UnsafeBufferPointer(start: immortal(fields), count: fields.count), dense: immortal(dense))
-    }
-
-    /// The message itself, the rounding of each array, and the bitmap that protobuf-c keeps of required fields.
-    private static func baseMemory(size: Int, fields: [TableField]) -> Int {
-        let bitmap = (fields.count + 7) / 8
-        return roundedToArena(size) + fields.count(where: \.isRepeated) * Arena.alignment + roundedToArena(bitmap)
     }
 }
 
 extension TableField {
-    fileprivate init(_ field: ResolvedField, mergeBit: UInt64) {
+    fileprivate init(_ field: ResolvedField) {
         let wireType = WireType(of: field.type)
         number = field.number
         self.wireType = wireType
         isRepeated = field.isRepeated
         isPackable = field.isRepeated && wireType != .lengthPrefixed
         if case .string = field.definition.kind { isUTF8 = true } else { isUTF8 = false }
-        if case .bool = field.definition.kind { isBool = true } else { isBool = false }
         valueSize = UInt8(memorySize(of: field.type))
-        elementSize = field.isRepeated ? valueSize : 0
-        self.mergeBit = mergeBit
         form = ValueForm(field.definition.kind)
         offset = UInt32(field.definition.offset)
         switch field.definition.label {

@@ -37,7 +37,12 @@ public struct UnknownFields: Sendable, Hashable {
     public func copy<Builder: MessageBuilder>(into builder: Builder) {
         guard !bytes.isEmpty else { return }
         let copy = builder._arena.copy(bytes).buffer.bindMemory(to: UInt8.self)
-        guard let field = ProtobufCMessageUnknownField(fields: copy) else { return }
+        guard var cursor = copy.baseAddress.map({ UnsafePointer($0) }) else { return }
+        let end = cursor + copy.count
+        guard let tag = readTag(&cursor, end) else { return }
+        var field = ProtobufCMessageUnknownField(tag: tag)
+        field.len = end - cursor
+        field.data = UnsafeMutablePointer(mutating: cursor)
         let record = builder._arena.require(byteCount: MemoryLayout<ProtobufCMessageUnknownField>.size)
             .bindMemory(to: ProtobufCMessageUnknownField.self, capacity: 1)
         record.initialize(to: field)
@@ -64,5 +69,35 @@ extension Dictionary where Key == String {
         guard let index = index(forKey: key), !keys[index].utf8.elementsEqual(key.utf8) else { return }
         values[index] = previous
         unknownFields.append(number, entry.encoded())
+    }
+}
+
+extension ProtobufCMessageUnknownField {
+    /// One record for any number of fields: protobuf-c writes a field's tag and then its data as they are, so all further
+    /// fields can be in the first one's data.
+    init(tag: UInt32) {
+        self.init(tag: tag >> 3, wire_type: ProtobufCWireType(rawValue: tag & 7), len: 0, data: nil)
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendVarint(_ value: UInt64) {
+        var value = value
+        while value >= 0x80 {
+            append(UInt8(truncatingIfNeeded: value) | 0x80)
+            value >>= 7
+        }
+        append(UInt8(value))
+    }
+
+    /// Appends a length-prefixed field.
+    fileprivate mutating func appendField(_ number: UInt32, _ payload: [UInt8]) {
+        appendTag(number, WireType.lengthPrefixed.rawValue)
+        appendVarint(UInt64(payload.count))
+        self += payload
+    }
+
+    fileprivate mutating func appendTag(_ number: UInt32, _ wireType: UInt8) {
+        appendVarint(UInt64(number) << 3 | UInt64(wireType))
     }
 }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import FletchWire
 
-/// More fields than the scanner has bits and than protobuf-c has room for on its stack.
+/// Many fields, with numbers beyond the table of small ones.
 @Suite struct ManyFieldsTests {
     private static let count = 300
 
@@ -28,9 +28,6 @@ import Testing
         defer { arena.destroy() }
         return try bytes.withUnsafeBytes { bytes in
             let message = try decode(bytes, as: Self.type, in: arena, limits: DecodeLimits())
-            let memory = arena.state.pointee.overflowBytes - arena.state.pointee.available
-            let scanned = try Scanner.scan(bytes, as: Self.type, limits: DecodeLimits())
-            #expect(memory <= scanned.memory)
             return [UInt8](arena.encode(message, as: Self.type, headroom: 0)!)
         }
     }
@@ -47,7 +44,7 @@ import Testing
         #expect(try reencoded(unknown + field(0)) == field(0) + unknown)
     }
 
-    @Test func fieldsThatShareABitAreMergedApart() throws {
+    @Test func fieldsAreMergedApart() throws {
         let bytes = field(70, field(1)) + field(71, field(2)) + field(70, field(3)) + field(299, field(4))
         #expect(
             try reencoded(bytes) == field(70, field(1) + field(3)) + field(71, field(2)) + field(299, field(4)))

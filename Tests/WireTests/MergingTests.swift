@@ -52,11 +52,21 @@ import FletchWire
         #expect(try decode(QChoice.self, one + two + text).value == .text("t"))
     }
 
-    /// What is copied to merge counts as memory.
-    @Test func mergingIsLimited() {
+    /// The members of a oneof share their memory: what one left there is no message to merge with.
+    @Test(arguments: ["1041", "10ffffffffffffffffff01", "0a0461616161", "1801", "3001", "3a0161", "414141414141414141"])
+    func otherMembersAreNotMergedWith(member: String) throws {
+        let message = try decode(QChoice.self, hex(member) + field(5, field(9, [0x61])))
+        #expect(message.value == .choice(QChoice(name: "a")))
+        let scalars = try decode(QChoice.self, field(5, field(9, [0x61])) + hex(member) + field(4, []))
+        #expect(scalars.value == .scalars(QScalars()))
+        #expect(try decode(QChoice.self, field(5, field(9, [0x61])) + field(4, [])).value == .scalars(QScalars()))
+    }
+
+    /// Nothing is copied to merge, however deep.
+    @Test func mergingTakesNoMemory() {
         var bytes: [UInt8] = field(1, [UInt8](repeating: 0x61, count: 100_000))
         for _ in 0..<90 { bytes = field(2, bytes) + field(2, []) }
-        #expect(decodingError(QNode.self, bytes, limits: DecodeLimits(memory: 1 << 20))?.code == .tooLarge)
-        #expect(decodingError(QNode.self, bytes) == nil)
+        #expect(decodingError(QNode.self, bytes, limits: DecodeLimits(memory: 100_000))?.code == .tooLarge)
+        #expect(decodingError(QNode.self, bytes, limits: DecodeLimits(memory: 110_000)) == nil)
     }
 }

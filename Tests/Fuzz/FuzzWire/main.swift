@@ -1,5 +1,6 @@
-// Decodes arbitrary bytes as several messages. What decodes must be what a plain parser takes for fields, fit the memory
-// that the scanner added up, and encode as protobuf-c encodes it, and the encoding must decode to the same.
+// Decodes arbitrary bytes as several messages. What decodes must be what a plain parser takes for fields, take no more
+// memory than the limit says, and encode as protobuf-c encodes it, and the encoding must decode to the same.
+// Where protobuf-c can be trusted with the bytes it must decode the same.
 
 internal import CLibFuzzer
 internal import CProtobufC
@@ -40,14 +41,15 @@ private func check<M: Message>(_ type: M.Type, _ bytes: UnsafeRawBufferPointer) 
     do throws(WireError) {
         view = try M.View(decoding: bytes, in: arena, limits: limits)
     } catch {
-        precondition(error.message != "protobuf-c could not decode the message", "the scanner accepted bad bytes")
         return
     }
     precondition(isWellFormed(Array(bytes)), "what is no message was decoded")
-    checkMemory(type, bytes)
     let encoded = view.encoded()
+    checkMemory(type, bytes, encoded)
     precondition(encoded.count == view.encodedSize, "a message has another size than it said")
-    precondition(encoded == encodedByProtobufC(view), "a message is encoded otherwise than by protobuf-c")
+    let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
+    precondition(encoded == packed(message), "a message is encoded otherwise than by protobuf-c")
+    if type == QScalars.self || type == QRepeated.self { checkAgainstProtobufC(view, bytes, encoded) }
     let again = M(view).encoded()
     // The encoding may differ (unknown fields move, maps are sorted), but encoding once more changes nothing.
     precondition((try? M(decoding: again))?.encoded() == again, "a value does not survive encoding")
@@ -67,19 +69,53 @@ private func checkUnknown(_ bytes: UnsafeRawBufferPointer) {
     }
 }
 
-/// Decodes once more with not a byte more than the scanner said it takes.
-private func checkMemory<M: Message>(_ type: M.Type, _ bytes: UnsafeRawBufferPointer) {
-    let tooSmall = Arena(capacity: 16, limit: 0)
-    defer { tooSmall.destroy() }
-    do throws(WireError) {
-        _ = try M.View(decoding: bytes, in: tooSmall, limits: limits)
-        preconditionFailure("a message takes no memory")
-    } catch {
-        let byteCount = error.message.split(separator: " ").lazy.compactMap { Int($0) }.first!
-        let arena = Arena(capacity: 16, limit: byteCount)
-        defer { arena.destroy() }
-        precondition((try? M.View(decoding: bytes, in: arena, limits: limits)) != nil, "a message takes more memory")
+/// Decodes once more into memory that has what was decoded before, of which there is no more than the limit says.
+private func checkMemory<M: Message>(_ type: M.Type, _ bytes: UnsafeRawBufferPointer, _ encoded: [UInt8]) {
+    defer { usedArena.reset() }
+    guard let view = try? M.View(decoding: bytes, in: usedArena, limits: limits) else {
+        preconditionFailure("a message takes more memory than the limit says")
     }
+    precondition(view.encoded() == encoded, "a message depends on what was in memory before")
+}
+
+nonisolated(unsafe) private let usedArena = Arena(capacity: limits.memory, limit: 0)
+
+/// protobuf-c reads what nobody's encoder writes otherwise: it takes any wire type for a bool, looks at bits of varints
+/// that do not count, and merges less. Without any of these it must read the same.
+private func checkAgainstProtobufC<View: MessageView>(
+    _ view: View, _ bytes: UnsafeRawBufferPointer, _ encoded: [UInt8]
+) {
+    let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
+    guard !hasUnknownFields(message), !hasExcessBits(bytes) else { return }
+    let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
+    guard let unpacked = protobuf_c_message_unpack(message.pointee.descriptor, nil, bytes.count, start) else { return }
+    defer { protobuf_c_message_free_unpacked(unpacked, nil) }
+    precondition(packed(unpacked) == encoded, "a message is decoded otherwise than by protobuf-c")
+}
+
+/// Whether a message, or one in its repeated fields, has unknown fields.
+private func hasUnknownFields(_ message: UnsafePointer<ProtobufCMessage>) -> Bool {
+    let descriptor = message.pointee.descriptor.pointee
+    let fields = UnsafeBufferPointer(start: descriptor.fields, count: Int(descriptor.n_fields))
+    return message.pointee.n_unknown_fields > 0
+        || fields.contains { field in
+            guard field.type == PROTOBUF_C_TYPE_MESSAGE, field.label == PROTOBUF_C_LABEL_REPEATED else { return false }
+            let memory = UnsafeRawPointer(message)
+            let elements = memory.load(
+                fromByteOffset: Int(field.offset), as: UnsafePointer<UnsafePointer<ProtobufCMessage>>?.self)
+            let count = memory.load(fromByteOffset: Int(field.quantifier_offset), as: Int.self)
+            return UnsafeBufferPointer(start: elements, count: count).contains { hasUnknownFields($0) }
+        }
+}
+
+/// Whether there may be a varint of ten bytes with more than 64 bits.
+private func hasExcessBits(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    var continued = 0
+    for byte in bytes {
+        if continued >= 9, byte > 1, byte < 0x80 { return true }
+        continued = byte < 0x80 ? 0 : continued + 1
+    }
+    return false
 }
 
 /// Whether the bytes are a sequence of fields; slow, by the book
@@ -114,9 +150,9 @@ private func drop(_ count: UInt64, _ bytes: inout ArraySlice<UInt8>) -> Bool {
     return true
 }
 
-private func encodedByProtobufC<View: MessageView>(_ view: View) -> [UInt8] {
-    let message = view._pointer.assumingMemoryBound(to: ProtobufCMessage.self)
-    return [UInt8](unsafeUninitializedCapacity: protobuf_c_message_get_packed_size(message)) { buffer, count in
+/// The encoding by protobuf-c.
+private func packed(_ message: UnsafePointer<ProtobufCMessage>) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: protobuf_c_message_get_packed_size(message)) { buffer, count in
         count = buffer.baseAddress.map { protobuf_c_message_pack(message, $0) } ?? 0
     }
 }
