@@ -12,6 +12,8 @@ struct TableField {
     let isBool: Bool
     /// Bytes that each element takes in a repeated field's array; 0 where the field is not repeated.
     let elementSize: UInt8
+    /// How the bits of a number are read; of no meaning to other fields.
+    let numberKind: NumberKind
     /// Tells the singular message fields of a type apart; all from the 64th on share the last bit.
     let mergeBit: UInt64
     let presence: Presence
@@ -37,6 +39,11 @@ extension TableField {
     /// How a value is in memory and on the wire.
     enum ValueForm: UInt8 {
         case int32, uint32, sint32, int64, sint64, bool, fixed32, fixed64, bytes, message
+    }
+
+    /// What the bits of a number mean, which the wire does not tell.
+    enum NumberKind: UInt8 {
+        case signed, unsigned, floatingPoint
     }
 
     /// Whether a value may come with the wire type; another one makes an unknown field of it.
@@ -126,6 +133,7 @@ extension TableField {
         if case .bool = field.definition.kind { isBool = true } else { isBool = false }
         valueSize = UInt8(memorySize(of: field.type))
         elementSize = field.isRepeated ? valueSize : 0
+        numberKind = NumberKind(field.definition.kind)
         self.mergeBit = mergeBit
         form = ValueForm(field.definition.kind)
         offset = UInt32(field.definition.offset)
@@ -157,6 +165,16 @@ extension TableField.ValueForm {
         case .fixed64, .sfixed64, .double: self = .fixed64
         case .string, .bytes: self = .bytes
         case .message: self = .message
+        }
+    }
+}
+
+extension TableField.NumberKind {
+    fileprivate init(_ kind: FieldKind) {
+        switch kind {
+        case .uint32, .uint64, .fixed32, .fixed64: self = .unsigned
+        case .float, .double: self = .floatingPoint
+        default: self = .signed
         }
     }
 }
