@@ -169,7 +169,7 @@ struct Encoder {
 }
 
 /// The elements of a repeated field in memory; empty where there are none, whatever the field's address is then.
-private struct RepeatedElements {
+struct RepeatedElements {
     let start: UnsafeRawPointer
     let end: UnsafeRawPointer
     let stride: Int
@@ -184,7 +184,7 @@ private struct RepeatedElements {
 
 /// Whether a value's bits are zero: all those of a number, the length of a string, the address of a message.
 @inline(__always)
-private func isDefault(_ field: UnsafePointer<TableField>, _ value: UnsafeRawPointer) -> Bool {
+func isDefault(_ field: UnsafePointer<TableField>, _ value: UnsafeRawPointer) -> Bool {
     field.pointee.valueSize == 4 ? value.load(as: UInt32.self) == 0 : value.load(as: UInt64.self) == 0
 }
 

@@ -1,7 +1,7 @@
 /// A message as a plain Swift value. Generated types conform.
 ///
 /// Hot paths use its other face: ``MessageView`` reads and ``MessageBuilder`` writes the same message in place.
-public protocol Message: Sendable, Hashable {
+public protocol Message: Sendable, Hashable, CustomDebugStringConvertible {
     associatedtype View: MessageView where View.Value == Self
     associatedtype Builder: MessageBuilder where Builder.Value == Self
 
@@ -17,7 +17,7 @@ public protocol Message: Sendable, Hashable {
 }
 
 /// A message in an arena, read in place: one pointer, valid until the arena is reset.
-public protocol MessageView: RepeatedElement {
+public protocol MessageView: RepeatedElement, CustomDebugStringConvertible {
     associatedtype Value: Message where Value.View == Self
 
     /// The message's memory, laid out as protobuf-c has it.
@@ -70,7 +70,21 @@ extension Message {
     }
 }
 
+extension Message {
+    /// The fields that are set, in protobuf's text format on one line; cut after 4 kB. For people: it may change.
+    public var debugDescription: String {
+        let arena = Arena.borrow(limit: .max)
+        defer { arena.giveBack() }
+        let builder = Builder(in: arena)
+        copy(into: builder)
+        return builder.view.debugDescription
+    }
+}
+
 extension MessageView {
+    /// The fields that are set, in protobuf's text format on one line; cut after 4 kB. For people: it may change.
+    public var debugDescription: String { DebugText.of(_pointer, Value.descriptor) }
+
     /// Decodes an encoded message into `arena`; `bytes` need not outlive the call. Unknown fields are kept.
     ///
     /// - Throws: `malformed`, `invalidUTF8`, or `tooDeep` and `tooLarge` beyond the limits or the arena's own.

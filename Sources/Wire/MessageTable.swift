@@ -9,6 +9,8 @@ struct TableField {
     /// Repeated, and its values may also come packed into one length-prefixed run.
     let isPackable: Bool
     let isUTF8: Bool
+    /// How the bits of a number are read; of no meaning to other fields.
+    let numberKind: NumberKind
     let presence: Presence
     let form: ValueForm
     /// Bytes that one value takes in memory.
@@ -32,6 +34,11 @@ extension TableField {
     /// How a value is in memory and on the wire.
     enum ValueForm: UInt8 {
         case int32, uint32, sint32, int64, sint64, bool, fixed32, fixed64, bytes, message
+    }
+
+    /// What the bits of a number mean, which the wire does not tell.
+    enum NumberKind: UInt8 {
+        case signed, unsigned, floatingPoint
     }
 
     /// Whether a value may come with the wire type; another one makes an unknown field of it.
@@ -108,6 +115,7 @@ extension TableField {
         isPackable = field.isRepeated && wireType != .lengthPrefixed
         if case .string = field.definition.kind { isUTF8 = true } else { isUTF8 = false }
         valueSize = UInt8(memorySize(of: field.type))
+        numberKind = NumberKind(field.definition.kind)
         form = ValueForm(field.definition.kind)
         offset = UInt32(field.definition.offset)
         switch field.definition.label {
@@ -138,6 +146,16 @@ extension TableField.ValueForm {
         case .fixed64, .sfixed64, .double: self = .fixed64
         case .string, .bytes: self = .bytes
         case .message: self = .message
+        }
+    }
+}
+
+extension TableField.NumberKind {
+    fileprivate init(_ kind: FieldKind) {
+        switch kind {
+        case .uint32, .uint64, .fixed32, .fixed64: self = .unsigned
+        case .float, .double: self = .floatingPoint
+        default: self = .signed
         }
     }
 }

@@ -19,6 +19,7 @@ import Testing
     @Test func reservedWords() {
         #expect(Naming.property("class") == "`class`")
         #expect(Naming.property("descriptor") == "descriptor_p")
+        #expect(Naming.property("debug_description") == "debugDescription_p")
         #expect(Naming.property("unknown_fields") == "unknownFields_p")
         #expect(Naming.method("Copy") == "copy" && Naming.method("Default") == "`default`")
         #expect(Naming.type("View", suffix: "Message") == "ViewMessage")

@@ -109,7 +109,7 @@ enum Naming {
 
     /// Members that generated messages have beside their fields.
     private static let reservedProperties: Set<String> = [
-        "_", "_arena", "_pointer", "_stride", "copy", "descriptor", "encoded",
+        "_", "_arena", "_pointer", "_stride", "copy", "debugDescription", "descriptor", "encoded",
         "encodedInArena", "encodedSize", "hashValue", "unknownFields", "view", "init", "self", "Type",
     ]
 
