@@ -40,12 +40,12 @@ final class Running: Sendable {
     func stopServer() {
         server.shutDown()
         server.wait()
+        box.running.withLock { $0 = nil }
     }
 
     func end() async {
         await channel.close()
         stopServer()
-        box.running.withLock { $0 = nil }
     }
 
     func waitUntilStarted() async { await wait { started.withLock { $0 } > 0 } }
