@@ -351,7 +351,7 @@ import Testing
         #expect(try await client.get(QNames(productID: "y")).aString == "y")
         // Calls under way come to their end, others do not begin.
         async let slow = client.get(QNames(productID: "slow"))
-        await second.waitUntilStarted()
+        await second.waitUntilStarted(calls: 2)
         async let closed: Void = channel.close()
         #expect(try await slow.aString == "slow")
         await closed

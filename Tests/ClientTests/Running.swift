@@ -48,7 +48,7 @@ final class Running: Sendable {
         stopServer()
     }
 
-    func waitUntilStarted() async { await wait { started.withLock { $0 } > 0 } }
+    func waitUntilStarted(calls count: Int = 1) async { await wait { started.withLock { $0 } >= count } }
 
     func waitUntilNothingIsListed() async { await wait { listing.withLock { $0 } == 0 } }
 
