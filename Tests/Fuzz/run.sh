@@ -13,7 +13,7 @@ export FLETCH_FUZZ=1
 # Swift's own crash handler would hide a crash from libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-fuzzers=${*:-$(sed -n 's/^ *fuzzer("\([^"]*\)".*/\1/p' Package.swift)}
+fuzzers=${*:-$(grep -o '"fuzz-[a-z0-9-]*"' Package.swift | tr -d '"')}
 [ -n "$fuzzers" ] || { echo "Package.swift names no fuzzer: nothing would be tested" >&2; exit 1; }
 toolchain=$(dirname "$(dirname "$(readlink -f "$(command -v swift)")")")
 # SwiftPM's executables bring their main, so libFuzzer's must not be linked (-sanitize=fuzzer would).
