@@ -47,6 +47,9 @@ public final class RelatedScratch {
         UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<resultCount])
     }
 
+    /// Which rows the next answer may hold.
+    var filter: RowFilter { RowFilter(excluded: excluded) }
+
     /// Room for an answer of `limit` rows.
     func room(for limit: Int) -> UnsafeMutablePointer<ScoredRow> {
         entries.grow(to: max(1, limit), filling: ScoredRow(row: 0, score: 0))

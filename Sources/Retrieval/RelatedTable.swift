@@ -147,6 +147,12 @@ extension RelatedTable {
 // MARK: - Queries
 
 extension RelatedTable {
+    /// How much one row leads to another: the inner product of its source vector and the other's target vector.
+    public func score(from row: UInt32, to other: UInt32) -> Float {
+        precondition(row < count && other < count, "a row is beyond the table")
+        return targets.score(source + Int(row) * dimension, other)
+    }
+
     /// The best products related to one product, without itself and what `scratch` excludes.
     ///
     /// At most `limit` rows are in ``RelatedScratch/results`` then; fewer where the table has no more. The list answers
@@ -208,7 +214,7 @@ extension RelatedTable {
         // No answer is longer than the table, whatever was asked for.
         let limit = min(limit, count)
         var top = TopRows(scratch.room(for: limit), limit: limit)
-        if limit > 0 { targets.run(query, into: &top, scratch) }
+        if limit > 0 { targets.run(query, into: &top, filter: scratch.filter, scratch) }
         top.sort()
         scratch.finish(count: top.count)
         return .scan

@@ -11,42 +11,81 @@ public enum RelatedProductsSchema {
     /// The file as reflection hands it out.
     public static let file = FileDescriptor(
         name: "fletch/v1/related_products.proto",
-        fingerprint: "185fc9f945adc3dd",
+        fingerprint: "bc333b6df9b583e8",
         dependencies: [],
         symbols: [
             "fletch.v1.RelatedRequest",
+            "fletch.v1.NewProduct",
+            "fletch.v1.NewProduct.FeaturesEntry",
             "fletch.v1.RelatedResponse",
             "fletch.v1.RelatedItem",
+            "fletch.v1.Explanation",
+            "fletch.v1.ScoreEdgesRequest",
+            "fletch.v1.ProductEdge",
+            "fletch.v1.ScoreEdgesResponse",
+            "fletch.v1.EdgeScore",
             "fletch.v1.RelatedBatchRequest",
             "fletch.v1.RelatedBatchResponse",
             "fletch.v1.RelatedResult",
             "fletch.v1.Status",
+            "fletch.v1.Relation",
+            "fletch.v1.Ranker",
             "fletch.v1.RetrievalPath",
             "fletch.v1.RelatedProducts",
             "fletch.v1.RelatedProducts.Related",
             "fletch.v1.RelatedProducts.RelatedBatch",
+            "fletch.v1.RelatedProducts.ScoreEdges",
         ],
         serialized: """
-            \u{a} fletch/v1/related_products.proto\u{12}\u{9}fletch.v1\"\u{bb}\u{1}\u{a}\u{e}RelatedRequest\u{12}\
+            \u{a} fletch/v1/related_products.proto\u{12}\u{9}fletch.v1\"\u{ab}\u{4}\u{a}\u{e}RelatedRequest\u{12}\
             \u{1d}\u{a}\u{a}product_id\u{18}\u{1} \u{1}(\u{9}R\u{9}productId\u{12}\u{1f}\u{a}\u{b}product_ids\u{18}\
             \u{2} \u{3}(\u{9}R\u{a}productIds\u{12}#\u{a}\u{d}source_vector\u{18}\u{3} \u{3}(\u{2}R\u{c}sourceVe\
             ctor\u{12}\u{14}\u{a}\u{5}limit\u{18}\u{4} \u{1}(\u{d}R\u{5}limit\u{12}.\u{a}\u{13}exclude_product_i\
-            ds\u{18}\u{5} \u{3}(\u{9}R\u{11}excludeProductIds\"\u{92}\u{1}\u{a}\u{f}RelatedResponse\u{12},\u{a}\u{5}\
-            items\u{18}\u{1} \u{3}(\u{b}2\u{16}.fletch.v1.RelatedItemR\u{5}items\u{12}#\u{a}\u{d}table_version\u{18}\
-            \u{2} \u{1}(\u{9}R\u{c}tableVersion\u{12},\u{a}\u{4}path\u{18}\u{3} \u{1}(\u{e}2\u{18}.fletch.v1.Ret\
-            rievalPathR\u{4}path\"B\u{a}\u{b}RelatedItem\u{12}\u{1d}\u{a}\u{a}product_id\u{18}\u{1} \u{1}(\u{9}R\
-            \u{9}productId\u{12}\u{14}\u{a}\u{5}score\u{18}\u{2} \u{1}(\u{2}R\u{5}score\"L\u{a}\u{13}RelatedBatc\
-            hRequest\u{12}5\u{a}\u{8}requests\u{18}\u{1} \u{3}(\u{b}2\u{19}.fletch.v1.RelatedRequestR\u{8}reques\
-            ts\"J\u{a}\u{14}RelatedBatchResponse\u{12}2\u{a}\u{7}results\u{18}\u{1} \u{3}(\u{b}2\u{18}.fletch.v1\
-            .RelatedResultR\u{7}results\"r\u{a}\u{d}RelatedResult\u{12})\u{a}\u{6}status\u{18}\u{1} \u{1}(\u{b}2\
-            \u{11}.fletch.v1.StatusR\u{6}status\u{12}6\u{a}\u{8}response\u{18}\u{2} \u{1}(\u{b}2\u{1a}.fletch.v1\
-            .RelatedResponseR\u{8}response\"6\u{a}\u{6}Status\u{12}\u{12}\u{a}\u{4}code\u{18}\u{1} \u{1}(\u{5}R\u{4}\
-            code\u{12}\u{18}\u{a}\u{7}message\u{18}\u{2} \u{1}(\u{9}R\u{7}message*a\u{a}\u{d}RetrievalPath\u{12}\
-            \u{1e}\u{a}\u{1a}RETRIEVAL_PATH_UNSPECIFIED\u{10}\u{0}\u{12}\u{17}\u{a}\u{13}RETRIEVAL_PATH_LIST\u{10}\
-            \u{1}\u{12}\u{17}\u{a}\u{13}RETRIEVAL_PATH_SCAN\u{10}\u{2}2\u{a4}\u{1}\u{a}\u{f}RelatedProducts\u{12}\
-            @\u{a}\u{7}Related\u{12}\u{19}.fletch.v1.RelatedRequest\u{1a}\u{1a}.fletch.v1.RelatedResponse\u{12}O\
-            \u{a}\u{c}RelatedBatch\u{12}\u{1e}.fletch.v1.RelatedBatchRequest\u{1a}\u{1f}.fletch.v1.RelatedBatchR\
-            esponseB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
+            ds\u{18}\u{5} \u{3}(\u{9}R\u{11}excludeProductIds\u{12}/\u{a}\u{8}relation\u{18}\u{6} \u{1}(\u{e}2\u{13}\
+            .fletch.v1.RelationR\u{8}relation\u{12}\u{14}\u{a}\u{5}exact\u{18}\u{7} \u{1}(\u{8}R\u{5}exact\u{12}\
+            )\u{a}\u{6}ranker\u{18}\u{8} \u{1}(\u{e}2\u{11}.fletch.v1.RankerR\u{6}ranker\u{12}\u{18}\u{a}\u{7}ex\
+            plain\u{18}\u{9} \u{1}(\u{8}R\u{7}explain\u{12},\u{a}\u{12}bought_product_ids\u{18}\u{a} \u{3}(\u{9}\
+            R\u{10}boughtProductIds\u{12})\u{a}\u{10}allow_categories\u{18}\u{b} \u{3}(\u{9}R\u{f}allowCategorie\
+            s\u{12}'\u{a}\u{f}deny_categories\u{18}\u{c} \u{3}(\u{9}R\u{e}denyCategories\u{12}(\u{a}\u{10}max_pe\
+            r_category\u{18}\u{d} \u{1}(\u{d}R\u{e}maxPerCategory\u{12}6\u{a}\u{b}new_product\u{18}\u{e} \u{1}(\u{b}\
+            2\u{15}.fletch.v1.NewProductR\u{a}newProduct\"\u{eb}\u{1}\u{a}\u{a}NewProduct\u{12}?\u{a}\u{8}featur\
+            es\u{18}\u{1} \u{3}(\u{b}2#.fletch.v1.NewProduct.FeaturesEntryR\u{8}features\u{12}/\u{a}\u{14}leads_\
+            to_product_ids\u{18}\u{2} \u{3}(\u{9}R\u{11}leadsToProductIds\u{12}.\u{a}\u{13}follows_product_ids\u{18}\
+            \u{3} \u{3}(\u{9}R\u{11}followsProductIds\u{1a};\u{a}\u{d}FeaturesEntry\u{12}\u{10}\u{a}\u{3}key\u{18}\
+            \u{1} \u{1}(\u{9}R\u{3}key\u{12}\u{14}\u{a}\u{5}value\u{18}\u{2} \u{1}(\u{9}R\u{5}value:\u{2}8\u{1}\"\
+            \u{92}\u{1}\u{a}\u{f}RelatedResponse\u{12},\u{a}\u{5}items\u{18}\u{1} \u{3}(\u{b}2\u{16}.fletch.v1.R\
+            elatedItemR\u{5}items\u{12}#\u{a}\u{d}table_version\u{18}\u{2} \u{1}(\u{9}R\u{c}tableVersion\u{12},\u{a}\
+            \u{4}path\u{18}\u{3} \u{1}(\u{e}2\u{18}.fletch.v1.RetrievalPathR\u{4}path\"|\u{a}\u{b}RelatedItem\u{12}\
+            \u{1d}\u{a}\u{a}product_id\u{18}\u{1} \u{1}(\u{9}R\u{9}productId\u{12}\u{14}\u{a}\u{5}score\u{18}\u{2}\
+             \u{1}(\u{2}R\u{5}score\u{12}8\u{a}\u{b}explanation\u{18}\u{3} \u{1}(\u{b}2\u{16}.fletch.v1.Explanat\
+            ionR\u{b}explanation\"\u{d4}\u{1}\u{a}\u{b}Explanation\u{12})\u{a}\u{6}ranker\u{18}\u{1} \u{1}(\u{e}\
+            2\u{11}.fletch.v1.RankerR\u{6}ranker\u{12}#\u{a}\u{d}forward_score\u{18}\u{2} \u{1}(\u{2}R\u{c}forwa\
+            rdScore\u{12}(\u{a}\u{d}reverse_score\u{18}\u{3} \u{1}(\u{2}H\u{0}R\u{c}reverseScore\u{88}\u{1}\u{1}\
+            \u{12}\u{1d}\u{a}\u{a}path_score\u{18}\u{4} \u{1}(\u{2}R\u{9}pathScore\u{12}\u{1a}\u{a}\u{8}category\
+            \u{18}\u{5} \u{1}(\u{9}R\u{8}categoryB\u{10}\u{a}\u{e}_reverse_score\"A\u{a}\u{11}ScoreEdgesRequest\u{12}\
+            ,\u{a}\u{5}edges\u{18}\u{1} \u{3}(\u{b}2\u{16}.fletch.v1.ProductEdgeR\u{5}edges\"e\u{a}\u{b}ProductE\
+            dge\u{12}*\u{a}\u{11}source_product_id\u{18}\u{1} \u{1}(\u{9}R\u{f}sourceProductId\u{12}*\u{a}\u{11}\
+            target_product_id\u{18}\u{2} \u{1}(\u{9}R\u{f}targetProductId\"g\u{a}\u{12}ScoreEdgesResponse\u{12},\
+            \u{a}\u{6}scores\u{18}\u{1} \u{3}(\u{b}2\u{14}.fletch.v1.EdgeScoreR\u{6}scores\u{12}#\u{a}\u{d}table\
+            _version\u{18}\u{2} \u{1}(\u{9}R\u{c}tableVersion\"?\u{a}\u{9}EdgeScore\u{12}\u{18}\u{a}\u{7}forward\
+            \u{18}\u{1} \u{1}(\u{2}R\u{7}forward\u{12}\u{18}\u{a}\u{7}reverse\u{18}\u{2} \u{1}(\u{2}R\u{7}revers\
+            e\"L\u{a}\u{13}RelatedBatchRequest\u{12}5\u{a}\u{8}requests\u{18}\u{1} \u{3}(\u{b}2\u{19}.fletch.v1.\
+            RelatedRequestR\u{8}requests\"J\u{a}\u{14}RelatedBatchResponse\u{12}2\u{a}\u{7}results\u{18}\u{1} \u{3}\
+            (\u{b}2\u{18}.fletch.v1.RelatedResultR\u{7}results\"r\u{a}\u{d}RelatedResult\u{12})\u{a}\u{6}status\u{18}\
+            \u{1} \u{1}(\u{b}2\u{11}.fletch.v1.StatusR\u{6}status\u{12}6\u{a}\u{8}response\u{18}\u{2} \u{1}(\u{b}\
+            2\u{1a}.fletch.v1.RelatedResponseR\u{8}response\"6\u{a}\u{6}Status\u{12}\u{12}\u{a}\u{4}code\u{18}\u{1}\
+             \u{1}(\u{5}R\u{4}code\u{12}\u{18}\u{a}\u{7}message\u{18}\u{2} \u{1}(\u{9}R\u{7}message*P\u{a}\u{8}R\
+            elation\u{12}\u{18}\u{a}\u{14}RELATION_UNSPECIFIED\u{10}\u{0}\u{12}\u{14}\u{a}\u{10}RELATION_RELATED\
+            \u{10}\u{1}\u{12}\u{14}\u{a}\u{10}RELATION_SIMILAR\u{10}\u{2}*M\u{a}\u{6}Ranker\u{12}\u{16}\u{a}\u{12}\
+            RANKER_UNSPECIFIED\u{10}\u{0}\u{12}\u{18}\u{a}\u{14}RANKER_INNER_PRODUCT\u{10}\u{1}\u{12}\u{11}\u{a}\
+            \u{d}RANKER_HYBRID\u{10}\u{2}*\u{a7}\u{1}\u{a}\u{d}RetrievalPath\u{12}\u{1e}\u{a}\u{1a}RETRIEVAL_PAT\
+            H_UNSPECIFIED\u{10}\u{0}\u{12}\u{17}\u{a}\u{13}RETRIEVAL_PATH_LIST\u{10}\u{1}\u{12}\u{17}\u{a}\u{13}\
+            RETRIEVAL_PATH_SCAN\u{10}\u{2}\u{12}!\u{a}\u{1d}RETRIEVAL_PATH_QUANTIZED_SCAN\u{10}\u{3}\u{12}!\u{a}\
+            \u{1d}RETRIEVAL_PATH_INVERTED_LISTS\u{10}\u{4}2\u{ef}\u{1}\u{a}\u{f}RelatedProducts\u{12}@\u{a}\u{7}\
+            Related\u{12}\u{19}.fletch.v1.RelatedRequest\u{1a}\u{1a}.fletch.v1.RelatedResponse\u{12}O\u{a}\u{c}R\
+            elatedBatch\u{12}\u{1e}.fletch.v1.RelatedBatchRequest\u{1a}\u{1f}.fletch.v1.RelatedBatchResponse\u{12}\
+            I\u{a}\u{a}ScoreEdges\u{12}\u{1c}.fletch.v1.ScoreEdgesRequest\u{1a}\u{1d}.fletch.v1.ScoreEdgesRespon\
+            seB\u{3}\u{ba}\u{2}\u{0}b\u{6}proto3
             """
     )
 
@@ -61,10 +100,30 @@ public enum RelatedProductsSchema {
         fields.append(FieldDefinition(3, "source_vector", .float, .repeated(packed: true), offset: 56))
         fields.append(FieldDefinition(4, "limit", .uint32, .implicit, offset: 72))
         fields.append(FieldDefinition(5, "exclude_product_ids", .string, .repeated(packed: false), offset: 80))
-        messages.append(MessageDefinition("fletch.v1.RelatedRequest", size: 96, fields: fields))
+        fields.append(FieldDefinition(6, "relation", .enumeration, .implicit, offset: 96))
+        fields.append(FieldDefinition(7, "exact", .bool, .implicit, offset: 100))
+        fields.append(FieldDefinition(8, "ranker", .enumeration, .implicit, offset: 104))
+        fields.append(FieldDefinition(9, "explain", .bool, .implicit, offset: 108))
+        fields.append(FieldDefinition(10, "bought_product_ids", .string, .repeated(packed: false), offset: 112))
+        fields.append(FieldDefinition(11, "allow_categories", .string, .repeated(packed: false), offset: 128))
+        fields.append(FieldDefinition(12, "deny_categories", .string, .repeated(packed: false), offset: 144))
+        fields.append(FieldDefinition(13, "max_per_category", .uint32, .implicit, offset: 160))
+        fields.append(FieldDefinition(14, "new_product", .message(.index(1)), .implicit, offset: 168))
+        messages.append(MessageDefinition("fletch.v1.RelatedRequest", size: 176, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "items", .message(.index(2)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(1, "features", .message(.index(2)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "leads_to_product_ids", .string, .repeated(packed: false), offset: 40))
+        fields.append(FieldDefinition(3, "follows_product_ids", .string, .repeated(packed: false), offset: 56))
+        messages.append(MessageDefinition("fletch.v1.NewProduct", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "key", .string, .explicit(flag: 24), offset: 32))
+        fields.append(FieldDefinition(2, "value", .string, .explicit(flag: 48), offset: 56))
+        messages.append(MessageDefinition("fletch.v1.NewProduct.FeaturesEntry", size: 72, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "items", .message(.index(4)), .repeated(packed: false), offset: 24))
         fields.append(FieldDefinition(2, "table_version", .string, .implicit, offset: 40))
         fields.append(FieldDefinition(3, "path", .enumeration, .implicit, offset: 56))
         messages.append(MessageDefinition("fletch.v1.RelatedResponse", size: 64, fields: fields))
@@ -72,19 +131,47 @@ public enum RelatedProductsSchema {
 
         fields.append(FieldDefinition(1, "product_id", .string, .implicit, offset: 24))
         fields.append(FieldDefinition(2, "score", .float, .implicit, offset: 40))
-        messages.append(MessageDefinition("fletch.v1.RelatedItem", size: 48, fields: fields))
+        fields.append(FieldDefinition(3, "explanation", .message(.index(5)), .implicit, offset: 48))
+        messages.append(MessageDefinition("fletch.v1.RelatedItem", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "ranker", .enumeration, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "forward_score", .float, .implicit, offset: 28))
+        fields.append(FieldDefinition(3, "reverse_score", .float, .explicit(flag: 32), offset: 36))
+        fields.append(FieldDefinition(4, "path_score", .float, .implicit, offset: 40))
+        fields.append(FieldDefinition(5, "category", .string, .implicit, offset: 48))
+        messages.append(MessageDefinition("fletch.v1.Explanation", size: 64, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "edges", .message(.index(7)), .repeated(packed: false), offset: 24))
+        messages.append(MessageDefinition("fletch.v1.ScoreEdgesRequest", size: 40, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "source_product_id", .string, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "target_product_id", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.v1.ProductEdge", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "scores", .message(.index(9)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(2, "table_version", .string, .implicit, offset: 40))
+        messages.append(MessageDefinition("fletch.v1.ScoreEdgesResponse", size: 56, fields: fields))
+        fields = []
+
+        fields.append(FieldDefinition(1, "forward", .float, .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "reverse", .float, .implicit, offset: 28))
+        messages.append(MessageDefinition("fletch.v1.EdgeScore", size: 32, fields: fields))
         fields = []
 
         fields.append(FieldDefinition(1, "requests", .message(.index(0)), .repeated(packed: false), offset: 24))
         messages.append(MessageDefinition("fletch.v1.RelatedBatchRequest", size: 40, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "results", .message(.index(5)), .repeated(packed: false), offset: 24))
+        fields.append(FieldDefinition(1, "results", .message(.index(12)), .repeated(packed: false), offset: 24))
         messages.append(MessageDefinition("fletch.v1.RelatedBatchResponse", size: 40, fields: fields))
         fields = []
 
-        fields.append(FieldDefinition(1, "status", .message(.index(6)), .implicit, offset: 24))
-        fields.append(FieldDefinition(2, "response", .message(.index(1)), .implicit, offset: 32))
+        fields.append(FieldDefinition(1, "status", .message(.index(13)), .implicit, offset: 24))
+        fields.append(FieldDefinition(2, "response", .message(.index(3)), .implicit, offset: 32))
         messages.append(MessageDefinition("fletch.v1.RelatedResult", size: 40, fields: fields))
         fields = []
 
@@ -94,6 +181,66 @@ public enum RelatedProductsSchema {
         fields = []
 
         return MessageDescriptor.define(in: file, messages)
+    }
+}
+
+/// The enum `fletch.v1.Relation`.
+public struct Relation: Enumeration, CaseIterable {
+    public var rawValue: Int32
+
+    @inlinable public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    /// Related products.
+    @inlinable public static var unspecified: Self { Self(rawValue: 0) }
+
+    /// What the product leads to: source vector times target vectors.
+    @inlinable public static var related: Self { Self(rawValue: 1) }
+
+    /// What leads to the same as the product does: source vector times source vectors.
+    @inlinable public static var similar: Self { Self(rawValue: 2) }
+
+    /// The values that the schema names.
+    public static var allCases: [Self] {
+        [.unspecified, .related, .similar]
+    }
+
+    public var name: StaticString? {
+        switch rawValue {
+        case 0: return "RELATION_UNSPECIFIED"
+        case 1: return "RELATION_RELATED"
+        case 2: return "RELATION_SIMILAR"
+        default: return nil
+        }
+    }
+}
+
+/// The enum `fletch.v1.Ranker`.
+public struct Ranker: Enumeration, CaseIterable {
+    public var rawValue: Int32
+
+    @inlinable public init(rawValue: Int32) { self.rawValue = rawValue }
+
+    /// `RANKER_UNSPECIFIED`.
+    @inlinable public static var unspecified: Self { Self(rawValue: 0) }
+
+    /// The inner product of the vectors alone.
+    @inlinable public static var innerProduct: Self { Self(rawValue: 1) }
+
+    /// The inner product and what paths in the graph say, weighted on held-out edges; in neighbour lists only.
+    @inlinable public static var hybrid: Self { Self(rawValue: 2) }
+
+    /// The values that the schema names.
+    public static var allCases: [Self] {
+        [.unspecified, .innerProduct, .hybrid]
+    }
+
+    public var name: StaticString? {
+        switch rawValue {
+        case 0: return "RANKER_UNSPECIFIED"
+        case 1: return "RANKER_INNER_PRODUCT"
+        case 2: return "RANKER_HYBRID"
+        default: return nil
+        }
     }
 }
 
@@ -112,9 +259,15 @@ public struct RetrievalPath: Enumeration, CaseIterable {
     /// Found by an exact scan over all target vectors.
     @inlinable public static var scan: Self { Self(rawValue: 2) }
 
+    /// Found by an exact scan over 8-bit codes whose candidates were scored again: the answer is that of a scan.
+    @inlinable public static var quantizedScan: Self { Self(rawValue: 3) }
+
+    /// Found in the inverted lists nearest to the vector; approximate, with the recall that the table's manifest states.
+    @inlinable public static var invertedLists: Self { Self(rawValue: 4) }
+
     /// The values that the schema names.
     public static var allCases: [Self] {
-        [.unspecified, .list, .scan]
+        [.unspecified, .list, .scan, .quantizedScan, .invertedLists]
     }
 
     public var name: StaticString? {
@@ -122,12 +275,14 @@ public struct RetrievalPath: Enumeration, CaseIterable {
         case 0: return "RETRIEVAL_PATH_UNSPECIFIED"
         case 1: return "RETRIEVAL_PATH_LIST"
         case 2: return "RETRIEVAL_PATH_SCAN"
+        case 3: return "RETRIEVAL_PATH_QUANTIZED_SCAN"
+        case 4: return "RETRIEVAL_PATH_INVERTED_LISTS"
         default: return nil
         }
     }
 }
 
-/// Exactly one of product_id, product_ids and source_vector must be set.
+/// Exactly one of product_id, product_ids, source_vector and new_product must be set.
 public struct RelatedRequest: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[0]
 
@@ -148,6 +303,34 @@ public struct RelatedRequest: Message {
     /// most 10,000.
     public var excludeProductIds: [String]
 
+    /// What is asked for: what follows the product, or what is like it.
+    public var relation: Relation
+
+    /// Approximate ways (RETRIEVAL_PATH_INVERTED_LISTS) must not be used.
+    public var exact: Bool
+
+    /// What ranks the answer; the best that the table has where not said.
+    public var ranker: Ranker
+
+    /// Fill RelatedItem.explanation.
+    public var explain: Bool
+
+    /// Products that the customer has already: left out as excluded ones are. At most 10,000.
+    public var boughtProductIds: [String]
+
+    /// Only products of these categories, where any is given. A category that the table does not know holds no
+    /// product. At most 1,000.
+    public var allowCategories: [String]
+
+    /// No products of these categories. At most 1,000.
+    public var denyCategories: [String]
+
+    /// The most items of one category; 0: any number. Products without a category are not limited.
+    public var maxPerCategory: UInt32
+
+    /// A product that the table does not know, described.
+    public var newProduct: NewProduct?
+
     /// Fields of a decoded message that this schema does not name.
     public var unknownFields: UnknownFields
 
@@ -157,6 +340,15 @@ public struct RelatedRequest: Message {
         self.sourceVector = []
         self.limit = 0
         self.excludeProductIds = []
+        self.relation = Relation(rawValue: 0)
+        self.exact = false
+        self.ranker = Ranker(rawValue: 0)
+        self.explain = false
+        self.boughtProductIds = []
+        self.allowCategories = []
+        self.denyCategories = []
+        self.maxPerCategory = 0
+        self.newProduct = nil
         self.unknownFields = UnknownFields()
     }
 
@@ -165,20 +357,104 @@ public struct RelatedRequest: Message {
         productIds: [String] = [],
         sourceVector: [Float] = [],
         limit: UInt32 = 0,
-        excludeProductIds: [String] = []
+        excludeProductIds: [String] = [],
+        relation: Relation = Relation(rawValue: 0),
+        exact: Bool = false,
+        ranker: Ranker = Ranker(rawValue: 0),
+        explain: Bool = false,
+        boughtProductIds: [String] = [],
+        allowCategories: [String] = [],
+        denyCategories: [String] = [],
+        maxPerCategory: UInt32 = 0,
+        newProduct: NewProduct? = nil
     ) {
         self.productID = productID
         self.productIds = productIds
         self.sourceVector = sourceVector
         self.limit = limit
         self.excludeProductIds = excludeProductIds
+        self.relation = relation
+        self.exact = exact
+        self.ranker = ranker
+        self.explain = explain
+        self.boughtProductIds = boughtProductIds
+        self.allowCategories = allowCategories
+        self.denyCategories = denyCategories
+        self.maxPerCategory = maxPerCategory
+        self.newProduct = newProduct
         self.unknownFields = UnknownFields()
+    }
+}
+
+/// A product that the table does not know. At least one field must be set; the table's model must have been trained
+/// with what is given (FAILED_PRECONDITION otherwise).
+public struct NewProduct: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[1]
+
+    /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
+    /// Features and values that the model does not know are ignored.
+    public var features: [String: String]
+
+    /// Known products that it leads to. At most 1,000.
+    public var leadsToProductIds: [String]
+
+    /// Known products that lead to it. At most 1,000.
+    public var followsProductIds: [String]
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.features = [:]
+        self.leadsToProductIds = []
+        self.followsProductIds = []
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        features: [String: String] = [:],
+        leadsToProductIds: [String] = [],
+        followsProductIds: [String] = []
+    ) {
+        self.features = features
+        self.leadsToProductIds = leadsToProductIds
+        self.followsProductIds = followsProductIds
+        self.unknownFields = UnknownFields()
+    }
+
+    /// An entry of a map, as it is encoded.
+    public struct FeaturesEntry: Message {
+        public static let descriptor = RelatedProductsSchema.descriptors[2]
+
+        /// The field `key`.
+        public var key: String
+
+        /// The field `value`.
+        public var value: String
+
+        /// Fields of a decoded message that this schema does not name.
+        public var unknownFields: UnknownFields
+
+        public init() {
+            self.key = ""
+            self.value = ""
+            self.unknownFields = UnknownFields()
+        }
+
+        public init(
+            key: String = "",
+            value: String = ""
+        ) {
+            self.key = key
+            self.value = value
+            self.unknownFields = UnknownFields()
+        }
     }
 }
 
 /// The message `fletch.v1.RelatedResponse`.
 public struct RelatedResponse: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[1]
+    public static let descriptor = RelatedProductsSchema.descriptors[3]
 
     /// Best first; ties in the order of the table. Shorter than the limit only where the table has no
     /// further product to offer.
@@ -214,13 +490,17 @@ public struct RelatedResponse: Message {
 
 /// The message `fletch.v1.RelatedItem`.
 public struct RelatedItem: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[2]
+    public static let descriptor = RelatedProductsSchema.descriptors[4]
 
     /// The field `product_id`.
     public var productID: String
 
-    /// The inner product of the source vector asked with and this product's target vector; higher is better.
+    /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
+    /// hybrid order, what paths say comes on top.
     public var score: Float
+
+    /// Why the product is here, where asked for.
+    public var explanation: Explanation?
 
     /// Fields of a decoded message that this schema does not name.
     public var unknownFields: UnknownFields
@@ -228,22 +508,182 @@ public struct RelatedItem: Message {
     public init() {
         self.productID = ""
         self.score = 0
+        self.explanation = nil
         self.unknownFields = UnknownFields()
     }
 
     public init(
         productID: String = "",
-        score: Float = 0
+        score: Float = 0,
+        explanation: Explanation? = nil
     ) {
         self.productID = productID
         self.score = score
+        self.explanation = explanation
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.v1.Explanation`.
+public struct Explanation: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[5]
+
+    /// What ranked this item.
+    public var ranker: Ranker
+
+    /// The inner product from what was asked with to this product.
+    public var forwardScore: Float
+
+    /// The inner product the other way; not set where a vector was asked with.
+    public var reverseScore: Float?
+
+    /// What the hybrid ranker added to forward_score.
+    public var pathScore: Float
+
+    /// The product's category; empty where it has none.
+    public var category: String
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.ranker = Ranker(rawValue: 0)
+        self.forwardScore = 0
+        self.reverseScore = nil
+        self.pathScore = 0
+        self.category = ""
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        ranker: Ranker = Ranker(rawValue: 0),
+        forwardScore: Float = 0,
+        reverseScore: Float? = nil,
+        pathScore: Float = 0,
+        category: String = ""
+    ) {
+        self.ranker = ranker
+        self.forwardScore = forwardScore
+        self.reverseScore = reverseScore
+        self.pathScore = pathScore
+        self.category = category
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.v1.ScoreEdgesRequest`.
+public struct ScoreEdgesRequest: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[6]
+
+    /// At most 10,000.
+    public var edges: [ProductEdge]
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.edges = []
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        edges: [ProductEdge] = []
+    ) {
+        self.edges = edges
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.v1.ProductEdge`.
+public struct ProductEdge: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[7]
+
+    /// The field `source_product_id`.
+    public var sourceProductID: String
+
+    /// The field `target_product_id`.
+    public var targetProductID: String
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.sourceProductID = ""
+        self.targetProductID = ""
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        sourceProductID: String = "",
+        targetProductID: String = ""
+    ) {
+        self.sourceProductID = sourceProductID
+        self.targetProductID = targetProductID
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.v1.ScoreEdgesResponse`.
+public struct ScoreEdgesResponse: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[8]
+
+    /// One for each edge, in the order of the request.
+    public var scores: [EdgeScore]
+
+    /// The version of the table that answered.
+    public var tableVersion: String
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.scores = []
+        self.tableVersion = ""
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        scores: [EdgeScore] = [],
+        tableVersion: String = ""
+    ) {
+        self.scores = scores
+        self.tableVersion = tableVersion
+        self.unknownFields = UnknownFields()
+    }
+}
+
+/// The message `fletch.v1.EdgeScore`.
+public struct EdgeScore: Message {
+    public static let descriptor = RelatedProductsSchema.descriptors[9]
+
+    /// How much the source leads to the target.
+    public var forward: Float
+
+    /// How much the target leads to the source.
+    public var reverse: Float
+
+    /// Fields of a decoded message that this schema does not name.
+    public var unknownFields: UnknownFields
+
+    public init() {
+        self.forward = 0
+        self.reverse = 0
+        self.unknownFields = UnknownFields()
+    }
+
+    public init(
+        forward: Float = 0,
+        reverse: Float = 0
+    ) {
+        self.forward = forward
+        self.reverse = reverse
         self.unknownFields = UnknownFields()
     }
 }
 
 /// The message `fletch.v1.RelatedBatchRequest`.
 public struct RelatedBatchRequest: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[3]
+    public static let descriptor = RelatedProductsSchema.descriptors[10]
 
     /// At most 256 requests, whose limits add up to at most 50,000 items: most clients accept responses of up to 4 MiB.
     public var requests: [RelatedRequest]
@@ -266,7 +706,7 @@ public struct RelatedBatchRequest: Message {
 
 /// The message `fletch.v1.RelatedBatchResponse`.
 public struct RelatedBatchResponse: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[4]
+    public static let descriptor = RelatedProductsSchema.descriptors[11]
 
     /// One result for each request, in the order of the requests.
     public var results: [RelatedResult]
@@ -289,7 +729,7 @@ public struct RelatedBatchResponse: Message {
 
 /// The message `fletch.v1.RelatedResult`.
 public struct RelatedResult: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[5]
+    public static let descriptor = RelatedProductsSchema.descriptors[12]
 
     /// OK where response is set.
     public var status: Status?
@@ -318,7 +758,7 @@ public struct RelatedResult: Message {
 
 /// The outcome of one request of a batch; wire-compatible with google.rpc.Status.
 public struct Status: Message {
-    public static let descriptor = RelatedProductsSchema.descriptors[6]
+    public static let descriptor = RelatedProductsSchema.descriptors[13]
 
     /// A gRPC status code (google.rpc.Code); 0 is OK.
     public var code: Int32
@@ -368,6 +808,34 @@ extension RelatedRequest {
         /// Products that must not be in the answer. Ids that the table does not know are ignored. At
         /// most 10,000.
         @inlinable public var excludeProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 80, as: RepeatedView<WireBytes>.self) }
+
+        /// What is asked for: what follows the product, or what is like it.
+        @inlinable public var relation: Relation { _pointer.load(fromByteOffset: 96, as: Relation.self) }
+
+        /// Approximate ways (RETRIEVAL_PATH_INVERTED_LISTS) must not be used.
+        @inlinable public var exact: Bool { _pointer.load(fromByteOffset: 100, as: Int32.self) != 0 }
+
+        /// What ranks the answer; the best that the table has where not said.
+        @inlinable public var ranker: Ranker { _pointer.load(fromByteOffset: 104, as: Ranker.self) }
+
+        /// Fill RelatedItem.explanation.
+        @inlinable public var explain: Bool { _pointer.load(fromByteOffset: 108, as: Int32.self) != 0 }
+
+        /// Products that the customer has already: left out as excluded ones are. At most 10,000.
+        @inlinable public var boughtProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 112, as: RepeatedView<WireBytes>.self) }
+
+        /// Only products of these categories, where any is given. A category that the table does not know holds no
+        /// product. At most 1,000.
+        @inlinable public var allowCategories: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 128, as: RepeatedView<WireBytes>.self) }
+
+        /// No products of these categories. At most 1,000.
+        @inlinable public var denyCategories: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 144, as: RepeatedView<WireBytes>.self) }
+
+        /// The most items of one category; 0: any number. Products without a category are not limited.
+        @inlinable public var maxPerCategory: UInt32 { _pointer.load(fromByteOffset: 160, as: UInt32.self) }
+
+        /// A product that the table does not know, described.
+        @inlinable public var newProduct: NewProduct.View? { _pointer.load(fromByteOffset: 168, as: NewProduct.View?.self) }
     }
 
     /// ``RelatedRequest`` being made in an arena.
@@ -436,6 +904,101 @@ extension RelatedRequest {
         @inlinable public func makeExcludeProductIds(capacity: Int) -> ValueAppender<WireBytes> {
             ValueAppender<WireBytes>(_field: _pointer + 80, _arena: _arena, capacity: capacity)
         }
+
+        /// What is asked for: what follows the product, or what is like it.
+        @inlinable public var relation: Relation {
+            get { _pointer.load(fromByteOffset: 96, as: Relation.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 96, as: Relation.self)
+            }
+        }
+
+        /// Approximate ways (RETRIEVAL_PATH_INVERTED_LISTS) must not be used.
+        @inlinable public var exact: Bool {
+            get { _pointer.load(fromByteOffset: 100, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 100, as: Int32.self)
+            }
+        }
+
+        /// What ranks the answer; the best that the table has where not said.
+        @inlinable public var ranker: Ranker {
+            get { _pointer.load(fromByteOffset: 104, as: Ranker.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 104, as: Ranker.self)
+            }
+        }
+
+        /// Fill RelatedItem.explanation.
+        @inlinable public var explain: Bool {
+            get { _pointer.load(fromByteOffset: 108, as: Int32.self) != 0 }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue ? 1 : 0, toByteOffset: 108, as: Int32.self)
+            }
+        }
+
+        /// Products that the customer has already: left out as excluded ones are. At most 10,000.
+        @inlinable public var boughtProductIds: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 112, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 112, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `bought_product_ids`, with room for `capacity` more.
+        @inlinable public func makeBoughtProductIds(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 112, _arena: _arena, capacity: capacity)
+        }
+
+        /// Only products of these categories, where any is given. A category that the table does not know holds no
+        /// product. At most 1,000.
+        @inlinable public var allowCategories: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 128, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 128, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `allow_categories`, with room for `capacity` more.
+        @inlinable public func makeAllowCategories(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 128, _arena: _arena, capacity: capacity)
+        }
+
+        /// No products of these categories. At most 1,000.
+        @inlinable public var denyCategories: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 144, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 144, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `deny_categories`, with room for `capacity` more.
+        @inlinable public func makeDenyCategories(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 144, _arena: _arena, capacity: capacity)
+        }
+
+        /// The most items of one category; 0: any number. Products without a category are not limited.
+        @inlinable public var maxPerCategory: UInt32 {
+            get { _pointer.load(fromByteOffset: 160, as: UInt32.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 160, as: UInt32.self)
+            }
+        }
+
+        /// A product that the table does not know, described.
+        @inlinable public var newProduct: NewProduct.View? {
+            get { _pointer.load(fromByteOffset: 168, as: NewProduct.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 168, as: NewProduct.View?.self)
+            }
+        }
+
+        /// Sets `new_product` to a message that is to be filled in.
+        @inlinable public func makeNewProduct() -> NewProduct.Builder {
+            let message = NewProduct.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 168, as: NewProduct.View?.self)
+            return message
+        }
     }
 
     public init(_ view: View) {
@@ -445,6 +1008,15 @@ extension RelatedRequest {
         self.sourceVector = Array(view.sourceVector)
         self.limit = view.limit
         self.excludeProductIds = view.excludeProductIds.map { String($0) }
+        self.relation = view.relation
+        self.exact = view.exact
+        self.ranker = view.ranker
+        self.explain = view.explain
+        self.boughtProductIds = view.boughtProductIds.map { String($0) }
+        self.allowCategories = view.allowCategories.map { String($0) }
+        self.denyCategories = view.denyCategories.map { String($0) }
+        self.maxPerCategory = view.maxPerCategory
+        self.newProduct = view.newProduct.map { NewProduct($0) }
     }
 
     public func copy(into builder: Builder) {
@@ -462,6 +1034,178 @@ extension RelatedRequest {
             var appender = builder.makeExcludeProductIds(capacity: self.excludeProductIds.count)
             for element in self.excludeProductIds { appender.append(builder._arena.copy(element)) }
         }
+        builder.relation = self.relation
+        builder.exact = self.exact
+        builder.ranker = self.ranker
+        builder.explain = self.explain
+        if !self.boughtProductIds.isEmpty {
+            var appender = builder.makeBoughtProductIds(capacity: self.boughtProductIds.count)
+            for element in self.boughtProductIds { appender.append(builder._arena.copy(element)) }
+        }
+        if !self.allowCategories.isEmpty {
+            var appender = builder.makeAllowCategories(capacity: self.allowCategories.count)
+            for element in self.allowCategories { appender.append(builder._arena.copy(element)) }
+        }
+        if !self.denyCategories.isEmpty {
+            var appender = builder.makeDenyCategories(capacity: self.denyCategories.count)
+            for element in self.denyCategories { appender.append(builder._arena.copy(element)) }
+        }
+        builder.maxPerCategory = self.maxPerCategory
+        if let message = self.newProduct { message.copy(into: builder.makeNewProduct()) }
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension NewProduct {
+    /// ``NewProduct`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = NewProduct
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
+        /// Features and values that the model does not know are ignored.
+        @inlinable public var features: RepeatedView<NewProduct.FeaturesEntry.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<NewProduct.FeaturesEntry.View>.self) }
+
+        /// Known products that it leads to. At most 1,000.
+        @inlinable public var leadsToProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 40, as: RepeatedView<WireBytes>.self) }
+
+        /// Known products that lead to it. At most 1,000.
+        @inlinable public var followsProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 56, as: RepeatedView<WireBytes>.self) }
+    }
+
+    /// ``NewProduct`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = NewProduct
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
+        /// Features and values that the model does not know are ignored.
+        @inlinable public var features: RepeatedView<NewProduct.FeaturesEntry.View> {
+            get { _pointer.load(fromByteOffset: 24, as: RepeatedView<NewProduct.FeaturesEntry.View>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: RepeatedView<NewProduct.FeaturesEntry.View>.self)
+            }
+        }
+
+        /// Appends to `features`, with room for `capacity` more.
+        @inlinable public func makeFeatures(capacity: Int) -> MessageAppender<NewProduct.FeaturesEntry.Builder> {
+            MessageAppender<NewProduct.FeaturesEntry.Builder>(_field: _pointer + 24, _arena: _arena, capacity: capacity)
+        }
+
+        /// Known products that it leads to. At most 1,000.
+        @inlinable public var leadsToProductIds: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 40, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `leads_to_product_ids`, with room for `capacity` more.
+        @inlinable public func makeLeadsToProductIds(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 40, _arena: _arena, capacity: capacity)
+        }
+
+        /// Known products that lead to it. At most 1,000.
+        @inlinable public var followsProductIds: RepeatedView<WireBytes> {
+            get { _pointer.load(fromByteOffset: 56, as: RepeatedView<WireBytes>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: RepeatedView<WireBytes>.self)
+            }
+        }
+
+        /// Appends to `follows_product_ids`, with room for `capacity` more.
+        @inlinable public func makeFollowsProductIds(capacity: Int) -> ValueAppender<WireBytes> {
+            ValueAppender<WireBytes>(_field: _pointer + 56, _arena: _arena, capacity: capacity)
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.features = Dictionary(minimumCapacity: view.features.count)
+        for entry in view.features {
+            self.features._set(String(entry.value), forKey: entry.key, of: entry, number: 1, in: &self.unknownFields)
+        }
+        self.leadsToProductIds = view.leadsToProductIds.map { String($0) }
+        self.followsProductIds = view.followsProductIds.map { String($0) }
+    }
+
+    public func copy(into builder: Builder) {
+        if !self.features.isEmpty {
+            var appender = builder.makeFeatures(capacity: self.features.count)
+            for (key, value) in self.features.sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+                NewProduct.FeaturesEntry(key: key, value: value).copy(into: appender.append())
+            }
+        }
+        if !self.leadsToProductIds.isEmpty {
+            var appender = builder.makeLeadsToProductIds(capacity: self.leadsToProductIds.count)
+            for element in self.leadsToProductIds { appender.append(builder._arena.copy(element)) }
+        }
+        if !self.followsProductIds.isEmpty {
+            var appender = builder.makeFollowsProductIds(capacity: self.followsProductIds.count)
+            for element in self.followsProductIds { appender.append(builder._arena.copy(element)) }
+        }
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension NewProduct.FeaturesEntry {
+    /// ``NewProduct.FeaturesEntry`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = NewProduct.FeaturesEntry
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `key`.
+        @inlinable public var key: WireBytes { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
+
+        /// The field `value`.
+        @inlinable public var value: WireBytes { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
+    }
+
+    /// ``NewProduct.FeaturesEntry`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = NewProduct.FeaturesEntry
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `key`.
+        @inlinable public var key: WireBytes {
+            get { _pointer.load(fromByteOffset: 32, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: 1, toByteOffset: 24, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 32, as: WireBytes.self)
+            }
+        }
+
+        /// The field `value`.
+        @inlinable public var value: WireBytes {
+            get { _pointer.load(fromByteOffset: 56, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: 1, toByteOffset: 48, as: Int32.self)
+                _pointer.storeBytes(of: newValue, toByteOffset: 56, as: WireBytes.self)
+            }
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.key = String(view.key)
+        self.value = String(view.value)
+    }
+
+    public func copy(into builder: Builder) {
+        builder.key = builder._arena.copy(self.key)
+        builder.value = builder._arena.copy(self.value)
         self.unknownFields.copy(into: builder)
     }
 }
@@ -553,8 +1297,12 @@ extension RelatedItem {
         /// The field `product_id`.
         @inlinable public var productID: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
 
-        /// The inner product of the source vector asked with and this product's target vector; higher is better.
+        /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
+        /// hybrid order, what paths say comes on top.
         @inlinable public var score: Float { _pointer.load(fromByteOffset: 40, as: Float.self) }
+
+        /// Why the product is here, where asked for.
+        @inlinable public var explanation: Explanation.View? { _pointer.load(fromByteOffset: 48, as: Explanation.View?.self) }
     }
 
     /// ``RelatedItem`` being made in an arena.
@@ -575,12 +1323,28 @@ extension RelatedItem {
             }
         }
 
-        /// The inner product of the source vector asked with and this product's target vector; higher is better.
+        /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
+        /// hybrid order, what paths say comes on top.
         @inlinable public var score: Float {
             get { _pointer.load(fromByteOffset: 40, as: Float.self) }
             nonmutating set {
                 _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Float.self)
             }
+        }
+
+        /// Why the product is here, where asked for.
+        @inlinable public var explanation: Explanation.View? {
+            get { _pointer.load(fromByteOffset: 48, as: Explanation.View?.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: Explanation.View?.self)
+            }
+        }
+
+        /// Sets `explanation` to a message that is to be filled in.
+        @inlinable public func makeExplanation() -> Explanation.Builder {
+            let message = Explanation.Builder(in: _arena)
+            _pointer.storeBytes(of: message.view, toByteOffset: 48, as: Explanation.View?.self)
+            return message
         }
     }
 
@@ -588,11 +1352,326 @@ extension RelatedItem {
         self.unknownFields = UnknownFields(view)
         self.productID = String(view.productID)
         self.score = view.score
+        self.explanation = view.explanation.map { Explanation($0) }
     }
 
     public func copy(into builder: Builder) {
         builder.productID = builder._arena.copy(self.productID)
         builder.score = self.score
+        if let message = self.explanation { message.copy(into: builder.makeExplanation()) }
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension Explanation {
+    /// ``Explanation`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = Explanation
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// What ranked this item.
+        @inlinable public var ranker: Ranker { _pointer.load(fromByteOffset: 24, as: Ranker.self) }
+
+        /// The inner product from what was asked with to this product.
+        @inlinable public var forwardScore: Float { _pointer.load(fromByteOffset: 28, as: Float.self) }
+
+        /// The inner product the other way; not set where a vector was asked with.
+        @inlinable public var reverseScore: Float? { _pointer.load(fromByteOffset: 32, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 36, as: Float.self) : nil }
+
+        /// What the hybrid ranker added to forward_score.
+        @inlinable public var pathScore: Float { _pointer.load(fromByteOffset: 40, as: Float.self) }
+
+        /// The product's category; empty where it has none.
+        @inlinable public var category: WireBytes { _pointer.load(fromByteOffset: 48, as: WireBytes.self) }
+    }
+
+    /// ``Explanation`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = Explanation
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// What ranked this item.
+        @inlinable public var ranker: Ranker {
+            get { _pointer.load(fromByteOffset: 24, as: Ranker.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: Ranker.self)
+            }
+        }
+
+        /// The inner product from what was asked with to this product.
+        @inlinable public var forwardScore: Float {
+            get { _pointer.load(fromByteOffset: 28, as: Float.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 28, as: Float.self)
+            }
+        }
+
+        /// The inner product the other way; not set where a vector was asked with.
+        @inlinable public var reverseScore: Float? {
+            get { _pointer.load(fromByteOffset: 32, as: Int32.self) != 0 ? _pointer.load(fromByteOffset: 36, as: Float.self) : nil }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue == nil ? 0 : 1, toByteOffset: 32, as: Int32.self)
+                _pointer.storeBytes(of: newValue ?? 0, toByteOffset: 36, as: Float.self)
+            }
+        }
+
+        /// What the hybrid ranker added to forward_score.
+        @inlinable public var pathScore: Float {
+            get { _pointer.load(fromByteOffset: 40, as: Float.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: Float.self)
+            }
+        }
+
+        /// The product's category; empty where it has none.
+        @inlinable public var category: WireBytes {
+            get { _pointer.load(fromByteOffset: 48, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 48, as: WireBytes.self)
+            }
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.ranker = view.ranker
+        self.forwardScore = view.forwardScore
+        self.reverseScore = view.reverseScore
+        self.pathScore = view.pathScore
+        self.category = String(view.category)
+    }
+
+    public func copy(into builder: Builder) {
+        builder.ranker = self.ranker
+        builder.forwardScore = self.forwardScore
+        builder.reverseScore = self.reverseScore
+        builder.pathScore = self.pathScore
+        builder.category = builder._arena.copy(self.category)
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension ScoreEdgesRequest {
+    /// ``ScoreEdgesRequest`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = ScoreEdgesRequest
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// At most 10,000.
+        @inlinable public var edges: RepeatedView<ProductEdge.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<ProductEdge.View>.self) }
+    }
+
+    /// ``ScoreEdgesRequest`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = ScoreEdgesRequest
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// At most 10,000.
+        @inlinable public var edges: RepeatedView<ProductEdge.View> {
+            get { _pointer.load(fromByteOffset: 24, as: RepeatedView<ProductEdge.View>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: RepeatedView<ProductEdge.View>.self)
+            }
+        }
+
+        /// Appends to `edges`, with room for `capacity` more.
+        @inlinable public func makeEdges(capacity: Int) -> MessageAppender<ProductEdge.Builder> {
+            MessageAppender<ProductEdge.Builder>(_field: _pointer + 24, _arena: _arena, capacity: capacity)
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.edges = view.edges.map { ProductEdge($0) }
+    }
+
+    public func copy(into builder: Builder) {
+        if !self.edges.isEmpty {
+            var appender = builder.makeEdges(capacity: self.edges.count)
+            for element in self.edges { element.copy(into: appender.append()) }
+        }
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension ProductEdge {
+    /// ``ProductEdge`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = ProductEdge
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// The field `source_product_id`.
+        @inlinable public var sourceProductID: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+
+        /// The field `target_product_id`.
+        @inlinable public var targetProductID: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+    }
+
+    /// ``ProductEdge`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = ProductEdge
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// The field `source_product_id`.
+        @inlinable public var sourceProductID: WireBytes {
+            get { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: WireBytes.self)
+            }
+        }
+
+        /// The field `target_product_id`.
+        @inlinable public var targetProductID: WireBytes {
+            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+            }
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.sourceProductID = String(view.sourceProductID)
+        self.targetProductID = String(view.targetProductID)
+    }
+
+    public func copy(into builder: Builder) {
+        builder.sourceProductID = builder._arena.copy(self.sourceProductID)
+        builder.targetProductID = builder._arena.copy(self.targetProductID)
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension ScoreEdgesResponse {
+    /// ``ScoreEdgesResponse`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = ScoreEdgesResponse
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// One for each edge, in the order of the request.
+        @inlinable public var scores: RepeatedView<EdgeScore.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<EdgeScore.View>.self) }
+
+        /// The version of the table that answered.
+        @inlinable public var tableVersion: WireBytes { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+    }
+
+    /// ``ScoreEdgesResponse`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = ScoreEdgesResponse
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// One for each edge, in the order of the request.
+        @inlinable public var scores: RepeatedView<EdgeScore.View> {
+            get { _pointer.load(fromByteOffset: 24, as: RepeatedView<EdgeScore.View>.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: RepeatedView<EdgeScore.View>.self)
+            }
+        }
+
+        /// Appends to `scores`, with room for `capacity` more.
+        @inlinable public func makeScores(capacity: Int) -> MessageAppender<EdgeScore.Builder> {
+            MessageAppender<EdgeScore.Builder>(_field: _pointer + 24, _arena: _arena, capacity: capacity)
+        }
+
+        /// The version of the table that answered.
+        @inlinable public var tableVersion: WireBytes {
+            get { _pointer.load(fromByteOffset: 40, as: WireBytes.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 40, as: WireBytes.self)
+            }
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.scores = view.scores.map { EdgeScore($0) }
+        self.tableVersion = String(view.tableVersion)
+    }
+
+    public func copy(into builder: Builder) {
+        if !self.scores.isEmpty {
+            var appender = builder.makeScores(capacity: self.scores.count)
+            for element in self.scores { element.copy(into: appender.append()) }
+        }
+        builder.tableVersion = builder._arena.copy(self.tableVersion)
+        self.unknownFields.copy(into: builder)
+    }
+}
+
+extension EdgeScore {
+    /// ``EdgeScore`` in an arena, read in place.
+    public struct View: MessageView {
+        public typealias Value = EdgeScore
+        public let _pointer: UnsafeRawPointer
+        @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
+
+        /// How much the source leads to the target.
+        @inlinable public var forward: Float { _pointer.load(fromByteOffset: 24, as: Float.self) }
+
+        /// How much the target leads to the source.
+        @inlinable public var reverse: Float { _pointer.load(fromByteOffset: 28, as: Float.self) }
+    }
+
+    /// ``EdgeScore`` being made in an arena.
+    public struct Builder: MessageBuilder {
+        public typealias Value = EdgeScore
+        public let _pointer: UnsafeMutableRawPointer
+        public let _arena: Arena
+        @inlinable public init(_pointer: UnsafeMutableRawPointer, _arena: Arena) {
+            self._pointer = _pointer
+            self._arena = _arena
+        }
+
+        /// How much the source leads to the target.
+        @inlinable public var forward: Float {
+            get { _pointer.load(fromByteOffset: 24, as: Float.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 24, as: Float.self)
+            }
+        }
+
+        /// How much the target leads to the source.
+        @inlinable public var reverse: Float {
+            get { _pointer.load(fromByteOffset: 28, as: Float.self) }
+            nonmutating set {
+                _pointer.storeBytes(of: newValue, toByteOffset: 28, as: Float.self)
+            }
+        }
+    }
+
+    public init(_ view: View) {
+        self.unknownFields = UnknownFields(view)
+        self.forward = view.forward
+        self.reverse = view.reverse
+    }
+
+    public func copy(into builder: Builder) {
+        builder.forward = self.forward
+        builder.reverse = self.reverse
         self.unknownFields.copy(into: builder)
     }
 }

@@ -20,6 +20,8 @@ public enum RelatedProducts {
         public static let related = "/fletch.v1.RelatedProducts/Related"
         /// The path of `RelatedBatch`.
         public static let relatedBatch = "/fletch.v1.RelatedProducts/RelatedBatch"
+        /// The path of `ScoreEdges`.
+        public static let scoreEdges = "/fletch.v1.RelatedProducts/ScoreEdges"
     }
 
     /// The service's methods as a server dispatches them, carried out by `service`.
@@ -35,6 +37,12 @@ public enum RelatedProducts {
                 let request = try call.decode(RelatedBatchRequest.View.self, limits: limits)
                 let response = RelatedBatchResponse.Builder(in: call.arena)
                 try service.relatedBatch(request, response, call)
+                try call.respond(response)
+            },
+            Method(path: Path.scoreEdges, service: descriptor) { (call: UnaryCall) throws(RPCError) in
+                let request = try call.decode(ScoreEdgesRequest.View.self, limits: limits)
+                let response = ScoreEdgesResponse.Builder(in: call.arena)
+                try service.scoreEdges(request, response, call)
                 try call.respond(response)
             },
         ]
@@ -60,6 +68,12 @@ public enum RelatedProducts {
                     try await service.relatedBatch(request, call)
                 }
             ),
+            Method(
+                path: Path.scoreEdges, service: descriptor, limits: limits,
+                unary: { (request: ScoreEdgesRequest, call: AsyncCall) in
+                    try await service.scoreEdges(request, call)
+                }
+            ),
         ]
     }
 }
@@ -78,6 +92,11 @@ public protocol RelatedProductsService {
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
     /// each result carries its own status.
     func relatedBatch(_ request: RelatedBatchRequest.View, _ response: RelatedBatchResponse.Builder, _ call: UnaryCall) throws(RPCError)
+
+    /// The scores of given pairs of products, both ways, to explain an answer or to test a table.
+    ///
+    /// NOT_FOUND: a product id is not in the table.
+    func scoreEdges(_ request: ScoreEdgesRequest.View, _ response: ScoreEdgesResponse.Builder, _ call: UnaryCall) throws(RPCError)
 }
 
 /// Which products to offer next to someone who just took a product. Directed: a phone leads to a case,
@@ -94,6 +113,11 @@ public protocol RelatedProductsValueService {
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
     /// each result carries its own status.
     func relatedBatch(_ request: RelatedBatchRequest, _ call: UnaryCall) throws(RPCError) -> RelatedBatchResponse
+
+    /// The scores of given pairs of products, both ways, to explain an answer or to test a table.
+    ///
+    /// NOT_FOUND: a product id is not in the table.
+    func scoreEdges(_ request: ScoreEdgesRequest, _ call: UnaryCall) throws(RPCError) -> ScoreEdgesResponse
 }
 
 /// Which products to offer next to someone who just took a product. Directed: a phone leads to a case,
@@ -110,6 +134,11 @@ public protocol RelatedProductsAsyncService: Sendable {
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
     /// each result carries its own status.
     func relatedBatch(_ request: RelatedBatchRequest, _ call: AsyncCall) async throws -> RelatedBatchResponse
+
+    /// The scores of given pairs of products, both ways, to explain an answer or to test a table.
+    ///
+    /// NOT_FOUND: a product id is not in the table.
+    func scoreEdges(_ request: ScoreEdgesRequest, _ call: AsyncCall) async throws -> ScoreEdgesResponse
 }
 
 /// Serves a service over plain values.
@@ -122,6 +151,10 @@ private struct RelatedProductsValueAdapter<Service: RelatedProductsValueService>
 
     func relatedBatch(_ request: RelatedBatchRequest.View, _ response: RelatedBatchResponse.Builder, _ call: UnaryCall) throws(RPCError) {
         try service.relatedBatch(RelatedBatchRequest(request), call).copy(into: response)
+    }
+
+    func scoreEdges(_ request: ScoreEdgesRequest.View, _ response: ScoreEdgesResponse.Builder, _ call: UnaryCall) throws(RPCError) {
+        try service.scoreEdges(ScoreEdgesRequest(request), call).copy(into: response)
     }
 }
 
@@ -143,5 +176,12 @@ public struct RelatedProductsClient: Sendable {
     /// each result carries its own status.
     public func relatedBatch(_ request: RelatedBatchRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> RelatedBatchResponse {
         try await channel.unary(RelatedProducts.Path.relatedBatch, request, options)
+    }
+
+    /// The scores of given pairs of products, both ways, to explain an answer or to test a table.
+    ///
+    /// NOT_FOUND: a product id is not in the table.
+    public func scoreEdges(_ request: ScoreEdgesRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> ScoreEdgesResponse {
+        try await channel.unary(RelatedProducts.Path.scoreEdges, request, options)
     }
 }

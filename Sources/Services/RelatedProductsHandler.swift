@@ -23,6 +23,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
     public static let maxBatchItems = 50_000
     /// The most products to leave out: each is a look-up, and all of them hold the loop.
     public static let maxExcluded = 10_000
+    /// The most pairs to score in one call: each is two inner products.
+    public static let maxEdges = 10_000
     /// The most products in a cart.
     public static let maxCart = 1000
 
@@ -77,6 +79,31 @@ public final class RelatedProductsHandler: RelatedProductsService {
             }
             return response
         }
+    }
+
+    public func scoreEdges(
+        _ request: ScoreEdgesRequest.View, _ response: ScoreEdgesResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        let served = try table()
+        let table = served.table
+        guard request.edges.count <= Self.maxEdges else {
+            throw RelatedProductsRefusal.wrongField(
+                "edges", "\(request.edges.count) edges; send at most \(Self.maxEdges)"
+            ).error
+        }
+        var scores = response.makeScores(capacity: request.edges.count)
+        for edge in request.edges {
+            do throws(RelatedProductsRefusal) {
+                let source = try row(of: edge.sourceProductID, in: table)
+                let target = try row(of: edge.targetProductID, in: table)
+                let score = scores.append()
+                score.forward = table.score(from: source, to: target)
+                score.reverse = table.score(from: target, to: source)
+            } catch {
+                throw error.error
+            }
+        }
+        response.tableVersion = served.version
     }
 
     /// Whether a request may scan so much of the table that other callers would notice.

@@ -41,6 +41,12 @@ private struct CannedProducts: RelatedProductsService {
     ) throws(RPCError) {
         throw RPCError(.unimplemented, "the canned server answers single requests only")
     }
+
+    func scoreEdges(
+        _ request: ScoreEdgesRequest.View, _ response: ScoreEdgesResponse.Builder, _ call: UnaryCall
+    ) throws(RPCError) {
+        throw RPCError(.unimplemented, "the canned server has no scores")
+    }
 }
 
 let logger = Logger(label: "canned-server")

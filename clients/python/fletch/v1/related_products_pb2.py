@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fletch/v1/related_products.proto\x12\tfletch.v1\"|\n\x0eRelatedRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x15\n\rsource_vector\x18\x03 \x03(\x02\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x1b\n\x13\x65xclude_product_ids\x18\x05 \x03(\t\"w\n\x0fRelatedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.fletch.v1.RelatedItem\x12\x15\n\rtable_version\x18\x02 \x01(\t\x12&\n\x04path\x18\x03 \x01(\x0e\x32\x18.fletch.v1.RetrievalPath\"0\n\x0bRelatedItem\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"B\n\x13RelatedBatchRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.fletch.v1.RelatedRequest\"A\n\x14RelatedBatchResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.fletch.v1.RelatedResult\"`\n\rRelatedResult\x12!\n\x06status\x18\x01 \x01(\x0b\x32\x11.fletch.v1.Status\x12,\n\x08response\x18\x02 \x01(\x0b\x32\x1a.fletch.v1.RelatedResponse\"\'\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t*a\n\rRetrievalPath\x12\x1e\n\x1aRETRIEVAL_PATH_UNSPECIFIED\x10\x00\x12\x17\n\x13RETRIEVAL_PATH_LIST\x10\x01\x12\x17\n\x13RETRIEVAL_PATH_SCAN\x10\x02\x32\xa4\x01\n\x0fRelatedProducts\x12@\n\x07Related\x12\x19.fletch.v1.RelatedRequest\x1a\x1a.fletch.v1.RelatedResponse\x12O\n\x0cRelatedBatch\x12\x1e.fletch.v1.RelatedBatchRequest\x1a\x1f.fletch.v1.RelatedBatchResponseB\x03\xba\x02\x00\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n fletch/v1/related_products.proto\x12\tfletch.v1\"\xfb\x02\n\x0eRelatedRequest\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\x12\x15\n\rsource_vector\x18\x03 \x03(\x02\x12\r\n\x05limit\x18\x04 \x01(\r\x12\x1b\n\x13\x65xclude_product_ids\x18\x05 \x03(\t\x12%\n\x08relation\x18\x06 \x01(\x0e\x32\x13.fletch.v1.Relation\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\x12!\n\x06ranker\x18\x08 \x01(\x0e\x32\x11.fletch.v1.Ranker\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12\x1a\n\x12\x62ought_product_ids\x18\n \x03(\t\x12\x18\n\x10\x61llow_categories\x18\x0b \x03(\t\x12\x17\n\x0f\x64\x65ny_categories\x18\x0c \x03(\t\x12\x18\n\x10max_per_category\x18\r \x01(\r\x12*\n\x0bnew_product\x18\x0e \x01(\x0b\x32\x15.fletch.v1.NewProduct\"\xaf\x01\n\nNewProduct\x12\x35\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32#.fletch.v1.NewProduct.FeaturesEntry\x12\x1c\n\x14leads_to_product_ids\x18\x02 \x03(\t\x12\x1b\n\x13\x66ollows_product_ids\x18\x03 \x03(\t\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x0fRelatedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.fletch.v1.RelatedItem\x12\x15\n\rtable_version\x18\x02 \x01(\t\x12&\n\x04path\x18\x03 \x01(\x0e\x32\x18.fletch.v1.RetrievalPath\"]\n\x0bRelatedItem\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12+\n\x0b\x65xplanation\x18\x03 \x01(\x0b\x32\x16.fletch.v1.Explanation\"\x9b\x01\n\x0b\x45xplanation\x12!\n\x06ranker\x18\x01 \x01(\x0e\x32\x11.fletch.v1.Ranker\x12\x15\n\rforward_score\x18\x02 \x01(\x02\x12\x1a\n\rreverse_score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\npath_score\x18\x04 \x01(\x02\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\tB\x10\n\x0e_reverse_score\":\n\x11ScoreEdgesRequest\x12%\n\x05\x65\x64ges\x18\x01 \x03(\x0b\x32\x16.fletch.v1.ProductEdge\"C\n\x0bProductEdge\x12\x19\n\x11source_product_id\x18\x01 \x01(\t\x12\x19\n\x11target_product_id\x18\x02 \x01(\t\"Q\n\x12ScoreEdgesResponse\x12$\n\x06scores\x18\x01 \x03(\x0b\x32\x14.fletch.v1.EdgeScore\x12\x15\n\rtable_version\x18\x02 \x01(\t\"-\n\tEdgeScore\x12\x0f\n\x07\x66orward\x18\x01 \x01(\x02\x12\x0f\n\x07reverse\x18\x02 \x01(\x02\"B\n\x13RelatedBatchRequest\x12+\n\x08requests\x18\x01 \x03(\x0b\x32\x19.fletch.v1.RelatedRequest\"A\n\x14RelatedBatchResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.fletch.v1.RelatedResult\"`\n\rRelatedResult\x12!\n\x06status\x18\x01 \x01(\x0b\x32\x11.fletch.v1.Status\x12,\n\x08response\x18\x02 \x01(\x0b\x32\x1a.fletch.v1.RelatedResponse\"\'\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t*P\n\x08Relation\x12\x18\n\x14RELATION_UNSPECIFIED\x10\x00\x12\x14\n\x10RELATION_RELATED\x10\x01\x12\x14\n\x10RELATION_SIMILAR\x10\x02*M\n\x06Ranker\x12\x16\n\x12RANKER_UNSPECIFIED\x10\x00\x12\x18\n\x14RANKER_INNER_PRODUCT\x10\x01\x12\x11\n\rRANKER_HYBRID\x10\x02*\xa7\x01\n\rRetrievalPath\x12\x1e\n\x1aRETRIEVAL_PATH_UNSPECIFIED\x10\x00\x12\x17\n\x13RETRIEVAL_PATH_LIST\x10\x01\x12\x17\n\x13RETRIEVAL_PATH_SCAN\x10\x02\x12!\n\x1dRETRIEVAL_PATH_QUANTIZED_SCAN\x10\x03\x12!\n\x1dRETRIEVAL_PATH_INVERTED_LISTS\x10\x04\x32\xef\x01\n\x0fRelatedProducts\x12@\n\x07Related\x12\x19.fletch.v1.RelatedRequest\x1a\x1a.fletch.v1.RelatedResponse\x12O\n\x0cRelatedBatch\x12\x1e.fletch.v1.RelatedBatchRequest\x1a\x1f.fletch.v1.RelatedBatchResponse\x12I\n\nScoreEdges\x12\x1c.fletch.v1.ScoreEdgesRequest\x1a\x1d.fletch.v1.ScoreEdgesResponseB\x03\xba\x02\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,22 +32,42 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fletch.v1.related_products_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\272\002\000'
-  _globals['_RETRIEVALPATH']._serialized_start=618
-  _globals['_RETRIEVALPATH']._serialized_end=715
-  _globals['_RELATEDREQUEST']._serialized_start=47
-  _globals['_RELATEDREQUEST']._serialized_end=171
-  _globals['_RELATEDRESPONSE']._serialized_start=173
-  _globals['_RELATEDRESPONSE']._serialized_end=292
-  _globals['_RELATEDITEM']._serialized_start=294
-  _globals['_RELATEDITEM']._serialized_end=342
-  _globals['_RELATEDBATCHREQUEST']._serialized_start=344
-  _globals['_RELATEDBATCHREQUEST']._serialized_end=410
-  _globals['_RELATEDBATCHRESPONSE']._serialized_start=412
-  _globals['_RELATEDBATCHRESPONSE']._serialized_end=477
-  _globals['_RELATEDRESULT']._serialized_start=479
-  _globals['_RELATEDRESULT']._serialized_end=575
-  _globals['_STATUS']._serialized_start=577
-  _globals['_STATUS']._serialized_end=616
-  _globals['_RELATEDPRODUCTS']._serialized_start=718
-  _globals['_RELATEDPRODUCTS']._serialized_end=882
+  _globals['_NEWPRODUCT_FEATURESENTRY']._loaded_options = None
+  _globals['_NEWPRODUCT_FEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_RELATION']._serialized_start=1514
+  _globals['_RELATION']._serialized_end=1594
+  _globals['_RANKER']._serialized_start=1596
+  _globals['_RANKER']._serialized_end=1673
+  _globals['_RETRIEVALPATH']._serialized_start=1676
+  _globals['_RETRIEVALPATH']._serialized_end=1843
+  _globals['_RELATEDREQUEST']._serialized_start=48
+  _globals['_RELATEDREQUEST']._serialized_end=427
+  _globals['_NEWPRODUCT']._serialized_start=430
+  _globals['_NEWPRODUCT']._serialized_end=605
+  _globals['_NEWPRODUCT_FEATURESENTRY']._serialized_start=558
+  _globals['_NEWPRODUCT_FEATURESENTRY']._serialized_end=605
+  _globals['_RELATEDRESPONSE']._serialized_start=607
+  _globals['_RELATEDRESPONSE']._serialized_end=726
+  _globals['_RELATEDITEM']._serialized_start=728
+  _globals['_RELATEDITEM']._serialized_end=821
+  _globals['_EXPLANATION']._serialized_start=824
+  _globals['_EXPLANATION']._serialized_end=979
+  _globals['_SCOREEDGESREQUEST']._serialized_start=981
+  _globals['_SCOREEDGESREQUEST']._serialized_end=1039
+  _globals['_PRODUCTEDGE']._serialized_start=1041
+  _globals['_PRODUCTEDGE']._serialized_end=1108
+  _globals['_SCOREEDGESRESPONSE']._serialized_start=1110
+  _globals['_SCOREEDGESRESPONSE']._serialized_end=1191
+  _globals['_EDGESCORE']._serialized_start=1193
+  _globals['_EDGESCORE']._serialized_end=1238
+  _globals['_RELATEDBATCHREQUEST']._serialized_start=1240
+  _globals['_RELATEDBATCHREQUEST']._serialized_end=1306
+  _globals['_RELATEDBATCHRESPONSE']._serialized_start=1308
+  _globals['_RELATEDBATCHRESPONSE']._serialized_end=1373
+  _globals['_RELATEDRESULT']._serialized_start=1375
+  _globals['_RELATEDRESULT']._serialized_end=1471
+  _globals['_STATUS']._serialized_start=1473
+  _globals['_STATUS']._serialized_end=1512
+  _globals['_RELATEDPRODUCTS']._serialized_start=1846
+  _globals['_RELATEDPRODUCTS']._serialized_end=2085
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,11 @@ class RelatedProductsStub:
                 request_serializer=fletch_dot_v1_dot_related__products__pb2.RelatedBatchRequest.SerializeToString,
                 response_deserializer=fletch_dot_v1_dot_related__products__pb2.RelatedBatchResponse.FromString,
                 _registered_method=True)
+        self.ScoreEdges = channel.unary_unary(
+                '/fletch.v1.RelatedProducts/ScoreEdges',
+                request_serializer=fletch_dot_v1_dot_related__products__pb2.ScoreEdgesRequest.SerializeToString,
+                response_deserializer=fletch_dot_v1_dot_related__products__pb2.ScoreEdgesResponse.FromString,
+                _registered_method=True)
 
 
 class RelatedProductsServicer:
@@ -71,6 +76,15 @@ class RelatedProductsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ScoreEdges(self, request, context):
+        """The scores of given pairs of products, both ways, to explain an answer or to test a table.
+
+        NOT_FOUND: a product id is not in the table.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RelatedProductsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +97,11 @@ def add_RelatedProductsServicer_to_server(servicer, server):
                     servicer.RelatedBatch,
                     request_deserializer=fletch_dot_v1_dot_related__products__pb2.RelatedBatchRequest.FromString,
                     response_serializer=fletch_dot_v1_dot_related__products__pb2.RelatedBatchResponse.SerializeToString,
+            ),
+            'ScoreEdges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ScoreEdges,
+                    request_deserializer=fletch_dot_v1_dot_related__products__pb2.ScoreEdgesRequest.FromString,
+                    response_serializer=fletch_dot_v1_dot_related__products__pb2.ScoreEdgesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +160,33 @@ class RelatedProducts:
             '/fletch.v1.RelatedProducts/RelatedBatch',
             fletch_dot_v1_dot_related__products__pb2.RelatedBatchRequest.SerializeToString,
             fletch_dot_v1_dot_related__products__pb2.RelatedBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ScoreEdges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fletch.v1.RelatedProducts/ScoreEdges',
+            fletch_dot_v1_dot_related__products__pb2.ScoreEdgesRequest.SerializeToString,
+            fletch_dot_v1_dot_related__products__pb2.ScoreEdgesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,8 +25,10 @@ struct Scan {
         self.largestNorm = largestNorm
     }
 
-    /// Offers all rows that can be among the best for `query` to `top`, without those that `scratch` excludes.
-    func run(_ query: UnsafePointer<Float>, into top: inout TopRows, _ scratch: RelatedScratch) {
+    /// Offers all rows that can be among the best for `query` and that `filter` admits to `top`.
+    func run(
+        _ query: UnsafePointer<Float>, into top: inout TopRows, filter: RowFilter, _ scratch: RelatedScratch
+    ) {
         let margin = margin(for: query)
         var start = 0
         while start < count {
@@ -34,7 +36,7 @@ struct Scan {
             kernels.dot_rows(query, rows + start * dimension, block, dimension, scratch.scores)
             offer(
                 scratch.scores, from: start, count: block, for: query, margin: margin, hits: scratch.hits, into: &top
-            ) { row in scratch.excluded.contains(row) }
+            ) { row in !filter.admits(row) }
             start += block
         }
     }
