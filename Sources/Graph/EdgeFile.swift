@@ -109,54 +109,26 @@ private struct Columns {
 
     init(header: Fields, in records: RecordReader) throws(EdgeFileError) {
         let names = (0..<header.count).map { String(decoding: header[$0], as: UTF8.self) }
-        func column(_ name: String) throws(EdgeFileError) -> Int? {
-            let found = names.indices.filter { names[$0] == name }
-            guard found.count < 2 else {
-                throw records.error("the header names the column \(name) twice", "remove or rename one of them")
-            }
-            return found.first
-        }
         func required(_ name: String) throws(EdgeFileError) -> Int {
-            if let found = try column(name) { return found }
+            if let found = try records.column(name, of: names) { return found }
             throw records.error(
-                "the header has no column \(name); the columns found are \(Self.list(names))",
+                "the header has no column \(name); the columns found are \(RecordReader.list(names))",
                 "begin with the line source,target or source,target,weight, in lower case, separated by commas or tabs")
         }
         source = try required("source")
         target = try required("target")
-        weight = try column("weight")
-        type = try column("type")
-        time = try column("time")
+        weight = try records.column("weight", of: names)
+        type = try records.column("type", of: names)
+        time = try records.column("time", of: names)
         count = names.count
-    }
-
-    /// Names in quotes, which show blanks around them.
-    private static func list(_ names: [String]) -> String {
-        let shown = names.prefix(mostNames).map { quoted($0.utf8) }.joined(separator: ", ")
-        return names.count > mostNames ? "\(shown) and \(names.count - mostNames) more" : shown
-    }
-
-    /// The beginning of a field on one line.
-    private static func quoted(_ field: some Sequence<UInt8>) -> String {
-        let bytes = Array(field.prefix(longestExcerpt + 1))
-        let text = String(decoding: bytes.prefix(longestExcerpt), as: UTF8.self)
-            .map { $0.isNewline || $0.unicodeScalars.contains { $0.properties.generalCategory == .control } ? " " : $0 }
-        return "\"\(String(text))\(bytes.count > longestExcerpt ? "..." : "")\""
     }
 
     func line(
         of fields: Fields, ids: inout IdentifierTable, in records: RecordReader
     ) throws(EdgeFileError) -> EdgeLine {
-        guard fields.count == count else {
-            if fields.count == 1, fields[0].isEmpty {
-                throw records.error("the row is empty", "remove it")
-            }
-            throw records.error(
-                "the row has \(fields.count) field\(fields.count == 1 ? "" : "s") where the header has \(count)",
-                "give every row the header's columns and quote fields that hold the separator")
-        }
-        let sourceRow = try row(of: fields[source], "source", ids: &ids, in: records)
-        let targetRow = try row(of: fields[target], "target", ids: &ids, in: records)
+        try records.check(fields, against: count)
+        let sourceRow = try records.add(fields[source], of: "source", to: &ids).row
+        let targetRow = try records.add(fields[target], of: "target", to: &ids).row
         let weight = try weight.map { column throws(EdgeFileError) in
             try Self.weight(fields[column], in: records)
         }
@@ -166,29 +138,13 @@ private struct Columns {
             edge: Edge(source: sourceRow, target: targetRow, weight: weight ?? 1), isView: isView ?? false, time: time)
     }
 
-    private func row(
-        of id: UnsafeRawBufferPointer, _ column: String, ids: inout IdentifierTable, in records: RecordReader
-    ) throws(EdgeFileError) -> UInt32 {
-        guard !id.isEmpty else { throw records.error("the \(column) is empty", "give every node an id") }
-        guard id.count <= EdgeFile.longestID else {
-            throw records.error(
-                "the \(column) is longer than \(EdgeFile.longestID) bytes", "give the nodes shorter ids")
-        }
-        let (row, isNew) = ids.add(id)
-        // An id seen before has been checked before.
-        if isNew, String(validating: id, as: UTF8.self) == nil {
-            throw records.error("the \(column) is not valid UTF-8", "convert the file to UTF-8")
-        }
-        return row
-    }
-
     private static func weight(
         _ field: UnsafeRawBufferPointer, in records: RecordReader
     ) throws(EdgeFileError) -> Float {
         let possible = EdgeFile.possibleWeights
         if let weight = parse(field), possible.contains(weight) { return weight }
         throw records.error(
-            "the weight \(quoted(field)) is not a number from \(possible.lowerBound) to \(possible.upperBound)",
+            "the weight \(RecordReader.quoted(field)) is not a number from \(possible.lowerBound) to \(possible.upperBound)",
             "give positive numbers; scale all of them alike where they are too small or too large")
     }
 
@@ -196,13 +152,15 @@ private struct Columns {
     {
         if field.isEmpty || field.elementsEqual("purchase".utf8) { return false }
         if field.elementsEqual("view".utf8) { return true }
-        throw records.error("the type \(quoted(field)) is neither purchase nor view", "give one of the two")
+        throw records.error(
+            "the type \(RecordReader.quoted(field)) is neither purchase nor view", "give one of the two")
     }
 
     private static func time(_ field: UnsafeRawBufferPointer, in records: RecordReader) throws(EdgeFileError) -> Int64 {
         if field.count <= longestNumber, let time = Int64(String(decoding: field, as: UTF8.self)) { return time }
         throw records.error(
-            "the time \(quoted(field)) is not an integer of 64 bits", "give every edge a time, for example Unix seconds"
+            "the time \(RecordReader.quoted(field)) is not an integer of 64 bits",
+            "give every edge a time, for example Unix seconds"
         )
     }
 
@@ -221,10 +179,6 @@ private struct Columns {
         }
     }
 
-    /// Bytes of a field that an error repeats.
-    private static let longestExcerpt = 40
-    /// Columns that an error names.
-    private static let mostNames = 8
     /// More digits than any printed Float or Double has.
     private static let longestNumber = 400
 }
