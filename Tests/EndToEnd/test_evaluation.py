@@ -5,7 +5,6 @@ import json
 
 import numpy
 import pytest
-import safetensors.numpy
 
 import harness
 
@@ -51,17 +50,14 @@ class Repetition:
 
     def __init__(self, place):
         self.report = json.loads((place / "report.json").read_text())
-        tensors = safetensors.numpy.load_file(place / "embeddings" / "embeddings.safetensors")
-        self.source, self.target = tensors["source"].astype(float), tensors["target"].astype(float)
-        offsets, text = tensors["ids.offsets"].astype(int), tensors["ids.bytes"].tobytes()
-        ids = [text[a:b].decode() for a, b in zip(offsets, offsets[1:])]
-        rows = {name: row for row, name in enumerate(ids)}
+        table = harness.PublishedTable(place / "embeddings")
+        self.source, self.target, rows = table.source, table.target, table.row
         parts = {}
         with open(place / "split.csv", newline="") as file:
             for line in csv.DictReader(file):
                 parts.setdefault(line["part"], []).append((rows[line["source"]], rows[line["target"]]))
         self.parts = {part: numpy.array(pairs) for part, pairs in parts.items()}
-        self.train = numpy.zeros((len(ids), len(ids)))
+        self.train = numpy.zeros((len(rows), len(rows)))
         self.train[tuple(self.parts["train"].T)] = 1
         self.test = self.parts["test"]
         self.out, self.into = self.train.sum(1), self.train.sum(0)
@@ -79,15 +75,17 @@ class Repetition:
 
     def expected(self, method):
         scores = self.scores(method)
-        # Sums of paths come in another order here; what differs by less is a tie.
-        near = 1e-5 * numpy.abs(scores).max()
-        ranks = []
+        # Sums of paths come in another order here, and what differs by less is a tie. Inner products have no ties, but
+        # where two are as near as single precision tells them apart, either may come first.
+        near = (1e-7 if method == "embedding" else 1e-5) * numpy.abs(scores).max()
+        ranks, self.unsure = [], 0
         for u, v in self.test:
             others = scores[u].copy()
             others[u] = -numpy.inf
             others[self.train[u] > 0] = -numpy.inf
-            above = (others > scores[u, v] + near).sum()
-            ranks.append(1 + above + ((numpy.abs(others - scores[u, v]) <= near).sum() - 1) / 2)
+            ties = (numpy.abs(others - scores[u, v]) <= near).sum() - 1
+            ranks.append(1 + (others > scores[u, v] + near).sum() + ties / 2)
+            self.unsure += ties if method == "embedding" else 0
         ranks, (u, v) = numpy.array(ranks), self.test.T
         is_test = numpy.zeros_like(self.train, dtype=bool)
         is_test[u, v] = True
@@ -125,7 +123,7 @@ def test_figures_are_those_of_an_independent_program(evaluated, method):
         expected = {name: value for name, value in expected.items() if name.startswith(("direction", "existence"))}
     assert len(expected) >= 4
     for name, value in expected.items():
-        assert report[name] == pytest.approx(value, abs=1e-6), name
+        assert report[name] == pytest.approx(value, abs=1e-6 + evaluated.unsure / len(evaluated.test)), name
 
 
 def test_parts_of_a_split_do_not_meet(evaluated):
