@@ -14,6 +14,8 @@ public struct RelatedTableBuilder: Sendable {
     public let embeddings: RelatedEmbeddings
     /// The entries of a list: as many as asked for, and no more than there are other products.
     public let listLength: Int
+    /// The categories of the products; nil: they have none.
+    public var categories: CategoryTensors?
     private let slots: [UInt32]
     private let largestTargetNorm: Double
 
@@ -43,6 +45,7 @@ public struct RelatedTableBuilder: Sendable {
         to store: Store, name: String, version: Int? = nil, buildID: String,
         progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(TableError) -> Int {
+        precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let contents = TableContents(
             kind: RelatedTable.kind, tensors: specs, buildID: buildID, metrics: embeddings.metrics,
             attributes: embeddings.metadata.filter { !$0.key.hasPrefix(RelatedEmbeddings.metricPrefix) })
@@ -52,6 +55,7 @@ public struct RelatedTableBuilder: Sendable {
             try writer.write(slots, to: "ids.slots")
             try writer.write(embeddings.source, to: "source")
             try writer.write(embeddings.target, to: "target")
+            try categories?.write(to: writer)
             try writeLists(writer, progress)
         }
     }
@@ -66,7 +70,7 @@ public struct RelatedTableBuilder: Sendable {
             TensorSpec("ids.offsets", .uint64, shape: [count + 1]),
             TensorSpec("ids.slots", .uint32, shape: [slots.count]),
             TensorSpec("ids.bytes", .uint8, shape: [embeddings.idBytes.count]),
-        ]
+        ] + (categories?.specs ?? [])
     }
 
     /// Computes the lists block by block and writes each block where it belongs: memory does not grow with them.
