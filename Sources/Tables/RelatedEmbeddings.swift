@@ -2,7 +2,7 @@
 ///
 /// The score of v as related to u is `source[u] . target[v]`; everything that belongs to a score, temperature and bias
 /// included, is folded into the vectors. In files: the tensors `ids.offsets` U64 [n + 1], `ids.bytes` U8, `source` F32
-/// [n, dimension] and `target` F32 [n, dimension].
+/// [n, dimension] and `target` F32 [n, dimension]; beside them tensors that not every learner writes (``extras``).
 public struct RelatedEmbeddings: Sendable {
     /// Metadata whose key begins so is a number measured on held-out data; the rest of the key is its name.
     public static let metricPrefix = "metric."
@@ -21,6 +21,14 @@ public struct RelatedEmbeddings: Sendable {
     public let target: [Float]
     /// How the vectors were made.
     public let metadata: [String: String]
+    /// The tensors beside those above, as they are: `graph.` what a ranker of lists looks at, `encoder.` what makes vectors
+    /// of new products. Files may hold others, which are passed over.
+    public let extras: [CarriedTensor]
+
+    /// What the names of ``extras`` that go into a published table begin with.
+    public static let encoderPrefix = "encoder."
+    /// What the names of ``extras`` that a ranker looks at begin with.
+    public static let graphPrefix = "graph."
 
     /// The number of products.
     public var count: Int { idOffsets.count - 1 }
@@ -47,7 +55,8 @@ public struct RelatedEmbeddings: Sendable {
     ///
     /// Throws where sizes differ, an id is empty or too long, or a coordinate is not finite.
     public init(
-        ids: [String], dimension: Int, source: [Float], target: [Float], metadata: [String: String] = [:]
+        ids: [String], dimension: Int, source: [Float], target: [Float], metadata: [String: String] = [:],
+        extras: [CarriedTensor] = []
     ) throws(TableError) {
         path = "embeddings"
         self.dimension = dimension
@@ -62,6 +71,7 @@ public struct RelatedEmbeddings: Sendable {
         self.source = source
         self.target = target
         self.metadata = metadata
+        self.extras = extras
         try validate()
     }
 
@@ -78,6 +88,9 @@ public struct RelatedEmbeddings: Sendable {
         idOffsets = try file.tensor(named: "ids.offsets").copy(as: UInt64.self, shape: [count + 1])
         idBytes = try file.tensor(named: "ids.bytes").copy(as: UInt8.self, shape: [nil])
         metadata = file.metadata
+        extras = file.tensors.filter { tensor in
+            [Self.encoderPrefix, Self.graphPrefix].contains { tensor.name.hasPrefix($0) }
+        }.map { CarriedTensor($0) }
         try validate()
     }
 
@@ -93,6 +106,7 @@ public struct RelatedEmbeddings: Sendable {
             try writer.write(idBytes, to: "ids.bytes")
             try writer.write(source, to: "source")
             try writer.write(target, to: "target")
+            for tensor in extras { try writer.write(tensor) }
             try writer.finish()
             try directory.rename(temporary, to: name)
             try directory.sync()
@@ -108,8 +122,11 @@ public struct RelatedEmbeddings: Sendable {
             TensorSpec("target", .float32, shape: [count, dimension]),
             TensorSpec("ids.offsets", .uint64, shape: [count + 1]),
             TensorSpec("ids.bytes", .uint8, shape: [idBytes.count]),
-        ]
+        ] + extras.map(\.spec)
     }
+
+    /// The extra tensor of a name; nil where there is none.
+    public func extra(named name: String) -> CarriedTensor? { extras.first { $0.spec.name == name } }
 
     private func validate() throws(TableError) {
         guard dimension >= 1, dimension <= Limit.dimension else {

@@ -57,6 +57,17 @@ public final class SafetensorsWriter: Sendable {
         try result.get()
     }
 
+    /// Writes a whole tensor as it is.
+    public func write(_ tensor: CarriedTensor) throws(TableError) {
+        guard let entry = header.entries.first(where: { $0.name == tensor.spec.name }) else {
+            preconditionFailure("the file has no tensor '\(tensor.spec.name)'")
+        }
+        let result = tensor.bytes.withUnsafeBytes { bytes in
+            Result { () throws(TableError) in try write(bytes, to: entry, at: 0) }
+        }
+        try result.get()
+    }
+
     /// Makes the file survive a power cut. Every byte of every tensor must have been written.
     func finish() throws(TableError) {
         let size = header.entries.last?.range.upperBound ?? 0

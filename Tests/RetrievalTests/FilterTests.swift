@@ -182,7 +182,7 @@ private struct Question {
         let scratch = RelatedScratch()
         var generator = SeededGenerator(seed: 11)
         var paths: [RelatedTable.Path: Int] = [:]
-        for number in 0..<1500 {
+        for number in 0..<300 {
             let question = Question(&generator)
             let path = try #require(try question.ask(shop, scratch))
             paths[path, default: 0] += 1
@@ -191,7 +191,7 @@ private struct Question {
             Issue.record("question \(number): \(question)\nfound \(Array(scratch.results))\nnot   \(truth)")
             return
         }
-        #expect(paths[.list] ?? 0 > 100 && paths[.scan] ?? 0 > 100)
+        #expect(paths[.list] ?? 0 > 20 && paths[.scan] ?? 0 > 20)
     }
 
     @Test func aCategoryOfOneProductIsFoundFromEverywhere() throws {

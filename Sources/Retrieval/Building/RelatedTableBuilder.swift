@@ -55,6 +55,7 @@ public struct RelatedTableBuilder: Sendable {
             try writer.write(slots, to: "ids.slots")
             try writer.write(embeddings.source, to: "source")
             try writer.write(embeddings.target, to: "target")
+            for tensor in carried { try writer.write(tensor) }
             try categories?.write(to: writer)
             try writeLists(writer, progress)
         }
@@ -70,7 +71,12 @@ public struct RelatedTableBuilder: Sendable {
             TensorSpec("ids.offsets", .uint64, shape: [count + 1]),
             TensorSpec("ids.slots", .uint32, shape: [slots.count]),
             TensorSpec("ids.bytes", .uint8, shape: [embeddings.idBytes.count]),
-        ] + (categories?.specs ?? [])
+        ] + carried.map(\.spec) + (categories?.specs ?? [])
+    }
+
+    /// What makes vectors of new products is for whoever opens the table.
+    private var carried: [CarriedTensor] {
+        embeddings.extras.filter { $0.spec.name.hasPrefix(RelatedEmbeddings.encoderPrefix) }
     }
 
     /// Computes the lists block by block and writes each block where it belongs: memory does not grow with them.
