@@ -28,6 +28,8 @@ public struct DirectedGraph: Sendable {
     public let outTargets: [UInt32]
     /// The weight of each edge.
     public let weights: [Float]
+    /// When each edge was first seen, in whatever unit it was given in; nil where no times were given.
+    public let times: [Int64]?
     /// Where the edges that enter each row begin in ``inSources`` and ``inEdges``; `nodeCount + 1` entries.
     public let inOffsets: [Int]
     /// The sources of the edges that enter each row, ascending within a target.
@@ -44,35 +46,41 @@ public struct DirectedGraph: Sendable {
     /// The number of edges.
     public var edgeCount: Int { outTargets.count }
 
-    /// Makes the graph of the given edges. Self-loops are left out, the weights of repeats added.
+    /// Makes the graph of the given edges. Self-loops are left out, the weights of repeats added; of their times the
+    /// earliest counts, so that whoever splits by time never tests what was known before.
     ///
     /// - Parameters:
     ///   - ids: the id of every node, also of those without an edge.
     ///   - edges: in any order; every row must be below `ids.count`.
-    public init(ids: IdentifierTable, edges: [Edge]) {
+    ///   - times: when each of `edges` was seen, in any unit; nil where that is unknown.
+    public init(ids: IdentifierTable, edges: [Edge], times: [Int64]? = nil) {
         let nodeCount = ids.count
         precondition(
             edges.allSatisfy { Int($0.source) < nodeCount && Int($0.target) < nodeCount }, "an edge names no node")
-        let loops = edges.reduce(0) { $0 + ($1.source == $1.target ? 1 : 0) }
-        var sorted = Self.sortedWithoutLoops(edges, nodeCount: nodeCount)
-        let repeats = Self.mergeRepeats(&sorted)
-
+        precondition(times.map { $0.count == edges.count } ?? true, "one time for each edge")
+        let merged = MergedEdges(edges, times: times, nodeCount: nodeCount)
         self.ids = ids
-        droppedSelfLoops = loops
-        mergedRepeats = repeats
-        outTargets = sorted.map(\.target)
-        weights = sorted.map(\.weight)
-        outOffsets = Self.offsets(sorted, nodeCount: nodeCount, by: { $0.source })
-        inOffsets = Self.offsets(sorted, nodeCount: nodeCount, by: { $0.target })
+        droppedSelfLoops = merged.droppedSelfLoops
+        mergedRepeats = edges.count - merged.droppedSelfLoops - merged.targets.count
+        outTargets = merged.targets
+        weights = merged.weights
+        self.times = merged.times
+        outOffsets = merged.offsets
+        var inOffsets = [Int](repeating: 0, count: nodeCount + 1)
+        for target in merged.targets { inOffsets[Int(target) + 1] += 1 }
+        for row in 0..<nodeCount { inOffsets[row + 1] += inOffsets[row] }
         var next = inOffsets
-        var inSources = [UInt32](repeating: 0, count: sorted.count)
+        var inSources = [UInt32](repeating: 0, count: merged.targets.count)
         var inEdges = inSources
-        for (number, edge) in sorted.enumerated() {
-            let place = next[Int(edge.target)]
-            next[Int(edge.target)] += 1
-            inSources[place] = edge.source
-            inEdges[place] = UInt32(number)
+        for row in 0..<nodeCount {
+            for number in merged.offsets[row]..<merged.offsets[row + 1] {
+                let target = Int(merged.targets[number])
+                inSources[next[target]] = UInt32(row)
+                inEdges[next[target]] = UInt32(number)
+                next[target] += 1
+            }
         }
+        self.inOffsets = inOffsets
         self.inSources = inSources
         self.inEdges = inEdges
     }
@@ -98,6 +106,28 @@ public struct DirectedGraph: Sendable {
             range = found < target ? middle + 1..<range.upperBound : range.lowerBound..<middle
         }
         return nil
+    }
+
+    /// The same edges among more nodes.
+    ///
+    /// - Parameter ids: those of this graph in the same rows, then others.
+    public func extended(to ids: IdentifierTable) -> DirectedGraph {
+        DirectedGraph(self, ids: ids)
+    }
+
+    private init(_ graph: DirectedGraph, ids: IdentifierTable) {
+        precondition(ids.count >= graph.nodeCount, "the nodes of the graph must stay")
+        let added = ids.count - graph.nodeCount
+        self.ids = ids
+        outOffsets = graph.outOffsets + [Int](repeating: graph.edgeCount, count: added)
+        inOffsets = graph.inOffsets + [Int](repeating: graph.edgeCount, count: added)
+        outTargets = graph.outTargets
+        weights = graph.weights
+        times = graph.times
+        inSources = graph.inSources
+        inEdges = graph.inEdges
+        droppedSelfLoops = graph.droppedSelfLoops
+        mergedRepeats = graph.mergedRepeats
     }
 
     /// All edges, by number.
@@ -128,46 +158,66 @@ public struct DirectedGraph: Sendable {
         guard edgeCount > 0 else { return 0 }
         return Double(oneWay.reduce(0) { $0 + ($1 ? 0 : 1) }) / Double(edgeCount)
     }
+}
 
-    /// Counting sort by target, then by source: linear, and stable, so that the order of addition is that of the input.
-    private static func sortedWithoutLoops(_ edges: [Edge], nodeCount: Int) -> [Edge] {
-        let kept = edges.filter { $0.source != $0.target }
-        let byTarget = sorted(kept, nodeCount: nodeCount) { $0.target }
-        return sorted(byTarget, nodeCount: nodeCount) { $0.source }
+/// Edges in the order of their numbers, without self-loops and repeats.
+private struct MergedEdges {
+    var offsets = [0]
+    var targets: [UInt32] = []
+    var weights: [Float] = []
+    var times: [Int64]?
+    let droppedSelfLoops: Int
+
+    init(_ edges: [Edge], times given: [Int64]?, nodeCount: Int) {
+        let order = Self.order(edges, nodeCount: nodeCount)
+        droppedSelfLoops = edges.count - order.count
+        offsets.reserveCapacity(nodeCount + 1)
+        targets.reserveCapacity(order.count)
+        weights.reserveCapacity(order.count)
+        if given != nil { times = [] }
+        for index in order {
+            let edge = edges[Int(index)]
+            while offsets.count <= Int(edge.source) { offsets.append(targets.count) }
+            let isRepeat = targets.count > offsets[Int(edge.source)] && targets.last == edge.target
+            if isRepeat {
+                weights[weights.count - 1] += edge.weight
+            } else {
+                targets.append(edge.target)
+                weights.append(edge.weight)
+            }
+            guard let given else { continue }
+            let time = given[Int(index)]
+            if isRepeat {
+                times![targets.count - 1] = min(times![targets.count - 1], time)
+            } else {
+                times!.append(time)
+            }
+        }
+        while offsets.count <= nodeCount { offsets.append(targets.count) }
+    }
+
+    /// The places of all edges but self-loops, by a counting sort by target, then by source: linear, and stable, so that
+    /// repeats are added in the order of the input.
+    private static func order(_ edges: [Edge], nodeCount: Int) -> [UInt32] {
+        precondition(edges.count <= Int(UInt32.max), "edges are numbered in 32 bits")
+        var places: [UInt32] = []
+        places.reserveCapacity(edges.count)
+        for (place, edge) in edges.enumerated() where edge.source != edge.target { places.append(UInt32(place)) }
+        let byTarget = sorted(places, nodeCount: nodeCount) { edges[Int($0)].target }
+        return sorted(byTarget, nodeCount: nodeCount) { edges[Int($0)].source }
     }
 
     @inline(__always)
-    private static func sorted(_ edges: [Edge], nodeCount: Int, by key: (Edge) -> UInt32) -> [Edge] {
-        var next = offsets(edges, nodeCount: nodeCount, by: key)
-        var result = edges
-        for edge in edges {
-            let row = Int(key(edge))
-            result[next[row]] = edge
+    private static func sorted(_ places: [UInt32], nodeCount: Int, by key: (UInt32) -> UInt32) -> [UInt32] {
+        var next = [Int](repeating: 0, count: nodeCount + 1)
+        for place in places { next[Int(key(place)) + 1] += 1 }
+        for row in 0..<nodeCount { next[row + 1] += next[row] }
+        var result = places
+        for place in places {
+            let row = Int(key(place))
+            result[next[row]] = place
             next[row] += 1
         }
         return result
-    }
-
-    private static func mergeRepeats(_ edges: inout [Edge]) -> Int {
-        var kept = 0
-        for edge in edges {
-            if kept > 0, edges[kept - 1].source == edge.source, edges[kept - 1].target == edge.target {
-                edges[kept - 1].weight += edge.weight
-            } else {
-                edges[kept] = edge
-                kept += 1
-            }
-        }
-        let repeats = edges.count - kept
-        edges.removeLast(repeats)
-        return repeats
-    }
-
-    @inline(__always)
-    private static func offsets(_ edges: [Edge], nodeCount: Int, by key: (Edge) -> UInt32) -> [Int] {
-        var offsets = [Int](repeating: 0, count: nodeCount + 1)
-        for edge in edges { offsets[Int(key(edge)) + 1] += 1 }
-        for row in 0..<nodeCount { offsets[row + 1] += offsets[row] }
-        return offsets
     }
 }

@@ -44,6 +44,13 @@ public struct IdentifierTable: Sendable {
     }
 
     /// The row of an id, which is added at the end when it is new.
+    @discardableResult
+    public mutating func add(_ id: String) -> Int {
+        var id = id
+        return id.withUTF8 { Int(add(UnsafeRawBufferPointer($0)).row) }
+    }
+
+    /// The row of an id, which is added at the end when it is new.
     mutating func add(_ id: UnsafeRawBufferPointer) -> (row: UInt32, isNew: Bool) {
         let hash = Self.hash(id)
         let slot = slot(of: id, hash: hash)

@@ -123,7 +123,7 @@ private final class Mapping: @unchecked Sendable {
         else {
             throw .system(file.path, "map the file")
         }
-        // Whoever opens a table reads all of it next, to check it.
+        // Most who open a table read all of it next, to check it; where it is in memory already, this costs nothing.
         madvise(address, file.size, MADV_WILLNEED)
         bytes = UnsafeRawBufferPointer(start: address, count: file.size)
     }

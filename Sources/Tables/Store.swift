@@ -82,10 +82,11 @@ extension Store {
         try ManifestFile.read(in: directory(of: name, version: version).directory)
     }
 
-    /// Maps a version of a table, by default the one that serves, after checking all of it.
-    public func open(_ name: String, version: Int? = nil) throws(TableError) -> Table {
+    /// Maps a version of a table, by default the one that serves, after checking all of it. With `trusting`, what an
+    /// earlier check of the very same files found is believed (``Table/isChecked``), and nothing is read but headers.
+    public func open(_ name: String, version: Int? = nil, trusting: Bool = false) throws(TableError) -> Table {
         let found = try directory(of: name, version: version)
-        return try Table(found.directory, name: name, version: found.version)
+        return try Table(found.directory, name: name, version: found.version, trusting: trusting)
     }
 
     private func directoryIfPresent(of name: String) throws(TableError) -> Directory? {

@@ -31,6 +31,31 @@ import Testing
         #expect(graph.weights == [2.5, 100])
     }
 
+    @Test func keepsViewsInAGraphOfTheirOwn() throws {
+        let graphs = try loadGraphs("source,target,type,weight\na,b,purchase,1\nc,a,view,2\na,b,view,3\nb,c,,4\n")
+        #expect(ids(graphs.purchases) == ["a", "b", "c"] && ids(graphs.views) == ["a", "b", "c"])
+        #expect(pairs(graphs.purchases) == ["a>b", "b>c"] && graphs.purchases.weights == [1, 4])
+        #expect(pairs(graphs.views) == ["a>b", "c>a"] && graphs.views.weights == [3, 2])
+        #expect(graphs.purchases.times == nil)
+        #expect(try loadGraphs("source,target\na,b\n").views.edgeCount == 0)
+    }
+
+    @Test func keepsTheEarliestTimeOfRepeats() throws {
+        let graphs = try loadGraphs(
+            "source,target,time,type\nb,c,-7,\na,b,30,\na,a,1,\na,b,20,\na,b,40,\na,c,9,view\n")
+        #expect(pairs(graphs.purchases) == ["b>c", "a>b"])
+        #expect(graphs.purchases.times == [-7, 20] && graphs.views.times == [9])
+    }
+
+    @Test func extendsAGraphByNodesWithoutEdges() throws {
+        let graph = try load("source,target\na,b\nb,c\n")
+        var names = graph.ids
+        #expect(names.add("d") == 3 && names.add("a") == 0)
+        let extended = graph.extended(to: names)
+        #expect(ids(extended) == ["a", "b", "c", "d"] && pairs(extended) == pairs(graph))
+        #expect(extended.degree(3) == 0 && extended.degree(1) == 2)
+    }
+
     @Test func numbersNodesByFirstAppearance() throws {
         #expect(ids(try load("target,source\nz,y\nx,z\n")) == ["y", "z", "x"])
     }
@@ -96,6 +121,10 @@ import Testing
         ("source,target,weight\na,b, 1\n", 2, "weight \" 1\""),
         ("source,target,weight\na,b,\n", 2, "weight \"\""),
         ("source,target,weight\na,b,1.5.2\n", 2, "weight \"1.5.2\""),
+        ("source,target,type\na,b,View\n", 2, "type \"View\" is neither purchase nor view"),
+        ("source,target,type,type\na,b,view,view\n", 1, "twice"),
+        ("source,target,time\na,b,1\na,c,1.5\n", 3, "time \"1.5\" is not an integer"),
+        ("source,target,time\na,b,\n", 2, "time \"\" is not"),
     ])
     func namesTheLineOfAFault(text: String, line: Int, reason: String) throws {
         let error = try #require(throws: EdgeFileError.self) { try load(text) }
@@ -126,6 +155,7 @@ import Testing
 
     @Test(arguments: [
         ("", "the file is empty"), ("source,target\n", "no edges"), ("source,target\na,a\n", "self-loop"),
+        ("source,target,type\na,b,view\n", "every edge is of the type view"),
     ])
     func refusesFilesWithoutEdges(text: String, reason: String) throws {
         let error = try #require(throws: EdgeFileError.self) { try load(text) }
@@ -183,15 +213,17 @@ import Testing
 }
 
 private func load(_ text: String) throws -> DirectedGraph { try load(bytes: Array(text.utf8)) }
+private func load(bytes: [UInt8]) throws -> DirectedGraph { try loadGraphs(bytes: bytes).purchases }
+private func loadGraphs(_ text: String) throws -> EdgeGraphs { try loadGraphs(bytes: Array(text.utf8)) }
 
 /// Loads a file of these bytes, always named `edges.csv`: the name must not matter.
-private func load(bytes: [UInt8]) throws -> DirectedGraph {
+private func loadGraphs(bytes: [UInt8]) throws -> EdgeGraphs {
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("edges-\(UUID().uuidString)")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(at: folder) }
     let file = folder.appendingPathComponent("edges.csv")
     try Data(bytes).write(to: file)
-    return try EdgeFile.load(file.path)
+    return try EdgeFile.graphs(of: file.path)
 }
 
 private func ids(_ graph: DirectedGraph) -> [String] { (0..<graph.ids.count).map { graph.ids[$0] } }

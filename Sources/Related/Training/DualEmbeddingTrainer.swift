@@ -52,7 +52,8 @@ public final class DualEmbeddingTrainer {
             columns: train.nodeCount, offsets: train.outOffsets, indices: train.outTargets, values: train.weights)
         meanWeight = train.meanWeight
         encoder = DualEncoder(
-            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers, seed: options.seed)
+            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers,
+            isSingle: options.isSingle, seed: options.seed)
         negatives = NegativeSampler(train, count: parameters.negatives, exponent: Double(parameters.negativesExponent))
         let temperature = Matrix(rows: 1, columns: 1)
         temperature[0, 0] = log(Self.initialTemperature)
