@@ -14,6 +14,8 @@ public struct RelatedTableBuilder: Sendable {
     public let embeddings: RelatedEmbeddings
     /// The entries of a list: as many as asked for, and no more than there are other products.
     public let listLength: Int
+    /// The categories of the products; nil: they have none.
+    public var categories: CategoryTensors?
     private let slots: [UInt32]
     private let largestTargetNorm: Double
 
@@ -43,6 +45,7 @@ public struct RelatedTableBuilder: Sendable {
         to store: Store, name: String, version: Int? = nil, buildID: String,
         progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws(TableError) -> Int {
+        precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let contents = TableContents(
             kind: RelatedTable.kind, tensors: specs, buildID: buildID, metrics: embeddings.metrics,
             attributes: embeddings.metadata.filter { !$0.key.hasPrefix(RelatedEmbeddings.metricPrefix) })
@@ -53,6 +56,7 @@ public struct RelatedTableBuilder: Sendable {
             try writer.write(embeddings.source, to: "source")
             try writer.write(embeddings.target, to: "target")
             for tensor in carried { try writer.write(tensor) }
+            try categories?.write(to: writer)
             try writeLists(writer, progress)
         }
     }
@@ -67,7 +71,7 @@ public struct RelatedTableBuilder: Sendable {
             TensorSpec("ids.offsets", .uint64, shape: [count + 1]),
             TensorSpec("ids.slots", .uint32, shape: [slots.count]),
             TensorSpec("ids.bytes", .uint8, shape: [embeddings.idBytes.count]),
-        ] + carried.map(\.spec)
+        ] + carried.map(\.spec) + (categories?.specs ?? [])
     }
 
     /// What makes vectors of new products is for whoever opens the table.
