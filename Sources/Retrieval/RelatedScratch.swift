@@ -50,6 +50,9 @@ public final class RelatedScratch {
         cart.insert(row)
     }
 
+    /// The products in the cart.
+    public var cartCount: Int { cart.count }
+
     /// The last answer, best first; valid until the next query.
     public var results: UnsafeBufferPointer<ScoredRow> {
         UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<resultCount])

@@ -55,7 +55,9 @@ public final class RelatedProductsServing: Sendable {
     }
 
     /// The paths of the methods.
-    public static let paths = [RelatedProducts.Path.related, RelatedProducts.Path.relatedBatch]
+    public static let paths = [
+        RelatedProducts.Path.related, RelatedProducts.Path.relatedBatch, RelatedProducts.Path.scoreEdges,
+    ]
 
     /// The methods of one loop. On that loop's thread.
     public func methods(loop index: Int, longScan: Int = RelatedProductsHandler.longScan) -> [Method] {
