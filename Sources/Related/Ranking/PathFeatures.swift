@@ -14,9 +14,8 @@ public enum PathFeature: Int, CaseIterable, Codable, Sendable {
     case commonTarget
     /// u <- m <- v, divided by the in-degree of m.
     case backward
-    /// u <- v: the share of u's edges that go to v if u returns edges as often as it did, and to v as others did. The more
-    /// edges into u are not returned, the less each of them says; counted alike, the reverses of the busiest nodes would
-    /// fill their lists.
+    /// u <- v: the share of u's edges that goes to each such v if u returns edges as often as it did. The more edges into
+    /// u are not returned, the less each of them says; counted alike, reverses would fill the lists of popular nodes.
     case returned
 }
 
@@ -37,9 +36,6 @@ struct PathFeatures: Sendable {
     private let outShares: [Float]
     private let inShares: [Float]
     private let outRoots: [Float]
-    /// The share of a node's edges that are returned, drawn to that of the whole graph as by two edges more, in units of
-    /// that.
-    private let mutuality: [Float]
     /// The share of a node's edges that go to one of those whose edge it does not return yet.
     private let returns: [Float]
 
@@ -52,12 +48,10 @@ struct PathFeatures: Sendable {
         outRoots = outShares.map { $0.squareRoot() }
         let mutual = Self.mutualEdges(graph)
         let overall = Float(mutual.reduce(0, +)) / Float(max(graph.edgeCount, 1))
-        mutuality = (0..<graph.nodeCount).map { node in
-            let share = (Float(mutual[node]) + 2 * overall) / Float(graph.outDegree(node) + 2)
-            return overall > 0 ? share / overall : 0
-        }
-        returns = zip(mutuality, mutual).enumerated().map { node, known in
-            known.0 * overall / Float(max(1, graph.inDegree(node) - known.1))
+        // The share of returned edges is drawn to that of the whole graph as by two edges more.
+        returns = mutual.enumerated().map { node, mutual in
+            let share = (Float(mutual) + 2 * overall) / Float(graph.outDegree(node) + 2)
+            return share / Float(max(1, graph.inDegree(node) - mutual))
         }
     }
 
@@ -86,7 +80,7 @@ struct PathFeatures: Sendable {
             let middle = Int(graph.inSources[place])
             addOut(middle, outShares[middle], .commonSource, to: paths)
             addIn(middle, inShares[middle], .backward, to: paths)
-            paths.add(returns[source] * mutuality[middle], .returned, to: graph.inSources[place])
+            paths.add(returns[source], .returned, to: graph.inSources[place])
         }
     }
 
