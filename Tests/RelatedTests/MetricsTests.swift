@@ -267,7 +267,7 @@ private struct TableScorer: TargetScorer {
 
     @Test func findsNoDirectionWhereThereIsNone() throws {
         let graphs = (1...2).map { transitions(seed: $0) }
-        for method in ["embedding", "singleEmbedding", "degrees"] {
+        for method in ["embedding", "hybrid", "singleEmbedding", "degrees"] {
             var right = 0.0
             var count = 0.0
             for graph in graphs {
