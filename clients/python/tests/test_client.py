@@ -65,7 +65,7 @@ def test_options_are_those_of_every_way_to_ask(client):
         assert {"case5", bought.items[0].product_id}.isdisjoint(item.product_id for item in answer.items)
         assert all(item.HasField("explanation") for item in answer.items)
     similar = client.related("phone3", similar=True, limit=5)
-    assert all(item.product_id.startswith("phone") for item in similar.items)
+    assert len(similar.items) == 5 and "phone3" not in [item.product_id for item in similar.items]
     edge, back = client.score_edges([("phone3", "case5"), ("case5", "phone3")])
     assert (edge.forward, edge.reverse) == (back.reverse, back.forward) and edge.forward > edge.reverse
 
