@@ -187,11 +187,13 @@ extension RelatedTable {
         }
         // Categories that are full take no part in what follows, so few rounds are needed.
         var wanted = limit - found
+        var isApproximate = false
         while true {
             closeFull(query, scratch)
             let (path, offered) = best(for: vector, of: matrix, wanted, after: found, query, scratch)
+            isApproximate = isApproximate || path == .invertedLists
             found = keep(offered, after: found, query, scratch)
-            if found == limit || offered < wanted { return path }
+            if found == limit || offered < wanted { return isApproximate ? .invertedLists : path }
             wanted = min(4 * wanted, count)
         }
     }

@@ -34,6 +34,10 @@ public final class RelatedTable: @unchecked Sendable {
         case list
         /// Found by an exact scan over all target vectors.
         case scan
+        /// Found by an exact scan over 8-bit codes of all target vectors, with the same rows and scores as ``scan``.
+        case quantizedScan
+        /// Found in the lists of 4-bit codes that lie nearest, and scored exactly: nearly all of the best rows.
+        case invertedLists
     }
 
     /// What ranks an answer.
@@ -177,4 +181,12 @@ extension RelatedTable {
         precondition(row < count, "row \(row) is beyond the table")
         return ids[Int(row)]
     }
+}
+
+// MARK: - Quality
+
+extension RelatedTable {
+    /// The mean recall of approximate answers that was measured when the table was published: metric
+    /// `invertedLists.recall@10` of the manifest; nil where it states none.
+    public var statedRecall: Double? { table.metric("invertedLists.recall@10") }
 }

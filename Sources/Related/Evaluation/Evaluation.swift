@@ -168,7 +168,7 @@ private struct Measurement {
         let embedding = try trained(Evaluation.embedding) { _ in }
         progress(.trained(embedding, seed: options.seed))
         measure(Evaluation.embedding, InnerProductScorer(embedding), progress)
-        measure(Evaluation.hybrid, HybridScorer(embedding, graph: train), progress)
+        measure(Evaluation.hybrid, HybridScorer(embedding), progress)
         for baseline in options.baselines {
             let scorer: any TargetScorer =
                 if baseline == .singleEmbedding {
