@@ -283,6 +283,29 @@ private struct TableScorer: TargetScorer {
         }
     }
 
+    /// Why ``transitions(seed:)`` begins each step anew.
+    @Test func aLongWalkLeavesATraceInDegrees() throws {
+        var generator = SeededGenerator(seed: 8)
+        let undirected = randomGraph(300, edges: 900, seed: 2)
+        let neighbours = (0..<300).map { row in
+            undirected.outRange(row).map { Int(undirected.outTargets[$0]) }
+                + undirected.inRange(row).map { Int(undirected.inSources[$0]) }
+        }
+        var steps: [(Int, Int)] = []
+        var node = (0..<300).first { !neighbours[$0].isEmpty }!
+        for _ in 0..<1500 {
+            let next = neighbours[node].randomElement(using: &generator)!
+            steps.append((node, next))
+            node = next
+        }
+        let split = EdgeSplit(graph(300, steps), fraction: 0.2, seed: 1)
+        let heldOut = DirectedGraph(ids: split.train.ids, edges: split.heldOut)
+        let scores = HeldOutScores(
+            heldOut, train: split.train, scorer: DegreeScorer(split.train), withReverse: true)
+        let metrics = Metric.all(scores, groups: EdgeGroups(heldOut, train: split.train))
+        #expect(metrics[Metric.directionAccuracy]! < 0.4)
+    }
+
     @Test func findsADirectionThatIsThere() throws {
         var generator = SeededGenerator(seed: 5)
         // Edges lead from one of ten blocks to the next, never back.
