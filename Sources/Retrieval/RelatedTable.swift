@@ -19,7 +19,8 @@ public enum VectorError: Error, Equatable, Sendable {
 /// - `source`, `target` F32 [n, d]: the score of v as related to u is `source[u] . target[v]`, computed in double
 ///   precision and rounded;
 /// - `lists.rows` U32 and `lists.scores` F32 [n, k]: the k best rows of each product, itself left out, best first and
-///   ties in the order of rows; shorter lists end in ``noRow``.
+///   ties in the order of rows; shorter lists end in ``noRow``;
+/// - optional ones for searches, see `VectorIndex`.
 ///
 /// Everything that a query relies on was checked when it was made. Any number of threads may ask at once, each with a
 /// ``RelatedScratch`` of its own.
@@ -33,6 +34,10 @@ public final class RelatedTable: @unchecked Sendable {
         case list
         /// Found by an exact scan over all target vectors.
         case scan
+        /// Found by an exact scan over 8-bit codes of all target vectors, with the same rows and scores as ``scan``.
+        case quantizedScan
+        /// Found in the lists of 4-bit codes that lie nearest, and scored exactly: nearly all of the best rows.
+        case invertedLists
     }
 
     /// Fills the lists that are shorter than the others.
@@ -52,7 +57,7 @@ public final class RelatedTable: @unchecked Sendable {
     private let ids: StringColumn
     private let index: IDIndex
     private let source: UnsafePointer<Float>
-    private let targets: Scan
+    private let targets: VectorIndex
     private let listRows: UnsafePointer<UInt32>
     private let listScores: UnsafePointer<Float>
 
@@ -87,8 +92,9 @@ public final class RelatedTable: @unchecked Sendable {
         self.table = table
         version = table.version
         source = sources.baseAddress!
-        self.targets = Scan(
-            rows: targets.baseAddress!, count: count, dimension: dimension, largestNorm: largestNorm)
+        self.targets = try VectorIndex(
+            table, matrix: "target",
+            scan: Scan(rows: targets.baseAddress!, count: count, dimension: dimension, largestNorm: largestNorm))
         listRows = rows.baseAddress!
         listScores = scores.baseAddress!
     }
@@ -150,7 +156,7 @@ extension RelatedTable {
     /// How much one row leads to another: the inner product of its source vector and the other's target vector.
     public func score(from row: UInt32, to other: UInt32) -> Float {
         precondition(row < count && other < count, "a row is beyond the table")
-        return targets.score(source + Int(row) * dimension, other)
+        return targets.scan.score(source + Int(row) * dimension, other)
     }
 
     /// The best products related to one product, without itself and what `scratch` excludes.
@@ -214,9 +220,12 @@ extension RelatedTable {
         // No answer is longer than the table, whatever was asked for.
         let limit = min(limit, count)
         var top = TopRows(scratch.room(for: limit), limit: limit)
-        if limit > 0 { targets.run(query, into: &top, filter: scratch.filter, scratch) }
+        var path = Path.scan
+        if limit > 0 {
+            path = targets.search(query, into: &top, filter: scratch.filter, exact: false, scratch)
+        }
         top.sort()
         scratch.finish(count: top.count)
-        return .scan
+        return path
     }
 }

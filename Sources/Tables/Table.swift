@@ -46,12 +46,18 @@ public final class Table: Sendable {
 
     /// The tensor of a name, checked, in the mapped file.
     public func tensor(named name: String) throws(TableError) -> TensorView {
-        for file in files {
-            if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
-        }
+        if let tensor = tensorIfPresent(named: name) { return tensor }
         throw TableError(
             path: path, reason: "has no tensor \(name.quoted), which tables of kind \(kind.quoted) need",
             remedy: "publish the table again")
+    }
+
+    /// The tensor of a name, checked, in the mapped file; nil where the table has none.
+    public func tensorIfPresent(named name: String) -> TensorView? {
+        for file in files {
+            if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
+        }
+        return nil
     }
 }
 
