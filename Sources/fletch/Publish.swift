@@ -29,6 +29,10 @@ struct Publish: ParsableCommand {
     var listLength = RelatedTableBuilder.defaultListLength
 
     @Option(
+        help: "What approximate searches must find of the ten best products, on average; for large tables only.")
+    var recall = VectorIndexBuilder.defaultRecall
+
+    @Option(
         help: ArgumentHelp(
             "CSV of the products with the columns id and category: what answers can be filtered by.", valueName: "file")
     )
@@ -39,6 +43,10 @@ struct Publish: ParsableCommand {
         guard lengths.contains(listLength) else {
             throw ValidationError("--list-length must be from \(lengths.lowerBound) to \(lengths.upperBound)")
         }
+        let recalls = VectorIndexBuilder.recalls
+        guard recalls.contains(recall) else {
+            throw ValidationError("--recall must be from \(recalls.lowerBound) to \(recalls.upperBound)")
+        }
     }
 
     func run() throws {
@@ -47,10 +55,10 @@ struct Publish: ParsableCommand {
         builder.categories = try products.map { try categories(in: $0, of: embeddings) }
         let progress = Mutex(ProgressLine())
         let published = try builder.publish(
-            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID
-        ) { done, total in
-            progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
-        }
+            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall,
+            progress: { done, total in
+                progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
+            }, report: { log("searches: \($0)") })
         progress.withLock { $0.finish() }
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
