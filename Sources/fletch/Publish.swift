@@ -1,5 +1,7 @@
 internal import ArgumentParser
+internal import Foundation
 internal import Graph
+internal import Related
 internal import Retrieval
 internal import Synchronization
 internal import Tables
@@ -38,6 +40,9 @@ struct Publish: ParsableCommand {
     )
     var products: String?
 
+    @Option(help: "What ranks the lists: hybrid, where the training found one, or inner-product.")
+    var ranker = ListRanker.hybrid
+
     func validate() throws {
         let lengths = RelatedTableBuilder.listLengths
         guard lengths.contains(listLength) else {
@@ -52,18 +57,28 @@ struct Publish: ParsableCommand {
     func run() throws {
         let embeddings = try RelatedEmbeddings(path: related + "/embeddings.safetensors")
         var builder = try RelatedTableBuilder(embeddings, listLength: listLength)
+        if ranker == .hybrid { builder.ranker = try HybridRanker(embeddings) }
         builder.categories = try products.map { try categories(in: $0, of: embeddings) }
         let progress = Mutex(ProgressLine())
+        let start = Date()
         let published = try builder.publish(
             to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall,
             progress: { done, total in
-                progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
+                let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
+                progress.withLock {
+                    $0.show(
+                        "lists: \(done) of \(total) products, \(formatted(rate))/s, "
+                            + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
+                }
             }, report: { log("searches: \($0)") })
         progress.withLock { $0.finish() }
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
+                + " by \(builder.ranker?.name ?? RelatedEmbeddings.innerProduct)"
         )
+        log("peak memory: \(formatted(bytes: peakMemory()))")
     }
+
     /// The categories that a product file gives the products of the embeddings.
     private func categories(in file: String, of embeddings: RelatedEmbeddings) throws -> CategoryTensors {
         let products = try ProductFile.load(file)

@@ -50,7 +50,7 @@ public struct Evaluation: Sendable {
 
     /// How the edges were split.
     public let split: SplitRule
-    /// The names of the methods in the order of reports: the embedding, baselines, variants.
+    /// The names of the methods in the order of reports: the embedding, its hybrid, baselines, variants.
     public let methods: [String]
     /// Those of them that are variants of the embedding.
     public let variants: [String]
@@ -59,6 +59,8 @@ public struct Evaluation: Sendable {
 
     /// The name of the method under test.
     public static let embedding = "embedding"
+    /// The name of the order in which lists of known products are published: see ``HybridRanker``.
+    public static let hybrid = "hybrid"
 
     /// Splits a graph, trains on one part and measures on the other, once for each seed.
     ///
@@ -78,7 +80,7 @@ public struct Evaluation: Sendable {
         }
         return Evaluation(
             split: options.split,
-            methods: [embedding] + options.baselines.map(\.rawValue) + variants.map(\.name),
+            methods: [embedding, hybrid] + options.baselines.map(\.rawValue) + variants.map(\.name),
             variants: variants.map(\.name), seeds: seeds)
     }
 
@@ -166,6 +168,7 @@ private struct Measurement {
         let embedding = try trained(Evaluation.embedding) { _ in }
         progress(.trained(embedding, seed: options.seed))
         measure(Evaluation.embedding, InnerProductScorer(embedding), progress)
+        measure(Evaluation.hybrid, HybridScorer(embedding), progress)
         for baseline in options.baselines {
             let scorer: any TargetScorer =
                 if baseline == .singleEmbedding {

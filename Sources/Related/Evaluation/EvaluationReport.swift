@@ -28,6 +28,7 @@ extension Evaluation {
         let splitSeed: UInt64
         let testEdges: [String: Int]
         let embedding: [String: Double]
+        let hybrid: [String: Double]
         let baselines: [String: [String: Double]]
         let variants: [String: [String: Double]]
         let spread: [String: [String: Double]]
@@ -41,10 +42,10 @@ extension Evaluation {
         func all(_ names: [String], _ values: (String) -> [String: Double]) -> [String: [String: Double]] {
             Dictionary(uniqueKeysWithValues: names.map { ($0, values($0)) })
         }
-        let baselines = methods.filter { $0 != Self.embedding && !variants.contains($0) }
+        let baselines = methods.filter { ![Self.embedding, Self.hybrid].contains($0) && !variants.contains($0) }
         let report = Report(
             split: split, splitSeed: seeds[0].seed, testEdges: seeds[0].testEdges, embedding: means(Self.embedding),
-            baselines: all(baselines, means), variants: all(variants, means),
+            hybrid: means(Self.hybrid), baselines: all(baselines, means), variants: all(variants, means),
             spread: seeds.count > 1 ? all(methods, spread) : [:], training: seeds[0].training, seeds: seeds)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

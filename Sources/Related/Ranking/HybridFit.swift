@@ -25,7 +25,7 @@ struct HybridFit {
             report = RankerReport(heldOutEdges: edges.count)
             return
         }
-        let features = PathFeatures(train)
+        let features = PathFeatures(PathGraph(train))
         let candidates = CandidateSets(
             edges, heldOut: heldOut, train: train, features: features, source: source, target: target, seed: seed)
         // Each half is ranked by the weights of the other, so that the weights are judged on edges they do not know.

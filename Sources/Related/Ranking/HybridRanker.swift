@@ -1,4 +1,5 @@
 public import Graph
+public import Tables
 
 /// What each path feature counts beside the inner product. See ``HybridRanker``.
 public struct HybridWeights: Codable, Hashable, Sendable {
@@ -39,13 +40,46 @@ public struct HybridRanker: Sendable {
 
     /// Ranks by the paths of `graph`.
     public init(_ weights: HybridWeights, graph: DirectedGraph) {
-        self.init(weights, PathFeatures(graph))
+        self.init(weights, PathFeatures(PathGraph(graph)))
     }
 
     init(_ weights: HybridWeights, _ features: PathFeatures) {
         self.weights = weights
         self.features = features
     }
+
+    /// The ranker that was written beside embeddings; nil where there is none.
+    ///
+    /// - Throws: Where a weight is not a number from 0 on, or the graph is missing or broken.
+    public init?(_ embeddings: RelatedEmbeddings) throws(TableError) {
+        guard embeddings.metadata[RelatedEmbeddings.rankerKey] == Self.name else { return nil }
+        var weights: [PathFeature: Float] = [:]
+        for feature in PathFeature.allCases {
+            let key = RelatedEmbeddings.rankerPrefix + "\(feature)"
+            guard let text = embeddings.metadata[key], let weight = Float(text), weight >= 0, weight.isFinite else {
+                throw TableError(
+                    path: embeddings.path, reason: "the metadata '\(key)' is no number from 0 on",
+                    remedy: "train again, or publish with the ranker inner-product")
+            }
+            weights[feature] = weight
+        }
+        self.init(HybridWeights(weights), PathFeatures(try PathGraph(embeddings)))
+    }
+
+    /// What makes up the ranker in the metadata of embeddings.
+    var metadata: [String: String] {
+        var metadata = [RelatedEmbeddings.rankerKey: Self.name]
+        for (name, value) in parameters { metadata[RelatedEmbeddings.rankerPrefix + name] = value }
+        return metadata
+    }
+
+    private static let name = "hybrid"
+    /// Its name in metadata and attributes.
+    public var name: String { Self.name }
+    /// The weights by name of the feature.
+    public var parameters: [String: String] { weights.named.mapValues { "\($0)" } }
+    /// Memory for the boosts of one row after another; each thread has its own.
+    public func makeBoosts() -> PathBoosts { PathBoosts(self) }
 
     /// The terms of a boost before they are weighted: `log(1 + x / 0.001)` of each count.
     static func terms(_ counts: PathFeatures.Counts) -> PathFeatures.Counts {
@@ -73,4 +107,32 @@ public struct HybridRanker: Sendable {
         series = series * square + Float(2)
         return SIMD8<Float>(exponent) * 0.693_147_2 + s * series
     }
+}
+
+/// The boosts of one source at a time, by one thread.
+public final class PathBoosts {
+    private let ranker: HybridRanker
+    private let paths: PathCounts
+    private let values: UnsafeMutablePointer<Float>
+
+    init(_ ranker: HybridRanker) {
+        self.ranker = ranker
+        paths = PathCounts(nodeCount: ranker.features.graph.nodeCount)
+        values = .allocate(capacity: ranker.features.graph.nodeCount)
+    }
+
+    deinit { values.deallocate() }
+
+    /// Computes the boosts of a source.
+    public func compute(for row: Int) {
+        ranker.features.count(from: row, into: paths)
+        for place in 0..<paths.reached { values[place] = ranker.boost(paths[place]) }
+    }
+
+    /// The nodes that the source reaches, perhaps itself among them, each once.
+    public var rows: UnsafeBufferPointer<UInt32> { UnsafeBufferPointer(start: paths.nodes, count: paths.reached) }
+    /// The boosts of ``rows``.
+    public var boosts: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: values, count: paths.reached) }
+    /// The boost of any node.
+    public func boost(of row: UInt32) -> Float { ranker.boost(paths.counts(of: row)) }
 }

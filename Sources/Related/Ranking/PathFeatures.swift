@@ -14,9 +14,8 @@ public enum PathFeature: Int, CaseIterable, Codable, Sendable {
     case commonTarget
     /// u <- m <- v, divided by the in-degree of m.
     case backward
-    /// u <- v: the share of u's edges that go to v if u returns edges as often as it did, and to v as others did. The more
-    /// edges into u are not returned, the less each of them says; counted alike, the reverses of the busiest nodes would
-    /// fill their lists.
+    /// u <- v: the share of u's edges that goes to each such v if u returns edges as often as it did. The more edges into
+    /// u are not returned, the less each of them says; counted alike, reverses would fill the lists of popular nodes.
     case returned
 }
 
@@ -31,49 +30,35 @@ struct PathFeatures: Sendable {
     /// Neighbours beyond which a node is no path's middle.
     static let mostNeighbours = 1000
 
-    let nodeCount: Int
-    private let graph: DirectedGraph
+    let graph: PathGraph
     /// What passing a node forth and back adds to a count, by node; 0 for hubs.
     private let outShares: [Float]
     private let inShares: [Float]
     private let outRoots: [Float]
-    /// The share of a node's edges that are returned, drawn to that of the whole graph as by two edges more, in units of
-    /// that.
-    private let mutuality: [Float]
     /// The share of a node's edges that go to one of those whose edge it does not return yet.
     private let returns: [Float]
 
-    init(_ graph: DirectedGraph) {
+    init(_ graph: PathGraph) {
         self.graph = graph
-        nodeCount = graph.nodeCount
+        let nodes = 0..<graph.nodeCount
         func share(_ degree: Int) -> Float { degree <= Self.mostNeighbours ? 1 / Float(max(degree, 1)) : 0 }
-        outShares = (0..<graph.nodeCount).map { share(graph.outDegree($0)) }
-        inShares = (0..<graph.nodeCount).map { share(graph.inDegree($0)) }
+        outShares = nodes.map { share(graph.out.range($0).count) }
+        inShares = nodes.map { share(graph.in.range($0).count) }
         outRoots = outShares.map { $0.squareRoot() }
-        let mutual = Self.mutualEdges(graph)
+        let mutual = nodes.map { graph.mutualCount($0) }
         let overall = Float(mutual.reduce(0, +)) / Float(max(graph.edgeCount, 1))
-        mutuality = (0..<graph.nodeCount).map { node in
-            let share = (Float(mutual[node]) + 2 * overall) / Float(graph.outDegree(node) + 2)
-            return overall > 0 ? share / overall : 0
-        }
-        returns = zip(mutuality, mutual).enumerated().map { node, known in
-            known.0 * overall / Float(max(1, graph.inDegree(node) - known.1))
-        }
-    }
-
-    /// How many of each node's edges have their reverse in the graph.
-    private static func mutualEdges(_ graph: DirectedGraph) -> [Int] {
-        let isOneWay = graph.oneWay
-        return (0..<graph.nodeCount).map { node in
-            graph.outRange(node).reduce(0) { $0 + (isOneWay[$1] ? 0 : 1) }
+        // The share of returned edges is drawn to that of the whole graph as by two edges more.
+        returns = nodes.map { node in
+            let share = (Float(mutual[node]) + 2 * overall) / Float(graph.out.range(node).count + 2)
+            return share / Float(max(1, graph.in.range(node).count - mutual[node]))
         }
     }
 
     /// Leaves the counts of every node that paths from `source` reach, the source perhaps among them, in `paths`.
     func count(from source: Int, into paths: PathCounts) {
         paths.removeAll()
-        for edge in graph.outRange(source) {
-            let middle = Int(graph.outTargets[edge])
+        for edge in graph.out.range(source) {
+            let middle = Int(graph.out.nodes[edge])
             addOut(middle, outShares[middle], .forward, to: paths)
             addIn(middle, inShares[middle], .commonTarget, to: paths)
         }
@@ -82,24 +67,24 @@ struct PathFeatures: Sendable {
             let (node, share) = (Int(paths.nodes[index]), paths[index][PathFeature.commonTarget.rawValue])
             addOut(node, share * outRoots[node], .coCitation, to: paths)
         }
-        for place in graph.inRange(source) {
-            let middle = Int(graph.inSources[place])
+        for place in graph.in.range(source) {
+            let middle = Int(graph.in.nodes[place])
             addOut(middle, outShares[middle], .commonSource, to: paths)
             addIn(middle, inShares[middle], .backward, to: paths)
-            paths.add(returns[source] * mutuality[middle], .returned, to: graph.inSources[place])
+            paths.add(returns[source], .returned, to: graph.in.nodes[place])
         }
     }
 
     @inline(__always)
     private func addOut(_ node: Int, _ value: Float, _ feature: PathFeature, to paths: PathCounts) {
         guard value > 0 else { return }
-        for edge in graph.outRange(node) { paths.add(value, feature, to: graph.outTargets[edge]) }
+        for edge in graph.out.range(node) { paths.add(value, feature, to: graph.out.nodes[edge]) }
     }
 
     @inline(__always)
     private func addIn(_ node: Int, _ value: Float, _ feature: PathFeature, to paths: PathCounts) {
         guard value > 0 else { return }
-        for place in graph.inRange(node) { paths.add(value, feature, to: graph.inSources[place]) }
+        for place in graph.in.range(node) { paths.add(value, feature, to: graph.in.nodes[place]) }
     }
 }
 

@@ -11,7 +11,7 @@ public struct DualEmbedding: Sendable {
     /// Target vectors (nodes x dimension).
     public let target: Matrix
     /// How lists of known products are ranked beyond the inner product; nil where paths do not help.
-    public let hybridWeights: HybridWeights?
+    public let ranker: HybridRanker?
     /// How they were made.
     public let report: TrainingReport
 }

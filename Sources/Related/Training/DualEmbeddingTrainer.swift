@@ -100,7 +100,7 @@ public final class DualEmbeddingTrainer {
             throw Self.diverged("the vectors after epoch \(report.publishedEpoch) are")
         }
         return DualEmbedding(
-            ids: graph.ids, source: source, target: target, hybridWeights: hybrid?.weights, report: report)
+            ids: graph.ids, source: source, target: target, ranker: hybrid?.weights.map { HybridRanker($0, graph: graph) }, report: report)
     }
 
     // MARK: Steps

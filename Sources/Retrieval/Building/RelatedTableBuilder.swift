@@ -16,6 +16,8 @@ public struct RelatedTableBuilder: Sendable {
     public let listLength: Int
     /// The categories of the products; nil: they have none.
     public var categories: CategoryTensors?
+    /// What ranks the lists beyond the inner product; nil: nothing.
+    public var ranker: (any NeighbourRanker)?
     private let slots: [UInt32]
     private let largestTargetNorm: Double
 
@@ -50,7 +52,6 @@ public struct RelatedTableBuilder: Sendable {
         precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)
         report(index.summary)
-        let attributes = embeddings.metadata.filter { !$0.key.hasPrefix(RelatedEmbeddings.metricPrefix) }
         let contents = TableContents(
             kind: RelatedTable.kind, tensors: specs + index.specs, buildID: buildID,
             metrics: embeddings.metrics.merging(index.metrics) { $1 },
@@ -66,6 +67,17 @@ public struct RelatedTableBuilder: Sendable {
             try index.write(to: writer)
             try writeLists(writer, progress)
         }
+    }
+
+    /// What the embeddings say about themselves, and which ranker made the lists: theirs need not be the one.
+    private var attributes: [String: String] {
+        typealias Key = RelatedEmbeddings
+        var attributes = embeddings.metadata.filter { key, _ in
+            key != Key.rankerKey && !key.hasPrefix(Key.rankerPrefix) && !key.hasPrefix(Key.metricPrefix)
+        }
+        attributes[Key.rankerKey] = ranker?.name ?? Key.innerProduct
+        for (name, value) in ranker?.parameters ?? [:] { attributes[Key.rankerPrefix + name] = value }
+        return attributes
     }
 
     private var specs: [TensorSpec] {
@@ -124,6 +136,7 @@ public struct RelatedTableBuilder: Sendable {
         let entries = UnsafeMutablePointer<ScoredRow>.allocate(capacity: size)
         defer { entries.deallocate() }
         lists.compute(block, into: entries)
+        if let ranker { lists.rerank(block, by: ranker, entries) }
         let rows = (0..<size).map { entries[$0].row }
         let scores = (0..<size).map { entries[$0].score }
         let start = block.lowerBound * listLength
