@@ -12,6 +12,8 @@ public struct DualEmbedding: Sendable {
     public let target: Matrix
     /// How they were made.
     public let report: TrainingReport
+    /// What makes vectors of new products.
+    let encoder: EncoderTables
 }
 
 /// How a training went.
