@@ -46,13 +46,25 @@ public final class Table: Sendable {
 
     /// The tensor of a name, checked, in the mapped file.
     public func tensor(named name: String) throws(TableError) -> TensorView {
-        for file in files {
-            if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
-        }
+        if let tensor = tensorIfPresent(named: name) { return tensor }
         throw TableError(
             path: path, reason: "has no tensor \(name.quoted), which tables of kind \(kind.quoted) need",
             remedy: "publish the table again")
     }
+
+    /// The tensor of a name, checked, in the mapped file; nil where the table has none.
+    public func tensorIfPresent(named name: String) -> TensorView? {
+        for file in files {
+            if let entry = file.header.entries.first(where: { $0.name == name }) { return file.view(entry) }
+        }
+        return nil
+    }
+
+    /// What the manifest says was measured under a name; nil where it says nothing.
+    public func metric(_ name: String) -> Double? { manifest.metrics.first { $0.name == name }?.value }
+
+    /// What the manifest says under a key; nil where it says nothing.
+    public func attribute(_ key: String) -> String? { manifest.attributes.first { $0.key == key }?.value }
 }
 
 // MARK: - Earlier checks

@@ -84,7 +84,7 @@ public final class DualEmbeddingTrainer {
         }
         if !state.isRefitting {
             try choose(run, &published, &state, pace, checkpoint, progress)
-            state.offset = directionOffset(run)
+            fitToHeldOut(run, &state)
             published = nil
         }
         if parameters.isRefitted {
@@ -167,6 +167,7 @@ public final class DualEmbeddingTrainer {
             hash.add(graph.weights.lazy.map(\.bitPattern))
         }
         hash.add(graphs.purchases.ids.bytes)
+        hash.add([options.isSingle ? 1 : 0])
         if let products {
             hash.add(products.offsets)
             hash.add(products.indices)
@@ -184,7 +185,8 @@ public final class DualEmbeddingTrainer {
             throw Self.diverged("the vectors after epoch \(state.report.publishedEpoch) are")
         }
         return DualEmbedding(
-            ids: graphs.purchases.ids, source: source, target: target, report: state.report,
+            ids: graphs.purchases.ids, source: source, target: target,
+            ranker: state.ranker.map { HybridRanker($0, graph: graphs.purchases) }, report: state.report,
             encoder: EncoderTables(run, products, offset: state.offset))
     }
 
@@ -260,15 +262,19 @@ public final class DualEmbeddingTrainer {
         return Quality(ranks: scores.ranks)
     }
 
-    /// The direction offset that held-out edges ask for; nil where there are none.
-    private func directionOffset(_ run: TrainingRun) -> DirectionOffset? {
-        guard heldOut.edgeCount > 0 else { return nil }
+    /// Fits what held-out edges decide beside the epoch: the direction offset and the ranker of lists.
+    private func fitToHeldOut(_ run: TrainingRun, _ state: inout TrainingCheckpoint.State) {
+        guard heldOut.edgeCount > 0 else { return }
         let (source, target) = run.vectors(by: train, offset: nil)
         func score(_ u: UInt32, _ v: UInt32) -> Float {
             Rows.dot(source[row: Int(u)], target[row: Int(v)], source.columns)
         }
         let leads = heldOut.edges.map { score($0.source, $0.target) - score($0.target, $0.source) }
-        return DirectionOffset(leads: leads, of: heldOut, train: train.purchases)
+        state.offset = DirectionOffset(leads: leads, of: heldOut, train: train.purchases)
+        let hybrid = HybridFit(
+            heldOut: heldOut, train: train.purchases, source: source, target: target, seed: options.seed)
+        state.ranker = hybrid.weights
+        state.report.ranker = hybrid.report
     }
 }
 

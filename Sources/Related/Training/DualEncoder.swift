@@ -23,6 +23,7 @@ final class DualEncoder: @unchecked Sendable {
     let sourceHeads: [Parameter]
     /// The matrices from each layer's rows to the target rows.
     let targetHeads: [Parameter]
+    private let isSingle: Bool
     /// h_0 ... h_L of the last forward pass.
     let hidden: [Matrix]
 
@@ -39,23 +40,29 @@ final class DualEncoder: @unchecked Sendable {
     /// - Parameters:
     ///   - kinds: the number of operators of each ``MessagePassing``.
     ///   - features: what is known of the nodes; nil where nothing is.
+    ///   - isSingle: whether the heads of the source rows are also those of the target rows, which are then equal.
     init(
-        nodeCount: Int, dimension: Int, layers count: Int, kinds: Int = 2, features: InputFeatures? = nil, seed: UInt64
+        nodeCount: Int, dimension: Int, layers count: Int, kinds: Int = 2, features: InputFeatures? = nil,
+        isSingle: Bool = false, seed: UInt64
     ) {
         var generator = SeededGenerator(seed: seed, stream: 0)
         func nodes() -> Matrix { Matrix(rows: nodeCount, columns: dimension) }
         input = InputRows(nodeCount: nodeCount, dimension: dimension, features: features, using: &generator)
         layers = (0..<count).map { _ in Layer(dimension: dimension, kinds: kinds, using: &generator) }
         let learned = dimension - Self.reservedCoordinates
-        sourceHeads = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
-        targetHeads = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        let sourceHeads: [Parameter] = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        self.sourceHeads = sourceHeads
+        targetHeads =
+            isSingle
+            ? sourceHeads : (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        self.isSingle = isSingle
         hidden = (0...count).map { _ in nodes() }
         gradient = nodes()
         previousGradient = nodes()
         scratch = nodes()
         source = nodes()
         target = nodes()
-        parameters = input.parameters + layers.flatMap(\.parameters) + sourceHeads + targetHeads
+        parameters = input.parameters + layers.flatMap(\.parameters) + sourceHeads + (isSingle ? [] : targetHeads)
     }
 
     /// Computes ``source`` and ``target``.
@@ -83,9 +90,10 @@ final class DualEncoder: @unchecked Sendable {
         targetNormalization?.backward(targetGradient, normalized: target)
         for index in hidden.indices.reversed() {
             let isLast = index == hidden.count - 1
-            for (head, output) in [(sourceHeads[index], sourceGradient), (targetHeads[index], targetGradient)] {
-                multiply(hidden[index], transposeA: true, output, into: head.gradient)
-            }
+            multiply(hidden[index], transposeA: true, sourceGradient, into: sourceHeads[index].gradient)
+            multiply(
+                hidden[index], transposeA: true, targetGradient, beta: isSingle ? 1 : 0,
+                into: targetHeads[index].gradient)
             multiply(sourceGradient, sourceHeads[index].value, transposeB: true, beta: isLast ? 0 : 1, into: gradient)
             multiply(targetGradient, targetHeads[index].value, transposeB: true, beta: 1, into: gradient)
             guard index > 0 else { break }

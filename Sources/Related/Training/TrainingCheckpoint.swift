@@ -55,7 +55,9 @@ public struct TrainingCheckpoint: Sendable {
         var bestMean = 0.0
         /// Whether copies of the best epoch's parameters follow.
         var hasPublished = false
+        /// What the held-out edges asked for, once the first training is done.
         var offset: DirectionOffset?
+        var ranker: HybridWeights?
         var report: TrainingReport
     }
 

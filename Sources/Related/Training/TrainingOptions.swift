@@ -22,6 +22,9 @@ public struct TrainingOptions: Sendable {
     public var similarityWeight: Float = 0.1
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
+    /// Whether a node has one vector, its source and its target row, but for temperature and biases: what dual
+    /// embeddings are measured beside.
+    public var isSingle = false
     /// The same seed gives the same vectors.
     public var seed: UInt64 = 1
     /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset. In 0..<1; nil for
@@ -126,7 +129,7 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         layers = options.layers ?? 2
         epochs = options.epochs ?? (isSparse ? 40 : 24)
         stepsPerEpoch = min(Self.mostStepsPerEpoch, max(graph.edgeCount, 1))
-        learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
+        learningRate = options.learningRate ?? (isSparse ? 0.005 : 0.02)
         negatives = options.negatives
         negativesExponent = 0.5
         dropout = options.dropout ?? Self.dropout(density: density)

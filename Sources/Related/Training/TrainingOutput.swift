@@ -136,7 +136,8 @@ extension DualEmbedding {
     public func tables() throws(TableError) -> RelatedEmbeddings {
         try RelatedEmbeddings(
             ids: (0..<ids.count).map { ids[$0] }, dimension: source.columns,
-            source: source.array, target: target.array, metadata: metadata, extras: encoder.tensors)
+            source: source.array, target: target.array, metadata: metadata,
+            extras: encoder.tensors + (ranker?.features.graph.tensors ?? []))
     }
 
     /// How the vectors were made and what they reached, for whoever finds them later.
@@ -149,6 +150,6 @@ extension DualEmbedding {
             "sampler": report.parameters.sampler, "seed": "\(report.parameters.seed)",
         ]
         for (name, value) in report.quality ?? [:] { metadata[RelatedEmbeddings.metricPrefix + name] = "\(value)" }
-        return metadata
+        return metadata.merging(ranker?.metadata ?? [:]) { $1 }
     }
 }

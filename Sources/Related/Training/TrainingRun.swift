@@ -32,7 +32,7 @@ final class TrainingRun {
         let hasViews = train.views.edgeCount > 0
         encoder = DualEncoder(
             nodeCount: nodes, dimension: parameters.dimension, layers: parameters.layers, kinds: hasViews ? 4 : 2,
-            features: features, seed: options.seed)
+            features: features, isSingle: options.isSingle, seed: options.seed)
         let sourceGradient = Matrix(rows: nodes, columns: parameters.dimension)
         let targetGradient = Matrix(rows: nodes, columns: parameters.dimension)
         func term(
