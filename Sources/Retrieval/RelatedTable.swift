@@ -18,9 +18,8 @@ public enum VectorError: Error, Equatable, Sendable {
 /// - `source`, `target` F32 [n, d]: the score of v as related to u is `source[u] . target[v]`, computed in double
 ///   precision and rounded;
 /// - `lists.rows` U32 and `lists.scores` F32 [n, k]: the k best rows of each product, itself left out, best first and
-///   ties in the order of rows; shorter lists end in ``noRow``.
-///
-/// - where it has any, the categories of the products: see ``Categories``.
+///   ties in the order of rows; shorter lists end in ``noRow``;
+/// - optional ones for searches, see `VectorIndex`, and for the categories of products, see `Categories`.
 ///
 /// Everything that a query relies on was checked when it was made. Any number of threads may ask at once, each with a
 /// ``RelatedScratch`` of its own.
@@ -69,8 +68,8 @@ public final class RelatedTable: @unchecked Sendable {
 
     private let ids: StringColumn
     private let index: IDIndex
-    let sources: Scan
-    let targets: Scan
+    let sources: VectorIndex
+    let targets: VectorIndex
     let listRows: UnsafePointer<UInt32>
     let listScores: UnsafePointer<Float>
     let categories: Categories?
@@ -94,12 +93,16 @@ public final class RelatedTable: @unchecked Sendable {
         ids = try StringColumn(offsets: offsets, bytes: table.tensor(named: "ids.bytes"))
         guard ids.count == count else { throw offsets.error("is of \(ids.count) ids for \(count) products") }
         index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"))
-        self.sources = Scan(
-            rows: sources.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(sourceTensor, sources, dimension))
-        self.targets = Scan(
-            rows: targets.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(targetTensor, targets, dimension))
+        self.sources = try VectorIndex(
+            table, matrix: "source",
+            scan: Scan(
+                rows: sources.baseAddress!, count: count, dimension: dimension,
+                largestNorm: Self.largestNorm(sourceTensor, sources, dimension)))
+        self.targets = try VectorIndex(
+            table, matrix: "target",
+            scan: Scan(
+                rows: targets.baseAddress!, count: count, dimension: dimension,
+                largestNorm: Self.largestNorm(targetTensor, targets, dimension)))
         categories = try Categories(table, count: count)
         ranker = try Self.ranker(table)
         similarDimension = try Self.similarDimension(table, dimension: dimension)
