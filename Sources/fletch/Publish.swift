@@ -27,7 +27,17 @@ struct Publish: ParsableCommand {
     @Option(help: "Neighbours kept for each product; longer answers are found by a scan.")
     var listLength = RelatedTableBuilder.defaultListLength
 
+    @Option(
+        help: ArgumentHelp(
+            "Part of the best ten rows that searches of large tables must find, measured with the products' own vectors."
+        ))
+    var recall = VectorIndexBuilder.defaultRecall
+
     func validate() throws {
+        let recalls = VectorIndexBuilder.recalls
+        guard recalls.contains(recall) else {
+            throw ValidationError("--recall must be from \(recalls.lowerBound) to \(recalls.upperBound)")
+        }
         let lengths = RelatedTableBuilder.listLengths
         guard lengths.contains(listLength) else {
             throw ValidationError("--list-length must be from \(lengths.lowerBound) to \(lengths.upperBound)")
@@ -38,14 +48,18 @@ struct Publish: ParsableCommand {
         let embeddings = try RelatedEmbeddings(path: related + "/embeddings.safetensors")
         let builder = try RelatedTableBuilder(embeddings, listLength: listLength)
         let progress = Mutex(ProgressLine())
+        var searches = ""
         let published = try builder.publish(
-            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID
+            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall
         ) { done, total in
             progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
+        } report: {
+            searches = $0
         }
         progress.withLock { $0.finish() }
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
         )
+        try say("searches: \(searches)")
     }
 }

@@ -42,8 +42,9 @@ public struct RelatedTableBuilder: Sendable {
     /// reach, ``VectorIndexBuilder/recalls``; `report` hears what searches of the table will use.
     public func publish(
         to store: Store, name: String, version: Int? = nil, buildID: String,
-        recall: Double = VectorIndexBuilder.defaultRecall, report: (String) -> Void = { _ in },
-        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+        recall: Double = VectorIndexBuilder.defaultRecall,
+        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in },
+        report: (String) -> Void = { _ in }
     ) throws(TableError) -> Int {
         let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)
         report(index.summary)

@@ -12,9 +12,10 @@ struct VectorIndex {
     init(_ table: Table, matrix: String, scan: Scan) throws(TableError) {
         self.scan = scan
         codes = try CodedRows(table, matrix: matrix, count: scan.count, dimension: scan.dimension)
-        lists = try codes.map { codes throws(TableError) in
-            try InvertedLists(table, matrix: matrix, rows: codes, exact: scan)
-        } ?? nil
+        lists =
+            try codes.map { codes throws(TableError) in
+                try InvertedLists(table, matrix: matrix, rows: codes, exact: scan)
+            } ?? nil
     }
 
     /// What was just built, for measuring it.
