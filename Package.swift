@@ -102,7 +102,8 @@ let package = Package(
         library(
             "Services",
             [
-                "Retrieval", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchServer", "FletchServiceSchema",
+                "FletchEventLoop", "Retrieval", "FletchRichErrors", "FletchRPC", "FletchSchema", "FletchServer",
+                "FletchServiceSchema",
                 "Tables", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),
             ]),
@@ -237,7 +238,8 @@ let package = Package(
         tests(
             "Services",
             [
-                "FletchClient", "FletchEventLoop", "FletchRPC", "Retrieval", "FletchRichErrors", "FletchSchema",
+                "FletchClient", "FletchEventLoop", "LinearAlgebra", "FletchRPC", "Retrieval", "FletchRichErrors",
+                "FletchSchema",
                 "FletchServer", "FletchServiceSchema", "Tables",
                 "TestSupport", "FletchWire",
                 .product(name: "Logging", package: "swift-log"),

@@ -6,6 +6,10 @@ public final class RelatedScratch {
     // One thread works here at a time, and no access overlaps another: run-time checks would cost a third of a look-up.
     @exclusivity(unchecked) var excluded = RowSet()
     @exclusivity(unchecked) var cart = RowSet()
+    @exclusivity(unchecked) var choice = CategoryChoice()
+    /// What the answer was found with, and how many of its rows come from a list.
+    @exclusivity(unchecked) var asked = Asked.nothing
+    @exclusivity(unchecked) var listedCount = 0
     @exclusivity(unchecked) private var entries = UnsafeMutableBufferPointer<ScoredRow>(start: nil, count: 0)
     @exclusivity(unchecked) private var vectorStorage = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
     @exclusivity(unchecked) private var resultCount = 0
@@ -21,6 +25,7 @@ public final class RelatedScratch {
     deinit {
         excluded.destroy()
         cart.destroy()
+        choice.destroy()
         entries.deallocate()
         vectorStorage.deallocate()
         scores.deallocate()
@@ -31,6 +36,9 @@ public final class RelatedScratch {
     public func reset() {
         excluded.removeAll()
         cart.removeAll()
+        choice.reset()
+        asked = .nothing
+        listedCount = 0
         resultCount = 0
     }
 
@@ -44,13 +52,13 @@ public final class RelatedScratch {
         cart.insert(row)
     }
 
+    /// The products in the cart.
+    public var cartCount: Int { cart.count }
+
     /// The last answer, best first; valid until the next query.
     public var results: UnsafeBufferPointer<ScoredRow> {
         UnsafeBufferPointer(rebasing: UnsafeBufferPointer(entries)[..<resultCount])
     }
-
-    /// Which rows the next answer may hold.
-    var filter: RowFilter { RowFilter(excluded: excluded) }
 
     /// Room for an answer of `limit` rows.
     func room(for limit: Int) -> UnsafeMutablePointer<ScoredRow> {
@@ -58,10 +66,33 @@ public final class RelatedScratch {
         return entries.baseAddress!
     }
 
-    /// Room for a vector.
-    func vector(dimension: Int) -> UnsafeMutablePointer<Float> {
-        vectorStorage.grow(to: dimension, filling: 0)
-        return vectorStorage.baseAddress!
+    /// Room for the vectors of a cart and what is searched with; sizes for one table only between two calls of
+    /// ``reset()``.
+    func vector(_ place: VectorPlace, dimension: Int) -> UnsafeMutablePointer<Float> {
+        vectorStorage.grow(to: VectorPlace.count * dimension, filling: 0)
+        return vectorStorage.baseAddress! + place.rawValue * dimension
+    }
+
+    /// The vectors that a query may need room for.
+    enum VectorPlace: Int {
+        /// The mean of a cart's source vectors.
+        case cartSource
+        /// The mean of a cart's target vectors.
+        case cartTarget
+        /// The coordinates that similar products are compared by.
+        case similar
+
+        static let count = 3
+    }
+
+    /// What an answer was found with.
+    enum Asked {
+        case nothing
+        case product(UInt32)
+        /// The means of the source and the target vectors of its products; the latter only where it is explained.
+        case cart(UnsafePointer<Float>, UnsafePointer<Float>?)
+        /// A source vector; it is the caller's.
+        case vector(UnsafePointer<Float>)
     }
 
     /// Says that the first `count` rows of the room are the answer.

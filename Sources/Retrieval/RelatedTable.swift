@@ -1,4 +1,3 @@
-internal import CKernels
 public import Tables
 
 /// Why a vector cannot be asked with.
@@ -20,7 +19,9 @@ public enum VectorError: Error, Equatable, Sendable {
 ///   precision and rounded;
 /// - `lists.rows` U32 and `lists.scores` F32 [n, k]: the k best rows of each product, itself left out, best first and
 ///   ties in the order of rows; shorter lists end in ``noRow``;
-/// - optional ones for searches, see `VectorIndex`.
+/// - what searches use where it is there, see `CodedRows` and `InvertedLists`.
+///
+/// - where it has any, the categories of the products: see ``Categories``.
 ///
 /// Everything that a query relies on was checked when it was made. Any number of threads may ask at once, each with a
 /// ``RelatedScratch`` of its own.
@@ -40,6 +41,14 @@ public final class RelatedTable: @unchecked Sendable {
         case invertedLists
     }
 
+    /// What ranks an answer.
+    public enum Ranker: String, Sendable {
+        /// The inner product of source and target vectors alone.
+        case innerProduct
+        /// The inner product and what paths in the graph say; in lists only.
+        case hybrid
+    }
+
     /// Fills the lists that are shorter than the others.
     public static let noRow = UInt32.max
 
@@ -53,13 +62,19 @@ public final class RelatedTable: @unchecked Sendable {
     public let dimension: Int
     /// The entries of a product's list.
     public let listLength: Int
+    /// What ranked the lists: attribute `ranker` of the manifest, the inner product where it is not there.
+    public let ranker: Ranker
+    /// The coordinates, the first ones, that similar products are compared by: attribute `similar.dimension` of the
+    /// manifest, all where it is not there.
+    public let similarDimension: Int
 
     private let ids: StringColumn
     private let index: IDIndex
-    private let source: UnsafePointer<Float>
-    private let targets: VectorIndex
-    private let listRows: UnsafePointer<UInt32>
-    private let listScores: UnsafePointer<Float>
+    let sources: VectorIndex
+    let targets: VectorIndex
+    let listRows: UnsafePointer<UInt32>
+    let listScores: UnsafePointer<Float>
+    let categories: Categories?
 
     /// Takes an opened table after checking that it is a whole table of related products.
     public init(_ table: Table) throws(TableError) {
@@ -80,8 +95,17 @@ public final class RelatedTable: @unchecked Sendable {
         ids = try StringColumn(offsets: offsets, bytes: table.tensor(named: "ids.bytes"))
         guard ids.count == count else { throw offsets.error("is of \(ids.count) ids for \(count) products") }
         index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"))
-        _ = try Self.largestNorm(sourceTensor, sources, dimension)
-        let largestNorm = try Self.largestNorm(targetTensor, targets, dimension)
+        let sourceScan = Scan(
+            rows: sources.baseAddress!, count: count, dimension: dimension,
+            largestNorm: try Self.largestNorm(sourceTensor, sources, dimension))
+        self.sources = try VectorIndex(table, matrix: "source", scan: sourceScan)
+        let targetScan = Scan(
+            rows: targets.baseAddress!, count: count, dimension: dimension,
+            largestNorm: try Self.largestNorm(targetTensor, targets, dimension))
+        self.targets = try VectorIndex(table, matrix: "target", scan: targetScan)
+        categories = try Categories(table, count: count)
+        ranker = try Self.ranker(table)
+        similarDimension = try Self.similarDimension(table, dimension: dimension)
         let rowsTensor = try table.tensor(named: "lists.rows")
         let rows = try rowsTensor.elements(as: UInt32.self, shape: [count, nil])
         listLength = rowsTensor.shape[1]
@@ -91,12 +115,24 @@ public final class RelatedTable: @unchecked Sendable {
 
         self.table = table
         version = table.version
-        source = sources.baseAddress!
-        self.targets = try VectorIndex(
-            table, matrix: "target",
-            scan: Scan(rows: targets.baseAddress!, count: count, dimension: dimension, largestNorm: largestNorm))
         listRows = rows.baseAddress!
         listScores = scores.baseAddress!
+    }
+
+    private static func ranker(_ table: Table) throws(TableError) -> Ranker {
+        guard let name = table.attribute("ranker") else { return .innerProduct }
+        if let ranker = Ranker(rawValue: name) { return ranker }
+        throw TableError(
+            path: table.path, reason: "has lists of the ranker \(name.quoted), which is not known",
+            remedy: "publish the table again")
+    }
+
+    private static func similarDimension(_ table: Table, dimension: Int) throws(TableError) -> Int {
+        guard let text = table.attribute("similar.dimension") else { return dimension }
+        if let number = Int(text), (1...dimension).contains(number) { return number }
+        throw TableError(
+            path: table.path, reason: "has the attribute similar.dimension \(text.quoted), not 1 to \(dimension)",
+            remedy: "correct the embeddings' metadata and publish the table again")
     }
 
     private static func largestNorm(
@@ -150,82 +186,10 @@ extension RelatedTable {
     }
 }
 
-// MARK: - Queries
+// MARK: - Quality
 
 extension RelatedTable {
-    /// How much one row leads to another: the inner product of its source vector and the other's target vector.
-    public func score(from row: UInt32, to other: UInt32) -> Float {
-        precondition(row < count && other < count, "a row is beyond the table")
-        return targets.scan.score(source + Int(row) * dimension, other)
-    }
-
-    /// The best products related to one product, without itself and what `scratch` excludes.
-    ///
-    /// At most `limit` rows are in ``RelatedScratch/results`` then; fewer where the table has no more. The list answers
-    /// where it reaches far enough, a scan otherwise, with the same rows and scores.
-    public func related(to row: UInt32, limit: Int, _ scratch: RelatedScratch) -> Path {
-        precondition(row < count, "row \(row) is beyond the table")
-        // No answer is longer than the table, whatever was asked for.
-        let limit = min(limit, count)
-        let entries = scratch.room(for: limit)
-        let rows = listRows + Int(row) * listLength
-        let scores = listScores + Int(row) * listLength
-        var (listed, found) = (0, 0)
-        while listed < listLength, found < limit, rows[listed] != Self.noRow {
-            if !scratch.excluded.contains(rows[listed]) {
-                entries[found] = ScoredRow(row: rows[listed], score: scores[listed])
-                found += 1
-            }
-            listed += 1
-        }
-        if found == limit || listed == count - 1 {
-            scratch.finish(count: found)
-            return .list
-        }
-        scratch.exclude(row)
-        return scan(source + Int(row) * dimension, limit: limit, scratch)
-    }
-
-    /// The best products for a cart, ranked by the mean of the source vectors of the rows that were added to `scratch`,
-    /// at least one; the cart's own products are left out. A cart of one product is asked like that product.
-    public func relatedToCart(limit: Int, _ scratch: RelatedScratch) -> Path {
-        let cart = scratch.cart.members
-        precondition(!cart.isEmpty, "the cart is empty")
-        if cart.count == 1 { return related(to: cart[0], limit: limit, scratch) }
-        for row in cart {
-            precondition(row < count, "row \(row) is beyond the table")
-            scratch.exclude(row)
-        }
-        let mean = scratch.vector(dimension: dimension)
-        for coordinate in 0..<dimension {
-            var sum = 0.0
-            for row in cart { sum += Double(source[Int(row) * dimension + coordinate]) }
-            mean[coordinate] = Float(sum / Double(cart.count))
-        }
-        return scan(mean, limit: limit, scratch)
-    }
-
-    /// The best products for a source vector of ``dimension`` coordinates, without what `scratch` excludes.
-    public func related(
-        toVector vector: UnsafeBufferPointer<Float>, limit: Int, _ scratch: RelatedScratch
-    ) throws(VectorError) -> Path {
-        guard vector.count == dimension else { throw .wrongDimension(expected: dimension) }
-        guard vector.allSatisfy({ $0.isFinite }) else { throw .notFinite }
-        let start = vector.baseAddress!
-        guard kernels_dot(start, start, dimension) <= VectorLimit.norm * VectorLimit.norm else { throw .tooLong }
-        return scan(start, limit: limit, scratch)
-    }
-
-    private func scan(_ query: UnsafePointer<Float>, limit: Int, _ scratch: RelatedScratch) -> Path {
-        // No answer is longer than the table, whatever was asked for.
-        let limit = min(limit, count)
-        var top = TopRows(scratch.room(for: limit), limit: limit)
-        var path = Path.scan
-        if limit > 0 {
-            path = targets.search(query, into: &top, filter: scratch.filter, exact: false, scratch)
-        }
-        top.sort()
-        scratch.finish(count: top.count)
-        return path
-    }
+    /// The mean recall of approximate answers that was measured when the table was published: metric
+    /// `invertedLists.recall@10` of the manifest; nil where it states none.
+    public var statedRecall: Double? { table.metric("invertedLists.recall@10") }
 }

@@ -12,12 +12,17 @@ enum RelatedProductsRefusal: Error {
     case askedTwice([String])
     /// An id that a version of a table does not hold.
     case unknownProduct(String, table: String, version: String)
+    /// An enumeration's value that the schema does not have: the field, the number, and what to set instead.
+    case unknownValue(String, Int32, String)
+    /// A field asks for what a version of a table has not: the reason for programs, and for people.
+    case tableLacks(String, String, String, table: String, version: String)
 
     var code: StatusCode {
         switch self {
         case .noTable: .unavailable
-        case .wrongField, .nothingAsked, .askedTwice: .invalidArgument
+        case .wrongField, .unknownValue, .nothingAsked, .askedTwice: .invalidArgument
         case .unknownProduct: .notFound
+        case .tableLacks: .failedPrecondition
         }
     }
 
@@ -25,7 +30,9 @@ enum RelatedProductsRefusal: Error {
         switch self {
         case .noTable: "no table of related products is loaded; publish one with 'fletch publish'"
         case .wrongField(let field, let reason): "\(field): \(reason)"
-        case .nothingAsked: "product_id, product_ids and source_vector are all empty; set one of them"
+        case .unknownValue(let field, let number, let remedy): "\(field): \(number) is not known; set \(remedy)"
+        case .tableLacks(let field, _, let text, _, _): "\(field): \(text)"
+        case .nothingAsked: "product_id, product_ids, source_vector and new_product are all empty; set one of them"
         case .askedTwice(let fields): "\(fields.joined(separator: " and ")) are set; set exactly one of them"
         case .unknownProduct(let id, let table, let version):
             "product '\(id)' is not in table \(table), version \(version)"
@@ -38,7 +45,11 @@ enum RelatedProductsRefusal: Error {
         switch self {
         case .noTable: .errorInfo("TABLE_NOT_LOADED")
         case .wrongField(let field, let reason): .badRequest([field], reason)
-        case .nothingAsked: .badRequest(["product_id", "product_ids", "source_vector"], message)
+        case .unknownValue(let field, let number, let remedy):
+            .badRequest([field], "\(number) is not known; set \(remedy)")
+        case .tableLacks(let field, let reason, _, let table, let version):
+            .errorInfo(reason, metadata: ["field": field, "table": table, "tableVersion": version])
+        case .nothingAsked: .badRequest(["product_id", "product_ids", "source_vector", "new_product"], message)
         case .askedTwice(let fields): .badRequest(fields, message)
         case .unknownProduct(let id, let table, let version):
             .errorInfo("PRODUCT_NOT_FOUND", metadata: ["productId": id, "table": table, "tableVersion": version])

@@ -7,6 +7,13 @@ public struct RelatedEmbeddings: Sendable {
     /// Metadata whose key begins so is a number measured on held-out data; the rest of the key is its name.
     public static let metricPrefix = "metric."
 
+    /// The metadata, and the attribute of a table, that names what ranks lists of known products.
+    public static let rankerKey = "ranker"
+    /// Metadata and attributes whose key begins so are the parameters of the ranker.
+    public static let rankerPrefix = "ranker."
+    /// The name of the ranker that is the inner product alone.
+    public static let innerProduct = "innerProduct"
+
     /// The file they were read from, or a word for what holds them; errors name it.
     public let path: String
     /// The coordinates of one vector.

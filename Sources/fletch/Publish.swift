@@ -1,4 +1,7 @@
 internal import ArgumentParser
+internal import Foundation
+internal import Graph
+internal import Related
 internal import Retrieval
 internal import Synchronization
 internal import Tables
@@ -29,8 +32,15 @@ struct Publish: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Part of the best ten rows that searches of large tables must find, measured with the products' own vectors."
-        ))
+            "CSV of the products with the columns id and category: what answers can be filtered by.", valueName: "file")
+    )
+    var products: String?
+
+    @Option(help: "What ranks the lists: hybrid, where the training found one, or inner-product.")
+    var ranker = ListRanker.hybrid
+
+    @Option(
+        help: "Part of the best ten rows that searches of large tables must find, by the products' own vectors.")
     var recall = VectorIndexBuilder.defaultRecall
 
     func validate() throws {
@@ -46,20 +56,55 @@ struct Publish: ParsableCommand {
 
     func run() throws {
         let embeddings = try RelatedEmbeddings(path: related + "/embeddings.safetensors")
-        let builder = try RelatedTableBuilder(embeddings, listLength: listLength)
+        var builder = try RelatedTableBuilder(embeddings, listLength: listLength)
+        if ranker == .hybrid { builder.ranker = try HybridRanker(embeddings) }
+        builder.categories = try products.map { try categories(in: $0, of: embeddings) }
         let progress = Mutex(ProgressLine())
-        var searches = ""
+        let start = Date()
         let published = try builder.publish(
             to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall
         ) { done, total in
-            progress.withLock { $0.show("lists: \(done) of \(total) products", isLast: done == total) }
+            let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
+            progress.withLock {
+                $0.show(
+                    "lists: \(done) of \(total) products, \(formatted(rate))/s, "
+                        + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
+            }
         } report: {
-            searches = $0
+            log("searches: \($0)")
         }
         progress.withLock { $0.finish() }
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
+                + " by \(builder.ranker?.name ?? RelatedEmbeddings.innerProduct)"
         )
-        try say("searches: \(searches)")
+        log("peak memory: \(formatted(bytes: peakMemory()))")
+    }
+
+    /// The categories that a product file gives the products of the embeddings.
+    private func categories(in file: String, of embeddings: RelatedEmbeddings) throws -> CategoryTensors {
+        let products = try ProductFile.load(file)
+        guard let column = products.column("category") else {
+            throw CommandError("\(file): the header has no column category; name the column of the categories so")
+        }
+        var (known, several) = (0, 0)
+        let names = embeddings.withIDs { ids in
+            (0..<ids.count).map { row -> String? in
+                guard let line = products.ids.row(of: String(decoding: ids[row], as: UTF8.self)) else { return nil }
+                known += 1
+                let values = column.values(line)
+                if values.count > 1 { several += 1 }
+                return values.first.map(String.init)
+            }
+        }
+        guard known > 0 else {
+            throw CommandError("\(file): none of its ids is in the embeddings; give the file of the same products")
+        }
+        let unknown = products.ids.count - known
+        if unknown > 0 { log("\(file): \(count(unknown, "product")) not in the embeddings") }
+        if several > 0 { log("\(file): \(count(several, "product")) of several categories, of which the first counts") }
+        let tensors = try CategoryTensors(names)
+        log("\(file): \(tensors.products) of \(count(names.count, "product")) have a category, one of \(tensors.count)")
+        return tensors
     }
 }

@@ -71,6 +71,32 @@ func randomGraph(nodes: Int, edges: Int, seed: UInt64) -> DirectedGraph {
         #expect(EdgeSplit(graph, fraction: 0.1, seed: 8).heldOut != split.heldOut)
     }
 
+    @Test func holdsOutTheLatestEdgesAndNeverDividesATime() {
+        let edges = (1...10).map { Edge(source: 0, target: UInt32($0)) }
+        let ids = randomGraph(nodes: 11, edges: 1, seed: 1).ids
+        func heldOut(_ fraction: Double, _ times: [Int64]) -> [UInt32] {
+            let graph = DirectedGraph(ids: ids, edges: edges, times: times)
+            return EdgeSplit(graph, latest: fraction, times: graph.times!).heldOut.map(\.target)
+        }
+        #expect(heldOut(0.3, [9, 8, 7, 6, 5, 4, 3, 2, 1, -5]) == [1, 2, 3])
+        #expect(heldOut(0.3, [9, 9, 7, 7, 5, 4, 3, 2, 1, 0]) == [1, 2])
+        #expect(heldOut(0.3, [9, 9, 9, 9, 5, 4, 3, 2, 1, 0]) == [])
+        #expect(heldOut(0, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]) == [])
+    }
+
+    @Test func revealsAFewEdgesOfNewNodes() {
+        let graph = randomGraph(nodes: 80, edges: 900, seed: 3)
+        let split = EdgeSplit(graph, nodes: 0.25, reveal: 3, seed: 4)
+        #expect(split.isNew.filter { $0 }.count == 20)
+        for row in 0..<80 where split.isNew[row] { #expect(split.train.degree(row) == 3) }
+        for edge in split.train.edges { #expect(!split.isNew[Int(edge.source)] || !split.isNew[Int(edge.target)]) }
+        for edge in split.heldOut { #expect(split.isNew[Int(edge.source)] || split.isNew[Int(edge.target)]) }
+        #expect(split.train.edgeCount + split.heldOut.count == graph.edgeCount)
+        #expect(EdgeSplit(graph, nodes: 0.25, reveal: 3, seed: 4).heldOut == split.heldOut)
+        #expect(EdgeSplit(graph, nodes: 0.25, reveal: 3, seed: 5).isNew != split.isNew)
+        #expect(EdgeSplit(graph, fraction: 0.1, seed: 1).isNew.isEmpty)
+    }
+
     @Test func leavesOneEdgeToLearnFrom() {
         let graph = randomGraph(nodes: 2, edges: 20, seed: 1)
         #expect(EdgeSplit(graph, fraction: 0.99, seed: 1).train.edgeCount == 1)

@@ -167,8 +167,9 @@ private struct TableScorer: TargetScorer {
         let evaluation = try Evaluation.run(randomGraph(120, edges: 900, seed: 3), options: options) {
             if case .scoring(let name) = $0 { names.append(name) }
         }
-        #expect(names.count == 7)
-        #expect(evaluation.testEdges["all"] == 87 || evaluation.testEdges["all"]! > 80)
+        #expect(names == evaluation.methods)
+        #expect(names == ["embedding"] + Baseline.allCases.map(\.rawValue))
+        #expect(evaluation.seeds.count == 1 && evaluation.seeds[0].testEdges["all"]! > 80)
         let json = try #require(
             try JSONSerialization.jsonObject(with: Data(evaluation.json().utf8)) as? [String: Any])
         let embedding = try #require(json["embedding"] as? [String: Double])
@@ -178,13 +179,155 @@ private struct TableScorer: TargetScorer {
         let baselines = try #require(json["baselines"] as? [String: [String: Double]])
         #expect(
             Set(baselines.keys) == [
-                "popularity", "coCitation", "normalisedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
+                "popularity", "coCitation", "normalisedCoCitation", "symmetricTwoHop", "dualSVD", "singleEmbedding",
+                "degrees",
             ])
-        #expect(Set(baselines["degrees"]!.keys) == ["directionAccuracy", "directionAUC"])
-        #expect(evaluation.table().split(separator: "\n").count == 9)
-        #expect(evaluation.csv().hasPrefix("method,metric,value\nembedding,"))
+        #expect(
+            Set(baselines["degrees"]!.keys) == [
+                "directionAccuracy", "directionAUC", "existenceAUC.uniform", "existenceAUC.byDegree",
+            ])
+        #expect(evaluation.csv().hasPrefix("method,metric,group,seed,value\nembedding,directionAUC,all,1,"))
+        #expect(evaluation.csv().contains("\npopularity,hitRate@10,noReverse,1,"))
+        #expect(!evaluation.csv().contains(",mean,") && !evaluation.table().contains("±"))
+        let rows = evaluation.svg().components(separatedBy: "<title>").count - 1
+        let groups = evaluation.seeds[0].testEdges.filter { $0.value > 0 && $0.key != "direction" }.keys
+            .filter { $0 != "uniform" && $0 != "byDegree" }
         #expect(evaluation.svg().hasPrefix("<svg ") && evaluation.svg().hasSuffix("</svg>\n"))
-        #expect(evaluation.svg().components(separatedBy: "<title>").count - 1 == 6 * 5)
+        #expect(rows == 7 * groups.count)
+    }
+
+    @Test func severalSeedsGiveMeanAndSpread() throws {
+        var options = EvaluationOptions()
+        options.training.dimension = 8
+        options.training.epochs = 1
+        options.training.negatives = 32
+        options.baselines = [.popularity]
+        options.ablations = [.direction]
+        options.seeds = 3
+        let graph = randomGraph(120, edges: 900, seed: 3)
+        var runs: [String] = []
+        let evaluation = try Evaluation.run(graph, options: options) {
+            if case .began(let run) = $0 { runs.append("\(run.number)/\(run.count) \(run.seed) \(run.method)") }
+        }
+        #expect(
+            runs == [
+                "1/6 1 embedding", "2/6 1 no direction loss", "3/6 2 embedding", "4/6 2 no direction loss",
+                "5/6 3 embedding", "6/6 3 no direction loss",
+            ])
+        #expect(evaluation.methods == ["embedding", "popularity", "no direction loss"])
+        let values = evaluation.seeds.map { $0.methods["popularity"]!["mrr"]! }
+        #expect(Set(values).count == 3)
+        let mean = values.reduce(0, +) / 3
+        #expect(abs(evaluation.means("popularity")["mrr"]! - mean) < 1e-12)
+        let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 2
+        #expect(abs(evaluation.spread("popularity")["mrr"]! - variance.squareRoot()) < 1e-12)
+        #expect(evaluation.csv().contains("\npopularity,mrr,all,sd,\(variance.squareRoot())\n"))
+        #expect(evaluation.table().contains("±"))
+        #expect(evaluation.table().split(separator: "\n").allSatisfy { $0.count <= 120 })
+        // The last of the seeds by itself gives what it gave among the others.
+        options.seed = 3
+        options.training.seed = 3
+        options.seeds = 1
+        let last = try Evaluation.run(graph, options: options)
+        #expect(last.seeds[0].methods == evaluation.seeds[2].methods)
+    }
+
+    /// Random steps on an undirected graph: what they lead to has no direction.
+    ///
+    /// Each step begins anew in the walk's own equilibrium. Steps of one long walk leave a trace: a node is left as often
+    /// as it is entered, so that a held-out step shows as a difference of its ends' degrees.
+    private func transitions(seed: UInt64) -> DirectedGraph {
+        var generator = SeededGenerator(seed: seed)
+        var undirected: [(Int, Int)] = []
+        for node in 0..<400 {
+            for _ in 0..<6 {
+                // Ten blocks, and in each some nodes that are chosen more often.
+                let other = node / 40 * 40 + min(generator.uniform(below: 40), generator.uniform(below: 40))
+                if other != node { undirected.append((node, other)) }
+            }
+        }
+        let steps = (0..<2000).map { _ in
+            let (a, b) = undirected[generator.uniform(below: undirected.count)]
+            return generator.next() & 1 == 0 ? (a, b) : (b, a)
+        }
+        return graph(400, steps)
+    }
+
+    private func quick(_ baselines: [Baseline]) -> EvaluationOptions {
+        var options = EvaluationOptions()
+        options.training.dimension = 16
+        options.training.epochs = 5
+        options.training.negatives = 64
+        // Twice as many of the edges fit the direction as usual, which is where a leak would come from.
+        options.training.validFraction = 0.1
+        options.testFraction = 0.3
+        options.baselines = baselines
+        return options
+    }
+
+    @Test func findsNoDirectionWhereThereIsNone() throws {
+        let graphs = (1...2).map { transitions(seed: $0) }
+        for method in ["embedding", "hybrid", "singleEmbedding", "degrees"] {
+            var right = 0.0
+            var count = 0.0
+            for graph in graphs {
+                let seed = try Evaluation.run(graph, options: quick([.singleEmbedding, .degrees])).seeds[0]
+                let edges = Double(seed.testEdges["direction"]!)
+                right += seed.methods[method]![Metric.directionAccuracy]! * edges
+                count += edges
+            }
+            // Four standard errors of a fair coin.
+            #expect(abs(right / count - 0.5) < 4 * 0.5 / count.squareRoot(), "\(method) \(right / count) of \(count)")
+        }
+    }
+
+    @Test func findsADirectionThatIsThere() throws {
+        var generator = SeededGenerator(seed: 5)
+        // Edges lead from one of ten blocks to the next, never back.
+        let pairs = (0..<2400).map { _ in
+            let source = generator.uniform(below: 360)
+            return (source, (source / 40 + 1) * 40 + generator.uniform(below: 40))
+        }
+        let evaluation = try Evaluation.run(graph(400, pairs), options: quick([.singleEmbedding, .degrees]))
+        #expect(evaluation.means("embedding")[Metric.directionAccuracy]! > 0.9)
+        #expect(evaluation.means("embedding")[Metric.directionAUC]! > 0.9)
+        #expect(evaluation.means("singleEmbedding")[Metric.directionAccuracy]! < 0.8)
+    }
+
+    @Test func splitsByTimeAndByNode() throws {
+        var options = quick([.popularity])
+        options.training.epochs = 1
+        let pairs = randomGraph(120, edges: 900, seed: 3).edges
+        let timed = DirectedGraph(
+            ids: randomGraph(120, edges: 1, seed: 1).ids, edges: pairs, times: pairs.indices.map { Int64($0 / 10) })
+        options.split = .time
+        let byTime = try Evaluation.run(timed, options: options).seeds[0]
+        // Whole tens, as many as fit into 30 %.
+        let last = pairs.count - Int((Double(pairs.count) * 0.3).rounded()) - 1
+        #expect(byTime.testEdges["all"] == pairs.count - (last / 10 + 1) * 10)
+        options.split = .node
+        let byNode = try Evaluation.run(timed, options: options).seeds[0]
+        #expect(byNode.testEdges["newSource"]! > 0 && byNode.testEdges["newTarget"]! > 0)
+        #expect(byNode.testEdges["newSource"]! + byNode.testEdges["newTarget"]! >= byNode.testEdges["all"]!)
+        #expect(byNode.methods["embedding"]!["hitRate@10.newSource"] != nil)
+    }
+
+    @Test func drawsAbsentPairsByTheirRule() {
+        let train = randomGraph(60, edges: 500, seed: 1)
+        let heldOut = randomGraph(60, edges: 300, seed: 2)
+        let absent = AbsentPairs(train: train, heldOut: heldOut, seed: 4)
+        #expect(absent.kinds.map(\.name) == ["uniform", "byDegree"])
+        var means: [Double] = []
+        for (_, pairs) in absent.kinds {
+            #expect(pairs.edgeCount == heldOut.edgeCount && pairs.droppedSelfLoops == 0 && pairs.mergedRepeats == 0)
+            for edge in pairs.edges {
+                let (u, v) = (Int(edge.source), Int(edge.target))
+                #expect(train.edge(from: u, to: v) == nil && heldOut.edge(from: u, to: v) == nil)
+            }
+            means.append(pairs.edges.reduce(0.0) { $0 + Double(train.inDegree(Int($1.target))) } / 300)
+        }
+        let real = heldOut.edges.reduce(0.0) { $0 + Double(train.inDegree(Int($1.target))) } / 300
+        #expect(abs(means[1] - real) < 1)
     }
 
     @Test func refusesWhatCannotBeTested() {
@@ -192,6 +335,18 @@ private struct TableScorer: TargetScorer {
         var options = EvaluationOptions()
         let tooSmall = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
         #expect(tooSmall?.description.contains("give a larger graph") == true)
+        options.split = .time
+        let timeless = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
+        #expect(timeless?.option == "split" && timeless?.description.contains("column time") == true)
+        options.split = .edge
+        for (option, change) in [
+            ("seeds", { (options: inout EvaluationOptions) in options.seeds = 0 }), ("reveal", { $0.reveal = 0 }),
+        ] {
+            var wrong = options
+            change(&wrong)
+            let error = #expect(throws: TrainingError.self) { try wrong.validate() }
+            #expect(error?.option == option)
+        }
         for fraction in [0, 1, .nan] {
             options.testFraction = fraction
             let error = #expect(throws: TrainingError.self) { try options.validate() }

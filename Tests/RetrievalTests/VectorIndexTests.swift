@@ -118,7 +118,7 @@ private struct Clusters {
         -> [ScoredRow]
     {
         var top = TopRows(scratch.room(for: limit), limit: limit)
-        search(&top, scratch.filter)
+        search(&top, RowFilter(excluded: scratch.excluded))
         top.sort()
         return (0..<top.count).map { top[$0] }
     }

@@ -50,13 +50,42 @@ import FletchWire
                     metadata: ["productId": "d", "table": "related", "tableVersion": "1"]))
     }
 
+    @Test(arguments: [
+        (RelatedRequest(productID: "a", ranker: .hybrid), "ranker", "RANKER_NOT_IN_TABLE"),
+        (RelatedRequest(productID: "a", allowCategories: ["x"]), "allow_categories", "NO_CATEGORIES"),
+        (RelatedRequest(productID: "a", denyCategories: ["x"]), "deny_categories", "NO_CATEGORIES"),
+        (RelatedRequest(productID: "a", maxPerCategory: 1), "max_per_category", "NO_CATEGORIES"),
+        (RelatedRequest(newProduct: NewProduct(features: ["x": "y"])), "new_product", "NO_ENCODER"),
+    ])
+    func whatATableLacksIsNamed(_ request: RelatedRequest, _ field: String, _ reason: String) throws {
+        let error = try refusal(request, table: table())
+        #expect(
+            error.code == .failedPrecondition && error.message.hasPrefix("\(field): table related, version 1, has no"))
+        #expect(error.message.contains("publish"))
+        #expect(
+            error.detail(ErrorInfo.self)
+                == ErrorInfo(
+                    reason: reason, domain: "fletch.dev",
+                    metadata: ["field": field, "table": "related", "tableVersion": "1"]))
+    }
+
     @Test func aMissingTableHasAReason() throws {
         let error = try refusal(RelatedRequest(productID: "a"), table: nil)
         #expect(error.code == .unavailable && error.detail(ErrorInfo.self)?.reason == "TABLE_NOT_LOADED")
     }
 
     @Test(arguments: [
-        (RelatedRequest(), ["product_id", "product_ids", "source_vector"]),
+        (RelatedRequest(), ["product_id", "product_ids", "source_vector", "new_product"]),
+        (RelatedRequest(productID: "a", newProduct: NewProduct()), ["product_id", "new_product"]),
+        (RelatedRequest(productID: "a", relation: Relation(rawValue: 7)), ["relation"]),
+        (RelatedRequest(productID: "a", ranker: Ranker(rawValue: -1)), ["ranker"]),
+        (RelatedRequest(productIds: ["a", "b"], ranker: .hybrid), ["ranker"]),
+        (RelatedRequest(sourceVector: [1, 0], ranker: .hybrid), ["ranker"]),
+        (RelatedRequest(productID: "a", relation: .similar, ranker: .hybrid), ["ranker"]),
+        (
+            RelatedRequest(productID: "a", boughtProductIds: Array(repeating: "b", count: 10_001)),
+            ["bought_product_ids"]
+        ),
         (RelatedRequest(productID: "a", productIds: ["b"]), ["product_id", "product_ids"]),
         (RelatedRequest(productIds: ["a", ""]), ["product_ids[1]"]),
         (RelatedRequest(sourceVector: [1]), ["source_vector"]),

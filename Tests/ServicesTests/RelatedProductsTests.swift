@@ -140,6 +140,23 @@ private final class Shop {
         #expect(results[1].status?.message.contains("'d'") == true)
     }
 
+    /// More than its loop would look up itself.
+    @Test(arguments: [3, 10_000])
+    func edgesAreScoredBothWays(count: Int) async throws {
+        let shop = try Shop()
+        var edges = Array(repeating: ProductEdge(sourceProductID: "a", targetProductID: "b"), count: count)
+        edges[count - 1] = ProductEdge(sourceProductID: "c", targetProductID: "c")
+        let response = try await shop.client.scoreEdges(ScoreEdgesRequest(edges: edges))
+        #expect(response.tableVersion == "1" && response.scores.count == count)
+        #expect(response.scores[0] == EdgeScore(forward: 3, reverse: 0))
+        #expect(response.scores[count - 1] == EdgeScore(forward: 0, reverse: 0))
+        edges[count / 2].targetProductID = "nobody"
+        let error = await #expect(throws: RPCError.self) {
+            try await shop.client.scoreEdges(ScoreEdgesRequest(edges: edges))
+        }
+        #expect(error?.code == .notFound)
+    }
+
     @Test func aBatchHasALimitAndADeadline() async throws {
         let shop = try Shop()
         let batch = RelatedBatchRequest(requests: Array(repeating: RelatedRequest(productID: "a"), count: 257))

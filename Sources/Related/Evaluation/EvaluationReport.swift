@@ -1,134 +1,123 @@
 internal import Foundation
 
 extension Evaluation {
-    /// The names of the baselines in the order of reports.
-    private static let order = [
-        "popularity", "coCitation", "normalisedCoCitation", "symmetricTwoHop", "dualSVD", "degrees",
-    ]
-
-    /// The methods with their metrics, the embedding first.
-    private var methods: [(name: String, metrics: [String: Double])] {
-        [("embedding", embedding)] + Self.order.compactMap { name in baselines[name].map { (name, $0) } }
+    /// The mean over the seeds of each metric of a method; those that a seed lacks are left out.
+    public func means(_ method: String) -> [String: Double] {
+        values(method).mapValues { $0.reduce(0, +) / Double($0.count) }
     }
 
-    /// The evaluation as JSON: `{"embedding": {"hitRate@10": ..}, "baselines": {"popularity": {..}, ..}, ..}`.
+    /// The standard deviation over the seeds of each metric of a method (of the sample: n - 1); empty for one seed.
+    public func spread(_ method: String) -> [String: Double] {
+        guard seeds.count > 1 else { return [:] }
+        let means = means(method)
+        return values(method).reduce(into: [:]) { spread, entry in
+            let squares = entry.value.reduce(0) { $0 + ($1 - means[entry.key]!) * ($1 - means[entry.key]!) }
+            spread[entry.key] = (squares / Double(entry.value.count - 1)).squareRoot()
+        }
+    }
+
+    private func values(_ method: String) -> [String: [Double]] {
+        seeds.reduce(into: [:]) { values, seed in
+            for (metric, value) in seed.methods[method] ?? [:] { values[metric, default: []].append(value) }
+        }.filter { $0.value.count == seeds.count }
+    }
+
+    /// What the JSON holds.
+    private struct Report: Encodable {
+        let split: SplitRule
+        let splitSeed: UInt64
+        let testEdges: [String: Int]
+        let embedding: [String: Double]
+        let hybrid: [String: Double]
+        let baselines: [String: [String: Double]]
+        let variants: [String: [String: Double]]
+        let spread: [String: [String: Double]]
+        let training: TrainingReport
+        let seeds: [Seed]
+    }
+
+    /// The evaluation as JSON: means over the seeds by method, `{"embedding": {"hitRate@10": ..}, "baselines":
+    /// {"popularity": {..}, ..}, "variants": {..}, ..}`, their `spread` (standard deviation), and all `seeds` by themselves.
     public func json() throws -> String {
+        func all(_ names: [String], _ values: (String) -> [String: Double]) -> [String: [String: Double]] {
+            Dictionary(uniqueKeysWithValues: names.map { ($0, values($0)) })
+        }
+        let baselines = methods.filter { ![Self.embedding, Self.hybrid].contains($0) && !variants.contains($0) }
+        let report = Report(
+            split: split, splitSeed: seeds[0].seed, testEdges: seeds[0].testEdges, embedding: means(Self.embedding),
+            hybrid: means(Self.hybrid), baselines: all(baselines, means), variants: all(variants, means),
+            spread: seeds.count > 1 ? all(methods, spread) : [:], training: seeds[0].training, seeds: seeds)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        return String(decoding: try encoder.encode(report), as: UTF8.self) + "\n"
     }
 
-    /// The main metrics as text in columns, with the number of test edges that each rests on.
-    public func table() -> String {
-        let columns: [(title: String, metric: String, edges: String)] =
-            [
-                ("HR@5", "hitRate@5", "all"), ("HR@10", "hitRate@10", "all"), ("HR@20", "hitRate@20", "all"),
-                ("MRR@10", "mrr@10", "all"), ("HR@10 no reverse", "hitRate@10.noReverse", "noReverse"),
-            ]
-            + Metric.bands.map { band in
-                let name = String(band.suffix.dropFirst())
-                return ("HR@10 \(name)", "hitRate@10" + band.suffix, name)
-            } + [
-                ("direction", Metric.directionAccuracy, "direction"),
-                ("direction AUC", Metric.directionAUC, "direction"),
-            ]
-        var rows = [[""] + columns.map(\.title)]
-        for (name, metrics) in methods {
-            rows.append([name] + columns.map { column in metrics[column.metric].map(Self.threeDigits) ?? "-" })
-        }
-        rows.append(["test edges"] + columns.map { String(testEdges[$0.edges] ?? 0) })
-        return Self.aligned(rows)
-    }
-
-    /// All metrics as CSV: `method,metric,value`.
+    /// All metrics as CSV: `method,metric,group,seed,value`. Where there are several seeds, rows whose seed is `mean` and
+    /// `sd` (standard deviation) follow those of the seeds.
     public func csv() -> String {
-        var text = "method,metric,value\n"
-        for (name, metrics) in methods {
-            for (metric, value) in metrics.sorted(by: { $0.key < $1.key }) { text += "\(name),\(metric),\(value)\n" }
+        var text = "method,metric,group,seed,value\n"
+        func add(_ method: String, _ metrics: [String: Double], seed: String) {
+            for (name, value) in metrics.sorted(by: { $0.key < $1.key }) {
+                let (metric, group) = Metric.parts(name)
+                text += "\(method),\(metric),\(group),\(seed),\(value)\n"
+            }
+        }
+        for method in methods {
+            for seed in seeds { add(method, seed.methods[method] ?? [:], seed: "\(seed.seed)") }
+            if seeds.count > 1 {
+                add(method, means(method), seed: "mean")
+                add(method, spread(method), seed: "sd")
+            }
         }
         return text
     }
 
-    /// Bars of HitRate@10 by method, for all test edges and by degree of the source, as SVG.
-    public func svg() -> String {
-        let groups = [("all", "")] + Metric.bands.map { (String($0.suffix.dropFirst()), $0.suffix) }
-        let ranked = methods.filter { $0.metrics["hitRate@10"] != nil }
-        return BarChart(
-            title: "HitRate@10 by degree of the source", groups: groups.map(\.0),
-            series: ranked.map { method in
-                (method.name, groups.map { method.metrics["hitRate@10" + $0.1] ?? 0 })
-            }
-        ).svg()
+    /// A column of a table: its title, the metric, and the group of test edges that it rests on.
+    private typealias Column = (title: String, metric: String, edges: String)
+
+    /// The main metrics as text, in tables of at most 120 columns: mean and, over several seeds, the standard deviation,
+    /// with the number of test edges of the first seed below.
+    public func table() -> String {
+        let groups = Metric.groups.filter { seeds[0].testEdges[$0] != nil }
+        let ranking: [Column] =
+            ["hitRate@5", "hitRate@10", "hitRate@20", "mrr@10", "mrr"].map { ($0, $0, "all") }
+        let byGroup: [Column] = groups.map { ($0, "hitRate@10.\($0)", $0) }
+        let pairs: [Column] = [
+            ("accuracy", Metric.directionAccuracy, "direction"), ("AUC", Metric.directionAUC, "direction"),
+            ("uniform", "\(Metric.existenceAUC).uniform", "uniform"),
+            ("byDegree", "\(Metric.existenceAUC).byDegree", "byDegree"),
+        ]
+        return section("Ranking of all products", ranking)
+            + section("hitRate@10 by group of test edges", byGroup)
+            + section("Direction of one-way edges; AUC of edges against absent pairs", pairs)
     }
 
-    private static func threeDigits(_ value: Double) -> String { String(format: "%.3f", value) }
+    private func section(_ title: String, _ columns: [Column]) -> String {
+        var rows = [[title] + columns.map(\.title)]
+        for method in methods {
+            let (means, spread) = (means(method), spread(method))
+            guard columns.contains(where: { means[$0.metric] != nil }) else { continue }
+            rows.append([method] + columns.map { Self.cell(means[$0.metric], spread[$0.metric]) })
+        }
+        rows.append(["test edges"] + columns.map { String(seeds[0].testEdges[$0.edges] ?? 0) })
+        return Self.aligned(rows)
+    }
 
-    /// Columns of equal width, the first to the left, the others to the right.
+    private static func cell(_ mean: Double?, _ spread: Double?) -> String {
+        guard let mean else { return "-" }
+        return String(format: "%.3f", mean) + (spread.map { String(format: " ±%.3f", $0) } ?? "")
+    }
+
+    /// The title of the first row on a line of its own, then columns, the first to the left, the others to the right.
     private static func aligned(_ rows: [[String]]) -> String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max()! }
-        return rows.map { row in
+        let cells = [[""] + rows[0].dropFirst()] + rows.dropFirst()
+        let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max()! }
+        let lines = cells.map { row in
             row.enumerated().map { column, cell in
                 let space = String(repeating: " ", count: widths[column] - cell.count)
                 return column == 0 ? cell + space : space + cell
-            }.joined(separator: "  ") + "\n"
-        }.joined()
-    }
-}
-
-/// Groups of bars on one scale that starts at zero.
-private struct BarChart {
-    let title: String
-    let groups: [String]
-    let series: [(name: String, values: [Double])]
-
-    private static let colors = ["#1b6ca8", "#b0b7bf", "#e0a458", "#c8553d", "#7d9d6b", "#8d6a9f", "#5f5f5f"]
-    private static let plotHeight = 260.0
-    private static let barWidth = 18.0
-    private static let left = 50.0
-    private static let top = 40.0
-
-    func svg() -> String {
-        let groupWidth = Self.barWidth * Double(series.count + 1)
-        let width = Self.left + groupWidth * Double(groups.count) + 190
-        let height = Self.top + Self.plotHeight + 40
-        let largest = series.flatMap(\.values).max() ?? 0
-        let scale = max(0.1, (largest * 10).rounded(.up) / 10)
-        var lines = [
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"\(width)\" height=\"\(height)\" "
-                + "font-family=\"sans-serif\" font-size=\"12\">",
-            "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
-            text(title, x: Self.left, y: 22, anchor: "start"),
-        ]
-        for step in 0...Int((scale * 10).rounded()) {
-            let y = Self.top + Self.plotHeight * (1 - Double(step) / 10 / scale)
-            let end = Self.left + groupWidth * Double(groups.count)
-            lines.append("<line x1=\"\(Self.left)\" y1=\"\(y)\" x2=\"\(end)\" y2=\"\(y)\" stroke=\"#e5e5e5\"/>")
-            lines.append(text(String(format: "%.1f", Double(step) / 10), x: Self.left - 8, y: y + 4, anchor: "end"))
+            }.joined(separator: "  ")
         }
-        for (group, name) in groups.enumerated() {
-            let begin = Self.left + groupWidth * Double(group)
-            lines.append(
-                text(name, x: begin + groupWidth / 2, y: Self.top + Self.plotHeight + 20, anchor: "middle"))
-            for (index, one) in series.enumerated() {
-                let bar = Self.plotHeight * one.values[group] / scale
-                let x = begin + Self.barWidth * (Double(index) + 0.5)
-                lines.append(
-                    "<rect x=\"\(x)\" y=\"\(Self.top + Self.plotHeight - bar)\" width=\"\(Self.barWidth - 2)\" "
-                        + "height=\"\(bar)\" fill=\"\(color(index))\"><title>\(one.name) \(one.values[group])</title></rect>"
-                )
-            }
-        }
-        for (index, one) in series.enumerated() {
-            let (x, y) = (Self.left + groupWidth * Double(groups.count) + 16, Self.top + 20 * Double(index))
-            lines.append("<rect x=\"\(x)\" y=\"\(y)\" width=\"12\" height=\"12\" fill=\"\(color(index))\"/>")
-            lines.append(text(one.name, x: x + 18, y: y + 10, anchor: "start"))
-        }
-        return lines.joined(separator: "\n") + "\n</svg>\n"
-    }
-
-    private func color(_ index: Int) -> String { Self.colors[index % Self.colors.count] }
-
-    private func text(_ text: String, x: Double, y: Double, anchor: String) -> String {
-        "<text x=\"\(x)\" y=\"\(y)\" text-anchor=\"\(anchor)\">\(text)</text>"
+        return ([rows[0][0]] + lines).joined(separator: "\n") + "\n\n"
     }
 }

@@ -16,6 +16,8 @@ struct HeldOutScores {
     private(set) var forward: [Float]
     /// The score of the reverse of each edge.
     private(set) var reverse: [Float]
+    /// The scores of further pairs, by number of the pair.
+    private(set) var others: [[Float]]
 
     /// Rows of scores for one call of the scorer; on a million nodes they take 32 MB a core.
     private static let rowsPerChunk = 8
@@ -24,38 +26,45 @@ struct HeldOutScores {
     /// - Parameters:
     ///   - heldOut: the held-out edges, over the nodes of `train`.
     ///   - withReverse: whether to fill in ``reverse``, which costs a row of scores for every target.
-    init(_ heldOut: DirectedGraph, train: DirectedGraph, scorer: some TargetScorer, withReverse: Bool) {
-        let rows = (0..<heldOut.nodeCount).filter {
-            heldOut.outDegree($0) > 0 || (withReverse && heldOut.inDegree($0) > 0)
+    ///   - pairs: the pairs of ``others``, over the same nodes.
+    init(
+        _ heldOut: DirectedGraph, train: DirectedGraph, scorer: some TargetScorer, withReverse: Bool,
+        pairs: [DirectedGraph] = []
+    ) {
+        let rows = (0..<heldOut.nodeCount).filter { row in
+            heldOut.outDegree(row) > 0 || (withReverse && heldOut.inDegree(row) > 0)
+                || pairs.contains { $0.outDegree(row) > 0 }
         }
         let nodes = heldOut.nodeCount
-        ranks = [Float](repeating: 0, count: heldOut.edgeCount)
-        forward = ranks
-        reverse = ranks
-        ranks.withUnsafeMutableBufferPointer { ranks in
-            forward.withUnsafeMutableBufferPointer { forward in
-                reverse.withUnsafeMutableBufferPointer { reverse in
-                    let (ranks, forward, reverse) = (ranks.baseAddress, forward.baseAddress, reverse.baseAddress)
-                    parallelFor(count: rows.count, grain: Self.rowsPerChunk) { range in
-                        let scores = Matrix(rows: range.count, columns: nodes)
-                        scorer.score(rows[range], into: scores.elements)
-                        for (index, row) in rows[range].enumerated() {
-                            let scores = scores[row: index]
-                            for place in heldOut.inRange(row) {
-                                reverse![Int(heldOut.inEdges[place])] = scores[Int(heldOut.inSources[place])]
-                            }
-                            for edge in heldOut.outRange(row) {
-                                forward![edge] = scores[Int(heldOut.outTargets[edge])]
-                            }
-                            Self.exclude(row, train: train, from: scores)
-                            for edge in heldOut.outRange(row) {
-                                ranks![edge] = Self.rank(of: forward![edge], in: scores, count: nodes)
-                            }
-                        }
+        func column(_ graph: DirectedGraph) -> Matrix { Matrix(rows: 1, columns: graph.edgeCount) }
+        let (ranks, forward, reverse) = (column(heldOut), column(heldOut), column(heldOut))
+        let others = pairs.map(column)
+        parallelFor(count: rows.count, grain: Self.rowsPerChunk) { range in
+            let scores = Matrix(rows: range.count, columns: nodes)
+            scorer.score(rows[range], into: scores.elements)
+            for (index, row) in rows[range].enumerated() {
+                let scores = scores[row: index]
+                for place in heldOut.inRange(row) {
+                    reverse.elements[Int(heldOut.inEdges[place])] = scores[Int(heldOut.inSources[place])]
+                }
+                for (graph, values) in zip([heldOut] + pairs, [forward] + others) {
+                    for edge in graph.outRange(row) {
+                        values.elements[edge] = scores[Int(graph.outTargets[edge])]
                     }
+                }
+                Self.exclude(row, train: train, from: scores)
+                for edge in heldOut.outRange(row) {
+                    ranks.elements[edge] = Self.rank(of: forward.elements[edge], in: scores, count: nodes)
                 }
             }
         }
+        func array(_ column: Matrix) -> [Float] {
+            Array(UnsafeBufferPointer(start: column.elements, count: column.count))
+        }
+        self.ranks = array(ranks)
+        self.forward = array(forward)
+        self.reverse = array(reverse)
+        self.others = others.map(array)
     }
 
     private static func exclude(_ row: Int, train: DirectedGraph, from scores: UnsafeMutablePointer<Float>) {
@@ -90,6 +99,13 @@ struct HeldOutScores {
 struct InnerProductScorer: TargetScorer {
     let source: Matrix
     let target: Matrix
+
+    init(source: Matrix, target: Matrix) {
+        self.source = source
+        self.target = target
+    }
+
+    init(_ embedding: DualEmbedding) { self.init(source: embedding.source, target: embedding.target) }
 
     func score(_ sources: ArraySlice<Int>, into scores: UnsafeMutablePointer<Float>) {
         let width = source.columns

@@ -10,6 +10,8 @@ public struct DualEmbedding: Sendable {
     public let source: Matrix
     /// Target vectors (nodes x dimension).
     public let target: Matrix
+    /// How lists of known products are ranked beyond the inner product; nil where paths do not help.
+    public let ranker: HybridRanker?
     /// How they were made.
     public let report: TrainingReport
 }
@@ -26,6 +28,8 @@ public struct TrainingReport: Codable, Sendable {
     public internal(set) var valid: [[String: Double]]
     /// The epoch whose parameters are published, from 1.
     public internal(set) var publishedEpoch: Int
+    /// Whether lists are ranked by the hybrid, and what decided; nil where nothing was held out.
+    public internal(set) var ranker: RankerReport?
 
     /// Metrics of the published parameters on the held-out edges; nil where nothing was held out.
     public var quality: [String: Double]? { valid.isEmpty ? nil : valid[publishedEpoch - 1] }

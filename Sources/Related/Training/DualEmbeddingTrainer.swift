@@ -52,7 +52,8 @@ public final class DualEmbeddingTrainer {
             columns: train.nodeCount, offsets: train.outOffsets, indices: train.outTargets, values: train.weights)
         meanWeight = train.meanWeight
         encoder = DualEncoder(
-            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers, seed: options.seed)
+            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers,
+            isSingle: options.isSingle, seed: options.seed)
         negatives = NegativeSampler(train, count: parameters.negatives, exponent: Double(parameters.negativesExponent))
         let temperature = Matrix(rows: 1, columns: 1)
         temperature[0, 0] = log(Self.initialTemperature)
@@ -93,11 +94,13 @@ public final class DualEmbeddingTrainer {
                 parameter.value.elements.update(from: value.elements, count: value.count)
             }
         }
-        let (source, target) = publish()
+        let (source, target, hybrid) = publish()
+        report.ranker = hybrid?.report
         for matrix in [source, target] where !(0..<matrix.count).allSatisfy({ matrix.elements[$0].isFinite }) {
             throw Self.diverged("the vectors after epoch \(report.publishedEpoch) are")
         }
-        return DualEmbedding(ids: graph.ids, source: source, target: target, report: report)
+        return DualEmbedding(
+            ids: graph.ids, source: source, target: target, ranker: hybrid?.weights.map { HybridRanker($0, graph: graph) }, report: report)
     }
 
     // MARK: Steps
@@ -206,17 +209,22 @@ public final class DualEmbeddingTrainer {
         )
     }
 
-    /// The vectors by the messages of the whole graph, with the direction offset that held-out edges ask for.
-    private func publish() -> (source: Matrix, target: Matrix) {
+    /// The vectors by the messages of the whole graph, with the direction offset and the ranker that held-out edges ask
+    /// for.
+    private func publish() -> (source: Matrix, target: Matrix, hybrid: HybridFit?) {
         var offset: DirectionOffset?
+        var hybrid: HybridFit?
         if heldOut.edgeCount > 0 {
             encoder.forward(inferenceMessages(train), dropout: nil)
             let (source, target) = folded(offset: nil)
             offset = DirectionOffset(
                 leads: Self.leads(heldOut, source: source, target: target), of: heldOut, train: train)
+            hybrid = HybridFit(
+                heldOut: heldOut, train: train, source: source, target: target, seed: options.seed)
         }
         encoder.forward(inferenceMessages(graph), dropout: nil)
-        return folded(offset: offset)
+        let (source, target) = folded(offset: offset)
+        return (source, target, hybrid)
     }
 
     private static func leads(_ edges: DirectedGraph, source: Matrix, target: Matrix) -> [Float] {

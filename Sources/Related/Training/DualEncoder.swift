@@ -20,6 +20,7 @@ final class DualEncoder {
     private let layers: [Layer]
     private let sourceHeads: [Parameter]
     private let targetHeads: [Parameter]
+    private let isSingle: Bool
     /// h_0 ... h_L of the last forward pass.
     private let hidden: [Matrix]
     /// One gradient for two neighbouring layers and room for one product.
@@ -32,7 +33,8 @@ final class DualEncoder {
     /// Coordinates of the output that the encoder leaves at zero.
     static let reservedCoordinates = 2
 
-    init(nodeCount: Int, dimension: Int, layers count: Int, seed: UInt64) {
+    /// - Parameter isSingle: whether the heads of the source rows are also those of the target rows, which are then equal.
+    init(nodeCount: Int, dimension: Int, layers count: Int, isSingle: Bool = false, seed: UInt64) {
         var generator = SeededGenerator(seed: seed, stream: 0)
         func nodes() -> Matrix { Matrix(rows: nodeCount, columns: dimension) }
         let input = nodes()
@@ -40,15 +42,19 @@ final class DualEncoder {
         table = Parameter(input)
         layers = (0..<count).map { _ in Layer(nodeCount: nodeCount, dimension: dimension, using: &generator) }
         let learned = dimension - Self.reservedCoordinates
-        sourceHeads = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
-        targetHeads = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        let sourceHeads: [Parameter] = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        self.sourceHeads = sourceHeads
+        targetHeads =
+            isSingle
+            ? sourceHeads : (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
+        self.isSingle = isSingle
         hidden = (0...count).map { _ in nodes() }
         gradient = nodes()
         previousGradient = nodes()
         scratch = nodes()
         source = nodes()
         target = nodes()
-        parameters = [table] + layers.flatMap(\.parameters) + sourceHeads + targetHeads
+        parameters = [table] + layers.flatMap(\.parameters) + sourceHeads + (isSingle ? [] : targetHeads)
     }
 
     /// Computes ``source`` and ``target``.
@@ -77,9 +83,10 @@ final class DualEncoder {
         targetNormalization?.backward(targetGradient, normalized: target)
         for index in hidden.indices.reversed() {
             let isLast = index == hidden.count - 1
-            for (head, output) in [(sourceHeads[index], sourceGradient), (targetHeads[index], targetGradient)] {
-                multiply(hidden[index], transposeA: true, output, into: head.gradient)
-            }
+            multiply(hidden[index], transposeA: true, sourceGradient, into: sourceHeads[index].gradient)
+            multiply(
+                hidden[index], transposeA: true, targetGradient, beta: isSingle ? 1 : 0,
+                into: targetHeads[index].gradient)
             multiply(sourceGradient, sourceHeads[index].value, transposeB: true, beta: isLast ? 0 : 1, into: gradient)
             multiply(targetGradient, targetHeads[index].value, transposeB: true, beta: 1, into: gradient)
             guard index > 0 else { break }

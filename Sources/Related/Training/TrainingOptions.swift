@@ -20,6 +20,9 @@ public struct TrainingOptions: Sendable {
     public var directionWeight: Float?
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
+    /// Whether a node has one vector, its source and its target row, but for temperature and biases: what dual
+    /// embeddings are measured beside.
+    public var isSingle = false
     /// The same seed gives the same vectors.
     public var seed: UInt64 = 1
     /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset. In 0..<1.

@@ -138,7 +138,7 @@ extension DualEmbedding {
             ids: (0..<ids.count).map { ids[$0] }, dimension: source.columns,
             source: Array(UnsafeBufferPointer(start: source.elements, count: source.count)),
             target: Array(UnsafeBufferPointer(start: target.elements, count: target.count)),
-            metadata: metadata)
+            metadata: metadata, extras: ranker?.features.graph.tensors ?? [])
     }
 
     /// How the vectors were made and what they reached, for whoever finds them later.
@@ -150,6 +150,6 @@ extension DualEmbedding {
             "sampler": report.parameters.sampler, "seed": "\(report.parameters.seed)",
         ]
         for (name, value) in report.quality ?? [:] { metadata[RelatedEmbeddings.metricPrefix + name] = "\(value)" }
-        return metadata
+        return metadata.merging(ranker?.metadata ?? [:]) { $1 }
     }
 }

@@ -79,17 +79,17 @@ package final class MeasuredIndex {
         codes.withRows { coded in
             switch way {
             case .scan:
-                search(queries, limit, scratch, answer) { scan.run($0, into: &$1, filter: scratch.filter, scratch) }
+                search(queries, limit, scratch, answer) { scan.run($0, into: &$1, filter: RowFilter(excluded: scratch.excluded), scratch) }
             case .quantizedScan:
                 search(queries, limit, scratch, answer) {
-                    coded.run($0, into: &$1, filter: scratch.filter, exact: scan, scratch)
+                    coded.run($0, into: &$1, filter: RowFilter(excluded: scratch.excluded), exact: scan, scratch)
                 }
             case .invertedLists(let probes, let depth):
                 let setting = InvertedLists.Setting(
                     limit: UInt32(limit), probes: UInt32(probes), depth: UInt32(depth))
                 lists?.withLists(coded, scan) { lists in
                     search(queries, limit, scratch, answer) {
-                        lists.run($0, setting, into: &$1, filter: scratch.filter, scratch)
+                        lists.run($0, setting, into: &$1, filter: RowFilter(excluded: scratch.excluded), scratch)
                     }
                 }
             }

@@ -40,4 +40,13 @@ struct NeighbourLists {
         }
         for index in tops.indices { tops[index].sort() }
     }
+
+    /// Re-ranks the lists of a block, as ``compute(_:into:)`` leaves them.
+    func rerank(_ block: Range<Int>, by ranker: some NeighbourRanker, _ lists: UnsafeMutablePointer<ScoredRow>) {
+        var reranking = Reranking(ranker.makeBoosts(), targets: targets, limit: listLength)
+        defer { reranking.destroy() }
+        for (index, row) in block.enumerated() {
+            reranking.rerank(lists + index * listLength, of: UInt32(row), query: source + row * targets.dimension)
+        }
+    }
 }

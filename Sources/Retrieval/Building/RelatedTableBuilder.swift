@@ -14,6 +14,10 @@ public struct RelatedTableBuilder: Sendable {
     public let embeddings: RelatedEmbeddings
     /// The entries of a list: as many as asked for, and no more than there are other products.
     public let listLength: Int
+    /// The categories of the products; nil: they have none.
+    public var categories: CategoryTensors?
+    /// What ranks the lists beyond the inner product; nil: nothing.
+    public var ranker: (any NeighbourRanker)?
     private let slots: [UInt32]
     private let largestTargetNorm: Double
 
@@ -39,16 +43,16 @@ public struct RelatedTableBuilder: Sendable {
     ///
     /// The embeddings' metadata go into the manifest as its metrics and attributes. `progress` hears from several
     /// threads how many products have their list, and of how many. `recall` is what answers from inverted lists must
-    /// reach, ``VectorIndexBuilder/recalls``; `report` hears what searches of the table will use.
+    /// reach, one of ``VectorIndexBuilder/recalls``; `report` hears in a line what searches of the table will use.
     public func publish(
         to store: Store, name: String, version: Int? = nil, buildID: String,
         recall: Double = VectorIndexBuilder.defaultRecall,
         progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in },
         report: (String) -> Void = { _ in }
     ) throws(TableError) -> Int {
+        precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)
         report(index.summary)
-        let attributes = embeddings.metadata.filter { !$0.key.hasPrefix(RelatedEmbeddings.metricPrefix) }
         let contents = TableContents(
             kind: RelatedTable.kind, tensors: specs + index.specs, buildID: buildID,
             metrics: embeddings.metrics.merging(index.metrics) { $1 },
@@ -60,9 +64,21 @@ public struct RelatedTableBuilder: Sendable {
             try writer.write(embeddings.source, to: "source")
             try writer.write(embeddings.target, to: "target")
             for tensor in carried { try writer.write(tensor) }
+            try categories?.write(to: writer)
             try index.write(to: writer)
             try writeLists(writer, progress)
         }
+    }
+
+    /// What the embeddings say about themselves, and which ranker made the lists: theirs need not be the one.
+    private var attributes: [String: String] {
+        typealias Key = RelatedEmbeddings
+        var attributes = embeddings.metadata.filter { key, _ in
+            key != Key.rankerKey && !key.hasPrefix(Key.rankerPrefix) && !key.hasPrefix(Key.metricPrefix)
+        }
+        attributes[Key.rankerKey] = ranker?.name ?? Key.innerProduct
+        for (name, value) in ranker?.parameters ?? [:] { attributes[Key.rankerPrefix + name] = value }
+        return attributes
     }
 
     private var specs: [TensorSpec] {
@@ -75,7 +91,7 @@ public struct RelatedTableBuilder: Sendable {
             TensorSpec("ids.offsets", .uint64, shape: [count + 1]),
             TensorSpec("ids.slots", .uint32, shape: [slots.count]),
             TensorSpec("ids.bytes", .uint8, shape: [embeddings.idBytes.count]),
-        ] + carried.map(\.spec)
+        ] + carried.map(\.spec) + (categories?.specs ?? [])
     }
 
     /// What makes vectors of new products is for whoever opens the table.
@@ -121,6 +137,7 @@ public struct RelatedTableBuilder: Sendable {
         let entries = UnsafeMutablePointer<ScoredRow>.allocate(capacity: size)
         defer { entries.deallocate() }
         lists.compute(block, into: entries)
+        if let ranker { lists.rerank(block, by: ranker, entries) }
         let rows = (0..<size).map { entries[$0].row }
         let scores = (0..<size).map { entries[$0].score }
         let start = block.lowerBound * listLength

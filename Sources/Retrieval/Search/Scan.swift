@@ -56,7 +56,12 @@ struct Scan {
 
     /// The published score of one row.
     func score(_ query: UnsafePointer<Float>, _ row: UInt32) -> Float {
-        Float(kernels_dot(query, rows + Int(row) * dimension, dimension))
+        Float(exactScore(query, row))
+    }
+
+    /// The published score of one row before it is rounded.
+    func exactScore(_ query: UnsafePointer<Float>, _ row: UInt32) -> Double {
+        kernels_dot(query, rows + Int(row) * dimension, dimension)
     }
 
     /// How far below its true score a row's fast score can be, and half a step of `Float` for each rounding beside.

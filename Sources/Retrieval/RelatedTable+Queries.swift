@@ -1,0 +1,316 @@
+internal import CKernels
+
+// MARK: - What an answer may hold
+
+extension RelatedTable {
+    /// Whether the table knows categories of products.
+    public var hasCategories: Bool { categories != nil }
+
+    /// The category of a name; nil where the table knows none of that name.
+    public func category(named name: UnsafeRawBufferPointer) -> UInt32? { categories?.category(named: name) }
+
+    /// The name of a row's category, in the mapped file; nil where it has none.
+    public func categoryName(of row: UInt32) -> UnsafeRawBufferPointer? {
+        precondition(row < count, "row \(row) is beyond the table")
+        guard let categories else { return nil }
+        let category = categories.ofRows[Int(row)]
+        return category == Categories.none ? nil : categories.name(of: category)
+    }
+
+    /// Lets the next answer hold rows of such categories only as ``allow(_:_:)`` names from now on.
+    public func allowOnly(_ scratch: RelatedScratch) {
+        if let categories { scratch.choice.start(categories, opensOnly: true) }
+    }
+
+    /// Lets the next answer hold rows of a category, after ``allowOnly(_:)``.
+    public func allow(_ category: UInt32, _ scratch: RelatedScratch) {
+        if let categories { scratch.choice.open(category, of: categories) }
+    }
+
+    /// Keeps the rows of a category out of the next answer, also where it was allowed before.
+    public func deny(_ category: UInt32, _ scratch: RelatedScratch) {
+        if let categories { scratch.choice.close(category, of: categories) }
+    }
+
+    private func filter(_ scratch: RelatedScratch) -> RowFilter {
+        guard scratch.choice.isActive, let categories else { return RowFilter(excluded: scratch.excluded) }
+        return RowFilter(excluded: scratch.excluded, scratch.choice, of: categories)
+    }
+}
+
+// MARK: - Queries
+
+// Each finds the best rows that the filters of `scratch` admit, at most `query.limit`, and leaves them in
+// `RelatedScratch.results`: fewer only where the table has no more. nil, and no answer, where that would take more than
+// `query.work`.
+
+extension RelatedTable {
+    /// How much one row leads to another: the inner product of its source vector and the other's target vector.
+    public func score(from row: UInt32, to other: UInt32) -> Float {
+        precondition(row < count && other < count, "a row is beyond the table")
+        return targets.scan.score(sourceVector(row), other)
+    }
+
+    /// The best rows for one product, without itself. Its list answers where it has what is asked for and reaches far
+    /// enough; a search goes on where it ends.
+    public func find(product row: UInt32, _ query: RelatedQuery, _ scratch: RelatedScratch) -> Path? {
+        precondition(row < count, "row \(row) is beyond the table")
+        scratch.asked = .product(row)
+        if query.relation == .related, query.ranker == nil || query.ranker == ranker {
+            if takeListed(of: row, query, scratch) {
+                giveBack(query, scratch)
+                return .list
+            }
+        }
+        scratch.exclude(row)
+        return search(sourceVector(row), query, scratch)
+    }
+
+    /// The best rows for a cart, ranked by the mean of the source vectors of the rows that were added to `scratch`, at
+    /// least one; they are left out. A cart of one product is asked like that product.
+    public func findCart(_ query: RelatedQuery, explains: Bool = false, _ scratch: RelatedScratch) -> Path? {
+        let cart = scratch.cart.members
+        precondition(!cart.isEmpty, "the cart is empty")
+        if cart.count == 1 { return find(product: cart[0], query, scratch) }
+        for row in cart {
+            precondition(row < count, "row \(row) is beyond the table")
+            scratch.exclude(row)
+        }
+        let mean = scratch.vector(.cartSource, dimension: dimension)
+        average(cart, of: sources.scan, into: mean)
+        var targetMean: UnsafePointer<Float>?
+        if explains {
+            let room = scratch.vector(.cartTarget, dimension: dimension)
+            average(cart, of: targets.scan, into: room)
+            targetMean = UnsafePointer(room)
+        }
+        scratch.asked = .cart(mean, targetMean)
+        return search(mean, query, scratch)
+    }
+
+    /// The best rows for a source vector of ``dimension`` coordinates, which must stay as it is while the answer is
+    /// explained.
+    public func find(
+        vector: UnsafeBufferPointer<Float>, _ query: RelatedQuery, _ scratch: RelatedScratch
+    ) throws(VectorError) -> Path? {
+        guard vector.count == dimension else { throw .wrongDimension(expected: dimension) }
+        guard vector.allSatisfy({ $0.isFinite }) else { throw .notFinite }
+        let start = vector.baseAddress!
+        guard kernels_dot(start, start, dimension) <= VectorLimit.norm * VectorLimit.norm else { throw .tooLong }
+        scratch.asked = .vector(start)
+        return search(start, query, scratch)
+    }
+
+    /// Why the row at a place of the last answer is there.
+    public func explanation(at place: Int, _ scratch: RelatedScratch) -> RelatedExplanation {
+        let result = scratch.results[place]
+        var explanation = RelatedExplanation(ranker: .innerProduct, forward: 0, reverse: nil, path: 0)
+        switch scratch.asked {
+        case .nothing: break
+        case .product(let row):
+            explanation.forward = score(from: row, to: result.row)
+            explanation.reverse = score(from: result.row, to: row)
+        case .cart(let source, let target):
+            explanation.forward = targets.scan.score(source, result.row)
+            explanation.reverse = target.map { sources.scan.score($0, result.row) }
+        case .vector(let source): explanation.forward = targets.scan.score(source, result.row)
+        }
+        if ranker == .hybrid, place < scratch.listedCount {
+            explanation.ranker = .hybrid
+            explanation.path = result.score - explanation.forward
+        }
+        return explanation
+    }
+
+    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sources.scan.rows + Int(row) * dimension }
+
+    private func average(
+        _ cart: UnsafeBufferPointer<UInt32>, of matrix: Scan, into mean: UnsafeMutablePointer<Float>
+    ) {
+        for coordinate in 0..<dimension {
+            var sum = 0.0
+            for row in cart { sum += Double(matrix.rows[Int(row) * dimension + coordinate]) }
+            mean[coordinate] = Float(sum / Double(cart.count))
+        }
+    }
+}
+
+// MARK: - Lists
+
+extension RelatedTable {
+    /// Takes what a row's list offers; false where the table may have more that the answer needs.
+    private func takeListed(of row: UInt32, _ query: RelatedQuery, _ scratch: RelatedScratch) -> Bool {
+        // No answer is longer than the table, whatever was asked for.
+        let limit = min(query.limit, count)
+        let entries = scratch.room(for: limit)
+        let rows = listRows + Int(row) * listLength
+        let scores = listScores + Int(row) * listLength
+        let filter = filter(scratch)
+        let isCapped = isCapped(query)
+        var (listed, found) = (0, 0)
+        while listed < listLength, found < limit, rows[listed] != Self.noRow {
+            if filter.admits(rows[listed]), !isCapped || takes(rows[listed], query, scratch) {
+                entries[found] = ScoredRow(row: rows[listed], score: scores[listed])
+                found += 1
+            }
+            listed += 1
+        }
+        scratch.listedCount = found
+        scratch.finish(count: found)
+        return found == limit || listed == count - 1
+    }
+}
+
+// MARK: - Searches
+
+extension RelatedTable {
+    /// How much more an inner product in double precision of a row found anywhere costs than one of a plain scan.
+    private static let scatteredCost = 8
+
+    /// Goes on after what was taken of a list, if any: nothing that a list leaves out is better than its end.
+    private func search(
+        _ asked: UnsafePointer<Float>, _ query: RelatedQuery, _ scratch: RelatedScratch
+    ) -> Path? {
+        defer { giveBack(query, scratch) }
+        for result in scratch.results { scratch.exclude(result.row) }
+        guard work(scratch) <= query.work else { return nil }
+        let isSimilar = query.relation == .similar
+        let vector = isSimilar ? similarVector(asked, scratch) : asked
+        let matrix = isSimilar ? sources : targets
+        let limit = min(query.limit, count)
+        var found = scratch.results.count
+        guard found < limit else { return .scan }
+        guard isCapped(query) else {
+            let (path, offered) = best(for: vector, of: matrix, limit - found, after: found, query, scratch)
+            scratch.finish(count: found + offered)
+            return path
+        }
+        // Categories that are full take no part in what follows, so few rounds are needed.
+        var wanted = limit - found
+        var isApproximate = false
+        while true {
+            closeFull(query, scratch)
+            let (path, offered) = best(for: vector, of: matrix, wanted, after: found, query, scratch)
+            isApproximate = isApproximate || path == .invertedLists
+            found = keep(offered, after: found, query, scratch)
+            if found == limit || offered < wanted { return isApproximate ? .invertedLists : path }
+            wanted = min(4 * wanted, count)
+        }
+    }
+
+    /// What a search reads, in coordinates of a plain scan.
+    private func work(_ scratch: RelatedScratch) -> Int {
+        let rows = scansMembers(scratch) ? scratch.choice.admitted * Self.scatteredCost : count
+        return rows * dimension
+    }
+
+    /// Whether so few rows are admitted that each is scored by itself.
+    private func scansMembers(_ scratch: RelatedScratch) -> Bool {
+        scratch.choice.isActive && scratch.choice.opensOnly && scratch.choice.admitted * Self.scatteredCost <= count
+    }
+
+    /// Writes the best admitted rows behind the first `found` entries; returns how many there are.
+    private func best(
+        for vector: UnsafePointer<Float>, of matrix: VectorIndex, _ limit: Int, after found: Int, _ query: RelatedQuery,
+        _ scratch: RelatedScratch
+    ) -> (Path, Int) {
+        var top = TopRows(scratch.room(for: found + limit) + found, limit: limit)
+        var path = Path.scan
+        if scansMembers(scratch) {
+            offerMembers(vector, of: matrix.scan, into: &top, scratch)
+        } else {
+            path = matrix.search(vector, into: &top, filter: filter(scratch), exact: query.exact, scratch)
+        }
+        top.sort()
+        return (path, top.count)
+    }
+
+    private func offerMembers(
+        _ vector: UnsafePointer<Float>, of matrix: Scan, into top: inout TopRows, _ scratch: RelatedScratch
+    ) {
+        guard let categories else { return }
+        for category in scratch.choice.opened.members where scratch.choice.isOpen(category) {
+            for row in categories.rows(of: category) where !scratch.excluded.contains(row) {
+                top.offer(ScoredRow(row: row, score: matrix.score(vector, row)))
+            }
+        }
+    }
+
+    /// The coordinates that similar products are compared by, and zeros: what is multiplied by them counts nothing.
+    private func similarVector(
+        _ asked: UnsafePointer<Float>, _ scratch: RelatedScratch
+    ) -> UnsafePointer<Float> {
+        guard similarDimension < dimension else { return asked }
+        let vector = scratch.vector(.similar, dimension: dimension)
+        vector.update(from: asked, count: similarDimension)
+        (vector + similarDimension).update(repeating: 0, count: dimension - similarDimension)
+        return UnsafePointer(vector)
+    }
+}
+
+// MARK: - A cap for each category
+
+extension RelatedTable {
+    private func isCapped(_ query: RelatedQuery) -> Bool {
+        query.maxPerCategory > 0 && query.maxPerCategory < query.limit && categories != nil
+    }
+
+    /// Counts a row; false where the answer has as many of its category as it may.
+    private func takes(_ row: UInt32, _ query: RelatedQuery, _ scratch: RelatedScratch) -> Bool {
+        guard let categories else { return true }
+        let category = categories.ofRows[Int(row)]
+        return category == Categories.none
+            || scratch.choice.take(category, limit: query.maxPerCategory, of: categories)
+    }
+
+    /// Keeps those of `offered` rows behind the first `found` that the answer may hold; returns how many it has then.
+    private func keep(_ offered: Int, after found: Int, _ query: RelatedQuery, _ scratch: RelatedScratch) -> Int {
+        let entries = scratch.room(for: found + offered)
+        var kept = found
+        for index in found..<found + offered where kept < query.limit && takes(entries[index].row, query, scratch) {
+            entries[kept] = entries[index]
+            scratch.exclude(entries[kept].row)
+            kept += 1
+        }
+        scratch.finish(count: kept)
+        return kept
+    }
+
+    /// Lets no further row of categories in that the answer has as many of as it may.
+    private func closeFull(_ query: RelatedQuery, _ scratch: RelatedScratch) {
+        guard let categories else { return }
+        for result in scratch.results {
+            let category = categories.ofRows[Int(result.row)]
+            if category != Categories.none, scratch.choice.taken(category) == query.maxPerCategory {
+                scratch.choice.close(category, of: categories)
+            }
+        }
+    }
+
+    /// Forgets how many rows of each category the answer has.
+    private func giveBack(_ query: RelatedQuery, _ scratch: RelatedScratch) {
+        guard isCapped(query), let categories else { return }
+        for result in scratch.results { scratch.choice.giveBack(categories.ofRows[Int(result.row)]) }
+    }
+}
+
+// MARK: - Plain questions
+
+extension RelatedTable {
+    /// The best products related to one product; see ``find(product:_:_:)``.
+    public func related(to row: UInt32, limit: Int, _ scratch: RelatedScratch) -> Path {
+        find(product: row, RelatedQuery(limit: limit), scratch)!
+    }
+
+    /// The best products related to a cart; see ``findCart(_:explains:_:)``.
+    public func relatedToCart(limit: Int, _ scratch: RelatedScratch) -> Path {
+        findCart(RelatedQuery(limit: limit), scratch)!
+    }
+
+    /// The best products related to a source vector; see ``find(vector:_:_:)``.
+    public func related(
+        toVector vector: UnsafeBufferPointer<Float>, limit: Int, _ scratch: RelatedScratch
+    ) throws(VectorError) -> Path {
+        try find(vector: vector, RelatedQuery(limit: limit), scratch)!
+    }
+}
