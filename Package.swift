@@ -251,7 +251,7 @@ let package = Package(
                 "FletchWellKnownTypes",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Retrieval", "Tables", "TestSupport"]),
         tests(
             "FletchInterceptors",
             [

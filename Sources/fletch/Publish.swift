@@ -31,6 +31,10 @@ struct Publish: ParsableCommand {
     var listLength = RelatedTableBuilder.defaultListLength
 
     @Option(
+        help: "What approximate searches must find of the ten best products, on average; for large tables only.")
+    var recall = VectorIndexBuilder.defaultRecall
+
+    @Option(
         help: ArgumentHelp(
             "CSV of the products with the columns id and category: what answers can be filtered by.", valueName: "file")
     )
@@ -39,18 +43,14 @@ struct Publish: ParsableCommand {
     @Option(help: "What ranks the lists: hybrid, where the training found one, or inner-product.")
     var ranker = ListRanker.hybrid
 
-    @Option(
-        help: "Part of the best ten rows that searches of large tables must find, by the products' own vectors.")
-    var recall = VectorIndexBuilder.defaultRecall
-
     func validate() throws {
-        let recalls = VectorIndexBuilder.recalls
-        guard recalls.contains(recall) else {
-            throw ValidationError("--recall must be from \(recalls.lowerBound) to \(recalls.upperBound)")
-        }
         let lengths = RelatedTableBuilder.listLengths
         guard lengths.contains(listLength) else {
             throw ValidationError("--list-length must be from \(lengths.lowerBound) to \(lengths.upperBound)")
+        }
+        let recalls = VectorIndexBuilder.recalls
+        guard recalls.contains(recall) else {
+            throw ValidationError("--recall must be from \(recalls.lowerBound) to \(recalls.upperBound)")
         }
     }
 
@@ -62,18 +62,18 @@ struct Publish: ParsableCommand {
         let progress = Mutex(ProgressLine())
         let start = Date()
         let published = try builder.publish(
-            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall
-        ) { done, total in
-            let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
-            progress.withLock {
-                $0.show(
-                    "lists: \(done) of \(total) products, \(formatted(rate))/s, "
-                        + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
-            }
-        } report: {
-            log("searches: \($0)")
-        }
+            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall,
+            progress: { done, total in
+                let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
+                progress.withLock {
+                    $0.show(
+                        "lists: \(done) of \(total) products, \(formatted(rate))/s, "
+                            + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
+                }
+            }, report: { log("searches: \($0)") })
         progress.withLock { $0.finish() }
+        // As a server does; what it finds is remembered, and a server on this machine can begin at once.
+        _ = try RelatedTable(Store(path: store).open(name, version: published))
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
                 + " by \(builder.ranker?.name ?? RelatedEmbeddings.innerProduct)"

@@ -151,7 +151,7 @@ def message_types(proto, directory) -> dict:
 class PublishedTable:
     """A published related-products table as a data scientist reads it: safetensors and NumPy, none of our code."""
 
-    DTYPES = {"F32": numpy.float32, "U8": numpy.uint8, "U32": numpy.uint32, "U64": numpy.uint64}
+    DTYPES = {"F32": numpy.float32, "I8": numpy.int8, "U8": numpy.uint8, "U32": numpy.uint32, "U64": numpy.uint64}
 
     def __init__(self, directory):
         self.tensors = {}

@@ -47,8 +47,12 @@ public struct RelatedTableBuilder: Sendable {
     public func publish(
         to store: Store, name: String, version: Int? = nil, buildID: String,
         recall: Double = VectorIndexBuilder.defaultRecall,
+<<<<<<< HEAD
         progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in },
         report: (String) -> Void = { _ in }
+=======
+        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }, report: (String) -> Void = { _ in }
+>>>>>>> main
     ) throws(TableError) -> Int {
         precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)

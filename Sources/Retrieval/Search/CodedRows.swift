@@ -9,6 +9,9 @@ internal import Tables
 /// matrix X: `X.codes` I8 [n, d], `X.scales` F32 [n], `X.coordinates` F32 [2, d] with the scales of the coordinates and
 /// the typical errors of their codes, and `X.error` F32 [1].
 struct CodedRows {
+    /// How much faster than a plain scan one of codes is, at least: what it reads is a quarter.
+    static let scanSpeed = 3
+
     let codes: UnsafePointer<Int8>
     let scales: UnsafePointer<Float>
     let count: Int
@@ -119,6 +122,7 @@ extension Table {
     ) throws(TableError) -> UnsafeBufferPointer<Float> {
         let view = try tensor(named: name)
         let elements = try view.elements(as: Float.self, shape: shape)
+        guard remembered(RelatedTable.checks) == nil else { return elements }
         if let bad = elements.firstIndex(where: { !$0.isFinite || (positive && $0 <= 0) }) {
             throw view.error("holds \(elements[bad]) at place \(bad)")
         }

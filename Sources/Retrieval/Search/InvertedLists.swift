@@ -96,6 +96,13 @@ extension InvertedLists {
         return settings.first { Double($0.limit) >= rows }
     }
 
+    /// How long a search takes, in coordinates that a plain scan reads meanwhile: centroids in 8 bits, rows of the lists
+    /// in four bits for two coordinates, and twice each row that is scored again.
+    func work(_ setting: Setting) -> Int {
+        let listed = Int(setting.probes) * exact.count / parts.listCount
+        return dimension * (parts.listCount / CodedRows.scanSpeed + listed / 16 + 2 * Int(setting.depth))
+    }
+
     /// Offers rows that are likely to be among the best for `query`, with their exact scores.
     func run(
         _ query: UnsafePointer<Float>, _ setting: Setting, into top: inout TopRows, filter: RowFilter,
@@ -323,7 +330,9 @@ extension InvertedLists {
         guard listCount > 0, starts[0] == 0, starts[listCount] == blocks,
             (0..<listCount).allSatisfy({ starts[$0] <= starts[$0 + 1] })
         else { throw offsets.error("does not cut the \(blocks) blocks into lists") }
-        try Self.checkRows(rowsTensor, numbers, count: rows.count)
+        if table.remembered(RelatedTable.checks) == nil {
+            try Self.checkRows(rowsTensor, numbers, count: rows.count)
+        }
         let codes = try table.tensor(named: "invertedLists.codes")
             .elements(as: UInt8.self, shape: [blocks, groups * Self.groupBytes])
         let settings = try Self.settings(table.tensor(named: "invertedLists.settings"), lists: listCount)

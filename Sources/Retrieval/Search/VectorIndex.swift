@@ -46,4 +46,10 @@ struct VectorIndex {
         scan.run(query, into: &top, filter: filter, scratch)
         return .scan
     }
+
+    /// How long a search for `limit` rows takes, in coordinates that a plain scan reads meanwhile.
+    func work(limit: Int, _ filter: RowFilter, exact: Bool) -> Int {
+        if !exact, let lists, let setting = lists.setting(for: limit, filter) { return lists.work(setting) }
+        return scan.count * scan.dimension / (codes == nil ? 1 : CodedRows.scanSpeed)
+    }
 }
