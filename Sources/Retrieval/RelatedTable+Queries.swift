@@ -77,11 +77,11 @@ extension RelatedTable {
             scratch.exclude(row)
         }
         let mean = scratch.vector(.cartSource, dimension: dimension)
-        average(cart, of: sources.scan, into: mean)
+        average(cart, of: sources, into: mean)
         var targetMean: UnsafePointer<Float>?
         if explains {
             let room = scratch.vector(.cartTarget, dimension: dimension)
-            average(cart, of: targets.scan, into: room)
+            average(cart, of: targets, into: room)
             targetMean = UnsafePointer(room)
         }
         scratch.asked = .cart(mean, targetMean)
@@ -225,18 +225,6 @@ extension RelatedTable {
     }
 
     /// Writes the best admitted rows behind the first `found` entries; returns how many there are.
-<<<<<<< HEAD
-    private func best(
-        for vector: UnsafePointer<Float>, of matrix: VectorIndex, _ limit: Int, after found: Int, _ query: RelatedQuery,
-        _ scratch: RelatedScratch
-    ) -> (Path, Int) {
-        var top = TopRows(scratch.room(for: found + limit) + found, limit: limit)
-        var path = Path.scan
-        if scansMembers(scratch) {
-            offerMembers(vector, of: matrix.scan, into: &top, scratch)
-        } else {
-            path = matrix.search(vector, into: &top, filter: filter(scratch), exact: query.exact, scratch)
-=======
     private func best(_ search: Search, _ limit: Int, after found: Int, _ scratch: RelatedScratch) -> (Path, Int) {
         var top = TopRows(scratch.room(for: found + limit) + found, limit: limit)
         var path = Path.scan
@@ -245,7 +233,6 @@ extension RelatedTable {
         } else {
             path = search.index.search(
                 search.vector, into: &top, filter: filter(scratch), exact: search.exact, scratch)
->>>>>>> main
         }
         top.sort()
         return (path, top.count)

@@ -19,13 +19,7 @@ public enum VectorError: Error, Equatable, Sendable {
 ///   precision and rounded;
 /// - `lists.rows` U32 and `lists.scores` F32 [n, k]: the k best rows of each product, itself left out, best first and
 ///   ties in the order of rows; shorter lists end in ``noRow``;
-<<<<<<< HEAD
-/// - what searches use where it is there, see `CodedRows` and `InvertedLists`.
-///
-/// - where it has any, the categories of the products: see ``Categories``.
-=======
 /// - optional ones for searches, see `VectorIndex`, and for the categories of products, see `Categories`.
->>>>>>> main
 ///
 /// Everything that a query relies on was checked when it was made. Any number of threads may ask at once, each with a
 /// ``RelatedScratch`` of its own.
@@ -101,17 +95,6 @@ public final class RelatedTable: @unchecked Sendable {
         ids = try StringColumn(
             offsets: offsets, bytes: table.tensor(named: "ids.bytes"), isChecked: facts != nil)
         guard ids.count == count else { throw offsets.error("is of \(ids.count) ids for \(count) products") }
-<<<<<<< HEAD
-        index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"))
-        let sourceScan = Scan(
-            rows: sources.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(sourceTensor, sources, dimension))
-        self.sources = try VectorIndex(table, matrix: "source", scan: sourceScan)
-        let targetScan = Scan(
-            rows: targets.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(targetTensor, targets, dimension))
-        self.targets = try VectorIndex(table, matrix: "target", scan: targetScan)
-=======
         index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"), isChecked: facts != nil)
         let sourceNorm = try Self.largestNorm(sourceTensor, sources, dimension, remembered: facts?["sourceNorm"])
         let targetNorm = try Self.largestNorm(targetTensor, targets, dimension, remembered: facts?["targetNorm"])
@@ -125,7 +108,6 @@ public final class RelatedTable: @unchecked Sendable {
             scan: Scan(
                 rows: targets.baseAddress!, count: count, dimension: dimension,
                 largestNorm: targetNorm))
->>>>>>> main
         categories = try Categories(table, count: count)
         ranker = try Self.ranker(table)
         similarDimension = try Self.similarDimension(table, dimension: dimension)

@@ -79,13 +79,9 @@ package final class MeasuredIndex {
         codes.withRows { coded in
             switch way {
             case .scan:
-<<<<<<< HEAD
-                search(queries, limit, scratch, answer) { scan.run($0, into: &$1, filter: RowFilter(excluded: scratch.excluded), scratch) }
-=======
                 search(queries, limit, scratch, answer) {
                     scan.run($0, into: &$1, filter: RowFilter(excluded: scratch.excluded), scratch)
                 }
->>>>>>> main
             case .quantizedScan:
                 search(queries, limit, scratch, answer) {
                     coded.run($0, into: &$1, filter: RowFilter(excluded: scratch.excluded), exact: scan, scratch)

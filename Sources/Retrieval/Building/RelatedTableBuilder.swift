@@ -43,16 +43,11 @@ public struct RelatedTableBuilder: Sendable {
     ///
     /// The embeddings' metadata go into the manifest as its metrics and attributes. `progress` hears from several
     /// threads how many products have their list, and of how many. `recall` is what answers from inverted lists must
-    /// reach, one of ``VectorIndexBuilder/recalls``; `report` hears in a line what searches of the table will use.
+    /// reach, ``VectorIndexBuilder/recalls``; `report` hears what searches of the table will use.
     public func publish(
         to store: Store, name: String, version: Int? = nil, buildID: String,
         recall: Double = VectorIndexBuilder.defaultRecall,
-<<<<<<< HEAD
-        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in },
-        report: (String) -> Void = { _ in }
-=======
         progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }, report: (String) -> Void = { _ in }
->>>>>>> main
     ) throws(TableError) -> Int {
         precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
         let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)
