@@ -256,7 +256,7 @@ let package = Package(
                 "FletchWellKnownTypes",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Retrieval", "Tables", "TestSupport"]),
         tests(
             "FletchInterceptors",
             [

@@ -55,8 +55,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
     }
 
     /// Serves another table from now on. On the loop's thread, between calls.
-    public func serve(_ table: RelatedTable) {
-        served = ServedTable(table)
+    public func serve(_ table: RelatedTable?) {
+        served = table.map(ServedTable.init)
     }
 
     public func related(

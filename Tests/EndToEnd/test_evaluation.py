@@ -169,7 +169,7 @@ def test_an_ablation_over_seeds_is_told_in_every_form(edges, tmp_path):
     with open(tmp_path / "r.csv", newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["seed"] for line in lines} == {"1", "2", "mean", "sd"}
-    assert {line["method"] for line in lines} == {"embedding", "popularity", "no direction loss"}
+    assert {line["method"] for line in lines} == {"embedding", "hybrid", "popularity", "no direction loss"}
     assert (tmp_path / "r.svg").read_text().startswith("<svg ")
 
 
