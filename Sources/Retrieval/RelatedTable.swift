@@ -194,6 +194,12 @@ extension RelatedTable {
         precondition(row < count, "row \(row) is beyond the table")
         return ids[Int(row)]
     }
+
+    /// The source vector of a row, in the mapped file; valid as long as the table lives.
+    public func sourceVector(of row: UInt32) -> UnsafeBufferPointer<Float> {
+        precondition(row < count, "row \(row) is beyond the table")
+        return UnsafeBufferPointer(start: sources.scan.rows + Int(row) * dimension, count: dimension)
+    }
 }
 
 // MARK: - Quality
