@@ -19,7 +19,7 @@ public struct TrainingOptions: Sendable {
     /// The weight of the direction term beside the existence term, from 0 to 1000.
     public var directionWeight: Float?
     /// The weight, from 0 to 1000, of each of the two terms by which products that are viewed together become alike.
-    public var similarityWeight: Float = 0.1
+    public var similarityWeight: Float = 0.3
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
     /// Whether a node has one vector, its source and its target row, but for temperature and biases: what dual
