@@ -20,6 +20,8 @@ public struct TrainingOptions: Sendable {
     public var directionWeight: Float?
     /// The weight, from 0 to 1000, of each of the two terms by which products that are viewed together become alike.
     public var similarityWeight: Float = 0.1
+    /// What inner products of rows, which have the length 1, are multiplied by; nil learns it, as is best.
+    public var temperature: Float?
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
     /// Whether a node has one vector, its source and its target row, but for temperature and biases: what dual

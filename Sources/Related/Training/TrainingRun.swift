@@ -40,12 +40,13 @@ final class TrainingRun {
             direction: Float, isBiased: Bool
         ) -> Term {
             let temperature = Matrix(rows: 1, columns: 1)
-            temperature[0, 0] = log(Self.initialTemperature)
+            temperature[0, 0] = log(options.temperature ?? Self.initialTemperature)
             let scorer = PairScorer(
                 source: source.0, target: target.0, sourceGradient: source.1, targetGradient: target.1,
                 bias: Parameter(Matrix(rows: nodes, columns: 1)), logTemperature: Parameter(temperature))
             return Term(
                 graph: graph, scorer: scorer, weight: weight, directionWeight: direction, isBiased: isBiased,
+                hasFixedTemperature: options.temperature != nil,
                 negatives: NegativeSampler(
                     graph, count: parameters.negatives, exponent: Double(parameters.negativesExponent)))
         }
@@ -97,10 +98,13 @@ final class TrainingRun {
         let weight: Float
         let directionWeight: Float
         let isBiased: Bool
+        let hasFixedTemperature: Bool
         let negatives: NegativeSampler
 
         /// A bias would only explain away what the rows are to say where it is not published.
-        var parameters: [Parameter] { (isBiased ? [scorer.bias] : []) + [scorer.logTemperature] }
+        var parameters: [Parameter] {
+            (isBiased ? [scorer.bias] : []) + (hasFixedTemperature ? [] : [scorer.logTemperature])
+        }
 
         func pairs(_ fold: EdgeFold) -> StepPairs { StepPairs(graph, fold, directionWeight: directionWeight) }
 
