@@ -122,7 +122,7 @@ extension RelatedTable {
         return explanation
     }
 
-    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sources.scan.rows + Int(row) * dimension }
+    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sourceVector(of: row).baseAddress! }
 
     private func average(
         _ cart: UnsafeBufferPointer<UInt32>, of matrix: VectorIndex, into mean: UnsafeMutablePointer<Float>
@@ -165,7 +165,7 @@ extension RelatedTable {
 
 extension RelatedTable {
     /// How much more an inner product in double precision of a row found anywhere costs than one of a plain scan.
-    private static let scatteredCost = 6
+    private static let scatteredCost = 4
 
     /// Goes on after what was taken of a list, if any: nothing that a list leaves out is better than its end.
     private func search(
