@@ -51,8 +51,12 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Neighbours that pass messages: full, uniform[:FANOUT] or biased[:LEAST:MOST], up to 65536.")
     var sampler = NeighbourhoodSampler.full
 
-    @Option(help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
-    var validFraction = TrainingOptions().validFraction
+    @Option(
+        help: """
+            Share of the edges that supervise nothing: they choose the epoch, fit the direction offset and the ranker. \
+            Where not given 2 to 10 %, and small graphs are trained once more on all edges.
+            """)
+    var validFraction: Double?
 
     /// What the flags say.
     func options() -> TrainingOptions {

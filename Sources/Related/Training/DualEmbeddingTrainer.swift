@@ -41,7 +41,7 @@ public final class DualEmbeddingTrainer {
         }
         self.graph = graph
         self.options = options
-        let split = EdgeSplit(graph, fraction: options.validFraction, seed: options.seed)
+        let split = EdgeSplit(graph, fraction: parameters.validFraction, seed: options.seed)
         train = split.train
         heldOut = DirectedGraph(ids: graph.ids, edges: split.heldOut)
         let stride = split.heldOut.count / Self.mostValidEdges + 1
@@ -72,6 +72,20 @@ public final class DualEmbeddingTrainer {
     public func run(
         progress: (TrainingProgress) -> Void = { _ in }
     ) throws(TrainingError) -> DualEmbedding {
+        let found = try runOnce(progress: progress)
+        guard parameters.isRepeatedOnAll, heldOut.edgeCount > 0 else { return found }
+        var options = options
+        options.validFraction = 0
+        options.epochs = found.report.publishedEpoch
+        let whole = try DualEmbeddingTrainer(graph, options: options).runOnce(progress: progress)
+        // The offset was fitted to held-out edges, and so was the ranker.
+        let offset = parameters.dimension - 1
+        for row in 0..<graph.nodeCount { whole.source[row, offset] = found.source[row, offset] }
+        return DualEmbedding(
+            ids: graph.ids, source: whole.source, target: whole.target, ranker: found.ranker, report: found.report)
+    }
+
+    private func runOnce(progress: (TrainingProgress) -> Void) throws(TrainingError) -> DualEmbedding {
         let start = ContinuousClock.now
         let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
         var report = TrainingReport(

@@ -25,8 +25,11 @@ public struct TrainingOptions: Sendable {
     public var isSingle = false
     /// The same seed gives the same vectors.
     public var seed: UInt64 = 1
-    /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset. In 0..<1.
-    public var validFraction = 0.02
+    /// The share of edges that supervise nothing: they choose the epoch, fit the direction offset and the ranker. In 0..<1.
+    ///
+    /// Where not given it is what a thousand edges are, from 2 to 10 %, and a training that holds out more than 2 %, which
+    /// takes little time, is followed by one on all edges.
+    public var validFraction: Double?
 
     /// The defaults.
     public init() {}
@@ -51,7 +54,7 @@ public struct TrainingOptions: Sendable {
         try require(
             sampler.isValid, "sampler",
             "must have sizes between \(sizes.lowerBound) and \(sizes.upperBound), the least first")
-        try require((0..<1).contains(validFraction), "valid-fraction", "must be at least 0 and below 1")
+        try require((0..<1).contains(validFraction ?? 0), "valid-fraction", "must be at least 0 and below 1")
     }
 }
 
@@ -96,6 +99,9 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     public let seed: UInt64
     /// The share of edges held out of the training.
     public let validFraction: Double
+    /// Whether the published vectors are those of a second training, on all edges, for as many epochs as the first one
+    /// found best.
+    public let isRepeatedOnAll: Bool
 
     /// Enough steps that few messages are missing in each.
     private static let leastStepsPerEpoch = 10
@@ -122,7 +128,18 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         directionWeight = options.directionWeight ?? 0.3
         sampler = options.sampler.description
         seed = options.seed
-        validFraction = options.validFraction
+        let asked = options.validFraction
+        validFraction = asked ?? Self.validFraction(edges: graph.edgeCount)
+        isRepeatedOnAll = asked == nil && validFraction > Self.leastValidFraction
+    }
+
+    /// Enough edges to fit a ranker's weights to, where they can be spared.
+    private static let wantedValidEdges = 1000.0
+    private static let leastValidFraction = 0.02
+    private static let mostValidFraction = 0.1
+
+    private static func validFraction(edges: Int) -> Double {
+        min(mostValidFraction, max(leastValidFraction, wantedValidEdges / Double(max(edges, 1))))
     }
 
     /// Falls with the logarithm of the density: 0.7 up to 2 edges per node, 0.3 from 12.
