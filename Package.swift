@@ -149,6 +149,11 @@ let package = Package(
             name: "swift-client", dependencies: ["FletchClient", "FletchRPC", "InteropSchema"],
             path: "Benchmarks/rpc/SwiftClient", swiftSettings: strict),
 
+        // Benchmarks: searches of one matrix beside other libraries' (Benchmarks/retrieval/compare.py).
+        .executableTarget(
+            name: "retrieval-bench", dependencies: ["LinearAlgebra", "Retrieval", "Tables"],
+            path: "Benchmarks/retrieval/RetrievalBench", swiftSettings: strict),
+
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",

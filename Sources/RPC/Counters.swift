@@ -13,6 +13,9 @@ public struct Counters: Sendable {
     /// Metrics of calls by the paths of their methods, where an interceptor collects them.
     public var methods: [String: CallMetrics] = [:]
 
+    /// Other values that were measured, by their names, where an interceptor collects them.
+    public var values: [String: ValueMetric] = [:]
+
     public init() {}
 
     /// Calls answered with OK.
@@ -38,8 +41,30 @@ public struct Counters: Sendable {
         sum.connectionsRefused += right.connectionsRefused
         sum.connectionsOpen += right.connectionsOpen
         for (path, metrics) in right.methods { sum.add(metrics, ofMethod: path) }
+        for (name, metric) in right.values { sum.values[name, default: ValueMetric()].add(metric) }
         return sum
     }
+}
+
+/// How often something was measured, and the sum of what it was: what is kept of an OpenTelemetry histogram.
+public struct ValueMetric: Sendable, Hashable, CustomStringConvertible {
+    public private(set) var count: UInt64 = 0
+    public private(set) var sum = 0.0
+
+    public init() {}
+
+    public mutating func record(_ value: Double) {
+        count &+= 1
+        sum += value
+    }
+
+    mutating func add(_ other: ValueMetric) {
+        count &+= other.count
+        sum += other.sum
+    }
+
+    /// `count=2 sum=1.9`
+    public var description: String { "count=\(count) sum=\(sum)" }
 }
 
 extension Counters: CustomStringConvertible {

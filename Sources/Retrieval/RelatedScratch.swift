@@ -13,6 +13,8 @@ public final class RelatedScratch {
     @exclusivity(unchecked) private var entries = UnsafeMutableBufferPointer<ScoredRow>(start: nil, count: 0)
     @exclusivity(unchecked) private var vectorStorage = UnsafeMutableBufferPointer<Float>(start: nil, count: 0)
     @exclusivity(unchecked) private var resultCount = 0
+    /// What searches by codes need beside.
+    let search = SearchScratch()
     /// Scores of one block of a scan, and which of them pass.
     let scores = UnsafeMutablePointer<Float>.allocate(capacity: Scan.blockRows)
     let hits = UnsafeMutablePointer<UInt32>.allocate(capacity: Scan.blockRows)

@@ -48,7 +48,7 @@ extension RelatedTable {
     /// How much one row leads to another: the inner product of its source vector and the other's target vector.
     public func score(from row: UInt32, to other: UInt32) -> Float {
         precondition(row < count && other < count, "a row is beyond the table")
-        return targets.score(sourceVector(row), other)
+        return targets.scan.score(sourceVector(row), other)
     }
 
     /// The best rows for one product, without itself. Its list answers where it has what is asked for and reaches far
@@ -111,9 +111,9 @@ extension RelatedTable {
             explanation.forward = score(from: row, to: result.row)
             explanation.reverse = score(from: result.row, to: row)
         case .cart(let source, let target):
-            explanation.forward = targets.score(source, result.row)
-            explanation.reverse = target.map { sources.score($0, result.row) }
-        case .vector(let source): explanation.forward = targets.score(source, result.row)
+            explanation.forward = targets.scan.score(source, result.row)
+            explanation.reverse = target.map { sources.scan.score($0, result.row) }
+        case .vector(let source): explanation.forward = targets.scan.score(source, result.row)
         }
         if ranker == .hybrid, place < scratch.listedCount {
             explanation.ranker = .hybrid
@@ -122,14 +122,14 @@ extension RelatedTable {
         return explanation
     }
 
-    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sources.rows + Int(row) * dimension }
+    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sources.scan.rows + Int(row) * dimension }
 
     private func average(
-        _ cart: UnsafeBufferPointer<UInt32>, of matrix: Scan, into mean: UnsafeMutablePointer<Float>
+        _ cart: UnsafeBufferPointer<UInt32>, of matrix: VectorIndex, into mean: UnsafeMutablePointer<Float>
     ) {
         for coordinate in 0..<dimension {
             var sum = 0.0
-            for row in cart { sum += Double(matrix.rows[Int(row) * dimension + coordinate]) }
+            for row in cart { sum += Double(matrix.scan.rows[Int(row) * dimension + coordinate]) }
             mean[coordinate] = Float(sum / Double(cart.count))
         }
     }
@@ -165,70 +165,84 @@ extension RelatedTable {
 
 extension RelatedTable {
     /// How much more an inner product in double precision of a row found anywhere costs than one of a plain scan.
-    private static let scatteredCost = 8
+    private static let scatteredCost = 6
 
     /// Goes on after what was taken of a list, if any: nothing that a list leaves out is better than its end.
     private func search(
         _ asked: UnsafePointer<Float>, _ query: RelatedQuery, _ scratch: RelatedScratch
     ) -> Path? {
         defer { giveBack(query, scratch) }
-        for result in scratch.results { scratch.exclude(result.row) }
-        guard work(scratch) <= query.work else { return nil }
-        let isSimilar = query.relation == .similar
-        let vector = isSimilar ? similarVector(asked, scratch) : asked
-        let matrix = isSimilar ? sources : targets
         let limit = min(query.limit, count)
         var found = scratch.results.count
         guard found < limit else { return .scan }
+        for result in scratch.results { scratch.exclude(result.row) }
+        let isSimilar = query.relation == .similar
+        let search = Search(
+            vector: isSimilar ? similarVector(asked, scratch) : asked, index: isSimilar ? sources : targets,
+            exact: query.exact)
+        guard longestWork(of: search, limit - found, scratch) <= query.work else { return nil }
         guard isCapped(query) else {
-            let (path, offered) = best(for: vector, of: matrix, limit - found, after: found, query, scratch)
+            let (path, offered) = best(search, limit - found, after: found, scratch)
             scratch.finish(count: found + offered)
             return path
         }
         // Categories that are full take no part in what follows, so few rounds are needed.
         var wanted = limit - found
+        var isApproximate = false
         while true {
             closeFull(query, scratch)
-            let (path, offered) = best(for: vector, of: matrix, wanted, after: found, query, scratch)
+            let (path, offered) = best(search, wanted, after: found, scratch)
+            isApproximate = isApproximate || path == .invertedLists
             found = keep(offered, after: found, query, scratch)
-            if found == limit || offered < wanted { return path }
+            if found == limit || offered < wanted { return isApproximate ? .invertedLists : path }
             wanted = min(4 * wanted, count)
         }
     }
 
-    /// What a search reads, in coordinates of a plain scan.
-    private func work(_ scratch: RelatedScratch) -> Int {
-        let rows = scansMembers(scratch) ? scratch.choice.admitted * Self.scatteredCost : count
-        return rows * dimension
+    /// What is searched for, and where.
+    private struct Search {
+        let vector: UnsafePointer<Float>
+        let index: VectorIndex
+        let exact: Bool
     }
 
-    /// Whether so few rows are admitted that each is scored by itself.
-    private func scansMembers(_ scratch: RelatedScratch) -> Bool {
-        scratch.choice.isActive && scratch.choice.opensOnly && scratch.choice.admitted * Self.scatteredCost <= count
+    /// The most that a search reads, in coordinates of a plain scan. Lists that find too few rows of the categories that
+    /// are let in are followed by a scan.
+    private func longestWork(of search: Search, _ limit: Int, _ scratch: RelatedScratch) -> Int {
+        if scansMembers(search, limit, scratch) { return membersWork(scratch) }
+        let exact = search.exact || scratch.choice.isActive
+        return search.index.work(limit: limit, filter(scratch), exact: exact)
+    }
+
+    private func membersWork(_ scratch: RelatedScratch) -> Int {
+        scratch.choice.admitted * dimension * Self.scatteredCost
+    }
+
+    /// Whether scoring each row that is let in by itself takes no longer than to search among all.
+    private func scansMembers(_ search: Search, _ limit: Int, _ scratch: RelatedScratch) -> Bool {
+        scratch.choice.isActive && scratch.choice.opensOnly
+            && membersWork(scratch) <= search.index.work(limit: limit, filter(scratch), exact: search.exact)
     }
 
     /// Writes the best admitted rows behind the first `found` entries; returns how many there are.
-    private func best(
-        for vector: UnsafePointer<Float>, of matrix: Scan, _ limit: Int, after found: Int, _ query: RelatedQuery,
-        _ scratch: RelatedScratch
-    ) -> (Path, Int) {
+    private func best(_ search: Search, _ limit: Int, after found: Int, _ scratch: RelatedScratch) -> (Path, Int) {
         var top = TopRows(scratch.room(for: found + limit) + found, limit: limit)
-        if scansMembers(scratch) {
-            offerMembers(vector, of: matrix, into: &top, scratch)
+        var path = Path.scan
+        if scansMembers(search, limit, scratch) {
+            offerMembers(search, into: &top, scratch)
         } else {
-            matrix.run(vector, into: &top, filter: filter(scratch), scratch)
+            path = search.index.search(
+                search.vector, into: &top, filter: filter(scratch), exact: search.exact, scratch)
         }
         top.sort()
-        return (.scan, top.count)
+        return (path, top.count)
     }
 
-    private func offerMembers(
-        _ vector: UnsafePointer<Float>, of matrix: Scan, into top: inout TopRows, _ scratch: RelatedScratch
-    ) {
+    private func offerMembers(_ search: Search, into top: inout TopRows, _ scratch: RelatedScratch) {
         guard let categories else { return }
         for category in scratch.choice.opened.members where scratch.choice.isOpen(category) {
             for row in categories.rows(of: category) where !scratch.excluded.contains(row) {
-                top.offer(ScoredRow(row: row, score: matrix.score(vector, row)))
+                top.offer(ScoredRow(row: row, score: search.index.scan.score(search.vector, row)))
             }
         }
     }

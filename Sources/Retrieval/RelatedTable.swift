@@ -18,9 +18,8 @@ public enum VectorError: Error, Equatable, Sendable {
 /// - `source`, `target` F32 [n, d]: the score of v as related to u is `source[u] . target[v]`, computed in double
 ///   precision and rounded;
 /// - `lists.rows` U32 and `lists.scores` F32 [n, k]: the k best rows of each product, itself left out, best first and
-///   ties in the order of rows; shorter lists end in ``noRow``.
-///
-/// - where it has any, the categories of the products: see ``Categories``.
+///   ties in the order of rows; shorter lists end in ``noRow``;
+/// - optional ones for searches, see `VectorIndex`, and for the categories of products, see `Categories`.
 ///
 /// Everything that a query relies on was checked when it was made. Any number of threads may ask at once, each with a
 /// ``RelatedScratch`` of its own.
@@ -34,6 +33,10 @@ public final class RelatedTable: @unchecked Sendable {
         case list
         /// Found by an exact scan over all target vectors.
         case scan
+        /// Found by an exact scan over 8-bit codes of all target vectors, with the same rows and scores as ``scan``.
+        case quantizedScan
+        /// Found in the lists of 4-bit codes that lie nearest, and scored exactly: nearly all of the best rows.
+        case invertedLists
     }
 
     /// What ranks an answer.
@@ -65,8 +68,8 @@ public final class RelatedTable: @unchecked Sendable {
 
     private let ids: StringColumn
     private let index: IDIndex
-    let sources: Scan
-    let targets: Scan
+    let sources: VectorIndex
+    let targets: VectorIndex
     let listRows: UnsafePointer<UInt32>
     let listScores: UnsafePointer<Float>
     let categories: Categories?
@@ -90,12 +93,16 @@ public final class RelatedTable: @unchecked Sendable {
         ids = try StringColumn(offsets: offsets, bytes: table.tensor(named: "ids.bytes"))
         guard ids.count == count else { throw offsets.error("is of \(ids.count) ids for \(count) products") }
         index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"))
-        self.sources = Scan(
-            rows: sources.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(sourceTensor, sources, dimension))
-        self.targets = Scan(
-            rows: targets.baseAddress!, count: count, dimension: dimension,
-            largestNorm: try Self.largestNorm(targetTensor, targets, dimension))
+        self.sources = try VectorIndex(
+            table, matrix: "source",
+            scan: Scan(
+                rows: sources.baseAddress!, count: count, dimension: dimension,
+                largestNorm: Self.largestNorm(sourceTensor, sources, dimension)))
+        self.targets = try VectorIndex(
+            table, matrix: "target",
+            scan: Scan(
+                rows: targets.baseAddress!, count: count, dimension: dimension,
+                largestNorm: Self.largestNorm(targetTensor, targets, dimension)))
         categories = try Categories(table, count: count)
         ranker = try Self.ranker(table)
         similarDimension = try Self.similarDimension(table, dimension: dimension)
@@ -177,4 +184,12 @@ extension RelatedTable {
         precondition(row < count, "row \(row) is beyond the table")
         return ids[Int(row)]
     }
+}
+
+// MARK: - Quality
+
+extension RelatedTable {
+    /// The mean recall of approximate answers that was measured when the table was published: metric
+    /// `invertedLists.recall@10` of the manifest; nil where it states none.
+    public var statedRecall: Double? { table.metric("invertedLists.recall@10") }
 }

@@ -238,12 +238,15 @@ public final class Server: Sendable {
         await withCheckedContinuation { continuation in gatherCounters { continuation.resume(returning: $0) } }
     }
 
-    /// Logs the counters of all loops, and the metrics of each method where they are collected; from any thread.
+    /// Logs the counters of all loops, and metrics where they are collected; from any thread.
     public func logCounters() {
         gatherCounters { [logger] counters in
             logger.info("counters: \(counters)")
             for (path, metrics) in counters.methods.sorted(by: { $0.key < $1.key }) {
                 logger.info("metrics of \(path): \(metrics)")
+            }
+            for (name, value) in counters.values.sorted(by: { $0.key < $1.key }) {
+                logger.info("metric \(name): \(value)")
             }
         }
     }

@@ -37,10 +37,16 @@ public final class RelatedProductsHandler: RelatedProductsService {
     private let scratch = RelatedScratch()
     private let pool = ScratchPool()
     private let longScan: Int
+    private let audit: RecallAudit?
 
     /// A handler that serves `table`; nil until one is there.
-    public init(table: RelatedTable?, longScan: Int = RelatedProductsHandler.longScan) {
+    public convenience init(table: RelatedTable?, longScan: Int = RelatedProductsHandler.longScan) {
+        self.init(table: table, longScan: longScan, audit: nil)
+    }
+
+    init(table: RelatedTable?, longScan: Int, audit: RecallAudit?) {
         self.longScan = longScan
+        self.audit = audit
         served = table.map(ServedTable.init)
     }
 
@@ -56,15 +62,15 @@ public final class RelatedProductsHandler: RelatedProductsService {
         do throws(RelatedProductsRefusal) {
             try served.checkCounts(request)
             if Self.parts(of: request) <= Self.manyParts,
-                try served.answer(request, response, scratch, work: longScan) != nil
+                try answer(request, response, from: served, scratch, work: longScan)
             {
                 return
             }
         } catch {
             throw error.error
         }
-        answerElsewhere(call) { (request: RelatedRequest.View, response: RelatedResponse.Builder, scratch) in
-            _ = try served.answer(request, response, scratch)
+        answerElsewhere(call) { (handler, request: RelatedRequest.View, response: RelatedResponse.Builder, scratch) in
+            _ = try handler.answer(request, response, from: served, scratch)
         }
     }
 
@@ -77,16 +83,17 @@ public final class RelatedProductsHandler: RelatedProductsService {
             let share = longScan / max(1, request.requests.count)
             var results = response.makeResults(capacity: request.requests.count)
             let isAnswered = request.requests.allSatisfy { request in
-                served.answer(request, results.append(), scratch, work: share)
+                answer(request, results.append(), from: served, scratch, work: share)
             }
             if isAnswered { return }
         }
-        answerElsewhere(call) { (request: RelatedBatchRequest.View, response: RelatedBatchResponse.Builder, scratch) in
+        answerElsewhere(call) {
+            (handler, request: RelatedBatchRequest.View, response: RelatedBatchResponse.Builder, scratch) in
             var results = response.makeResults(capacity: request.requests.count)
             for request in request.requests {
                 // A batch that nobody waits for any more ends here.
                 try Task.checkCancellation()
-                _ = served.answer(request, results.append(), scratch)
+                _ = handler.answer(request, results.append(), from: served, scratch)
             }
         }
     }
@@ -101,7 +108,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
             ).error
         }
         guard 2 * request.edges.count <= Self.manyParts else {
-            answerElsewhere(call) { (request: ScoreEdgesRequest.View, response: ScoreEdgesResponse.Builder, _) in
+            answerElsewhere(call) { (_, request: ScoreEdgesRequest.View, response: ScoreEdgesResponse.Builder, _) in
                 try served.score(request, response)
             }
             return
@@ -125,16 +132,19 @@ public final class RelatedProductsHandler: RelatedProductsService {
 
     /// Answers on another thread: the call's loop goes on, and waits for nobody.
     private func answerElsewhere<Request: MessageView & SendableMetatype, Response: MessageBuilder & SendableMetatype>(
-        _ call: UnaryCall, _ answer: @escaping @Sendable (Request, Response, RelatedScratch) throws -> Void
+        _ call: UnaryCall,
+        _ answer: @escaping @Sendable (RelatedProductsHandler, Request, Response, RelatedScratch) throws -> Void
     ) {
-        call.respondLater { [pool] call in
+        // Nothing is used of it there that changes.
+        nonisolated(unsafe) let handler = self
+        call.respondLater { call in
             // Nobody else touches the call's arena while its task is elsewhere.
             nonisolated(unsafe) let request = try call.decode(Request.self, limits: DecodeLimits())
             nonisolated(unsafe) let response = Response(in: try call.arena())
             do {
                 try await withTaskExecutorPreference(globalConcurrentExecutor) {
                     try Task.checkCancellation()
-                    try pool.withScratch { try answer(request, response, $0) }
+                    try handler.pool.withScratch { try answer(handler, request, response, $0) }
                 }
             } catch let refusal as RelatedProductsRefusal {
                 throw refusal.error
@@ -165,15 +175,27 @@ public final class RelatedProductsHandler: RelatedProductsService {
     }
 }
 
-extension ServedTable {
+// Single answers, on the loop or beside it: only what never changes of the handler is used.
+extension RelatedProductsHandler {
+    /// Answers one request; false, with nothing in the response, where that would read more than `work`.
+    private func answer(
+        _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, from served: ServedTable,
+        _ scratch: RelatedScratch, work: Int = .max
+    ) throws(RelatedProductsRefusal) -> Bool {
+        guard let path = try served.answer(request, response, scratch, work: work) else { return false }
+        if path == .invertedLists { audit?.answered(request, scratch.results, from: served, pool) }
+        return true
+    }
+
     /// Answers one request of a batch, an error with its own status; false where that would read more than `work`.
-    fileprivate func answer(
-        _ request: RelatedRequest.View, _ result: RelatedResult.Builder, _ scratch: RelatedScratch, work: Int = .max
+    private func answer(
+        _ request: RelatedRequest.View, _ result: RelatedResult.Builder, from served: ServedTable,
+        _ scratch: RelatedScratch, work: Int = .max
     ) -> Bool {
         let status = result.makeStatus()
         do throws(RelatedProductsRefusal) {
-            try checkCounts(request)
-            return try answer(request, result.makeResponse(), scratch, work: work) != nil
+            try served.checkCounts(request)
+            return try answer(request, result.makeResponse(), from: served, scratch, work: work)
         } catch {
             result.response = nil
             status.code = Int32(error.code.rawValue)
@@ -184,7 +206,7 @@ extension ServedTable {
 }
 
 /// Scratches for threads that answer beside the loops; as many as have answered at once.
-private final class ScratchPool: Sendable {
+final class ScratchPool: Sendable {
     private let kept = Locked<[RelatedScratch]>([])
 
     func withScratch<Answer>(_ body: (RelatedScratch) throws -> Answer) rethrows -> Answer {

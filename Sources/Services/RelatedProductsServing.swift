@@ -24,6 +24,7 @@ public final class RelatedProductsServing: Sendable {
     private let logger: Logger
     private let queue = DispatchQueue(label: "related-products-serving")
     private let slots: [LoopSlot]
+    private let audits: [RecallAudit]
     private let state: Mutex<State>
 
     private struct State {
@@ -40,12 +41,18 @@ public final class RelatedProductsServing: Sendable {
 
     /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE.
     ///
+    /// - Parameter recallAudit: The share, 0 to 1, of approximate answers that are given again exactly to measure what
+    ///   they miss.
     /// - Throws: Where the store cannot be read or its current version must not be served.
-    public init(store: Store, name: String, loopCount: Int, logger: Logger) throws(TableError) {
+    public init(
+        store: Store, name: String, loopCount: Int, recallAudit: Double = 0, logger: Logger
+    ) throws(TableError) {
         self.store = store
         self.name = name
         self.logger = logger
         slots = (0..<loopCount).map { _ in LoopSlot() }
+        let watch = RecallWatch(logger: logger)
+        audits = recallAudit > 0 ? (0..<loopCount).map { RecallAudit(share: recallAudit, loop: $0, watch: watch) } : []
         var table: RelatedTable?
         if let version = try store.currentVersion(of: name) {
             table = try RelatedTable(store.open(name, version: version))
@@ -61,9 +68,15 @@ public final class RelatedProductsServing: Sendable {
 
     /// The methods of one loop. On that loop's thread.
     public func methods(loop index: Int, longScan: Int = RelatedProductsHandler.longScan) -> [Method] {
-        let handler = RelatedProductsHandler(table: state.withLock { $0.table }, longScan: longScan)
+        let handler = RelatedProductsHandler(
+            table: state.withLock { $0.table }, longScan: longScan, audit: audits.isEmpty ? nil : audits[index])
         slots[index].handler = handler
         return RelatedProducts.methods(handler)
+    }
+
+    /// What adds the recall that audits measured to a loop's counters; none where nothing is audited.
+    public func metrics(loop index: Int) -> [Interceptor] {
+        audits.isEmpty ? [] : [RecallMetrics(audits[index])]
     }
 
     /// Follows the store from now on, and tries again at SIGHUP what was refused. Best before the server starts: its

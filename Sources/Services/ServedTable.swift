@@ -85,6 +85,8 @@ extension RelatedTable.Path {
         switch self {
         case .list: .list
         case .scan: .scan
+        case .quantizedScan: .quantizedScan
+        case .invertedLists: .invertedLists
         }
     }
 }

@@ -60,6 +60,9 @@ public final class Table: Sendable {
         return nil
     }
 
+    /// What the manifest says was measured under a name; nil where it says nothing.
+    public func metric(_ name: String) -> Double? { manifest.metrics.first { $0.name == name }?.value }
+
     /// What the manifest says under a key; nil where it says nothing.
     public func attribute(_ key: String) -> String? { manifest.attributes.first { $0.key == key }?.value }
 }

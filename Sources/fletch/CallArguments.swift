@@ -82,7 +82,10 @@ struct CallArguments: ParsableArguments {
 
     /// What makes the interceptors of a loop. Limits come before authentication, so that guesses at tokens are limited,
     /// too.
-    func interceptors(logger: Logger) throws -> @Sendable (Int) -> [Interceptor] {
+    /// - Parameter measuring: Interceptors of a loop that add metrics of their own.
+    func interceptors(
+        logger: Logger, measuring: @escaping @Sendable (Int) -> [Interceptor]
+    ) throws -> @Sendable (Int) -> [Interceptor] {
         let tokens = try authTokenFile.map { path in
             do {
                 return try BearerTokenStore(path: path, logger: logger)
@@ -91,9 +94,9 @@ struct CallArguments: ParsableArguments {
             }
         }
         tokens?.follow()
-        return { [self] _ in
+        return { [self] loop in
             var interceptors: [Interceptor] = []
-            if metrics { interceptors.append(MetricsCollector()) }
+            if metrics { interceptors += [MetricsCollector()] + measuring(loop) }
             if accessLog { interceptors.append(AccessLog(logger: logger)) }
             if maxCallsPerSecond != nil || maxConcurrentCalls != nil {
                 interceptors.append(

@@ -31,6 +31,10 @@ struct Publish: ParsableCommand {
     var listLength = RelatedTableBuilder.defaultListLength
 
     @Option(
+        help: "What approximate searches must find of the ten best products, on average; for large tables only.")
+    var recall = VectorIndexBuilder.defaultRecall
+
+    @Option(
         help: ArgumentHelp(
             "CSV of the products with the columns id and category: what answers can be filtered by.", valueName: "file")
     )
@@ -44,6 +48,10 @@ struct Publish: ParsableCommand {
         guard lengths.contains(listLength) else {
             throw ValidationError("--list-length must be from \(lengths.lowerBound) to \(lengths.upperBound)")
         }
+        let recalls = VectorIndexBuilder.recalls
+        guard recalls.contains(recall) else {
+            throw ValidationError("--recall must be from \(recalls.lowerBound) to \(recalls.upperBound)")
+        }
     }
 
     func run() throws {
@@ -54,15 +62,15 @@ struct Publish: ParsableCommand {
         let progress = Mutex(ProgressLine())
         let start = Date()
         let published = try builder.publish(
-            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID
-        ) { done, total in
-            let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
-            progress.withLock {
-                $0.show(
-                    "lists: \(done) of \(total) products, \(formatted(rate))/s, "
-                        + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
-            }
-        }
+            to: Store(path: store), name: name, version: version, buildID: Fletch.buildID, recall: recall,
+            progress: { done, total in
+                let rate = Double(done) / max(Date().timeIntervalSince(start), 1e-9)
+                progress.withLock {
+                    $0.show(
+                        "lists: \(done) of \(total) products, \(formatted(rate))/s, "
+                            + "\(formatted(Double(total - done) / rate)) s left", isLast: done == total)
+                }
+            }, report: { log("searches: \($0)") })
         progress.withLock { $0.finish() }
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"

@@ -78,6 +78,13 @@ struct Serve: ParsableCommand {
         return services
     }
 
+    @Option(
+        help: ArgumentHelp(
+            "Share of the approximate answers that are given again exactly, beside the calls, to measure their recall; 0 for "
+                + "none. --metrics shows it, and a warning is logged where it falls clearly below what the table states.",
+            valueName: "share"))
+    var recallAudit = 0.001
+
     @OptionGroup(title: "Limits")
     var limits: LimitArguments
 
@@ -87,6 +94,7 @@ struct Serve: ParsableCommand {
     func validate() throws {
         try tls.validate(isUsed: !listenTLS.isEmpty)
         guard (1...1024).contains(loops ?? 1) else { throw ValidationError("--loops must be between 1 and 1024") }
+        guard (0...1).contains(recallAudit) else { throw ValidationError("--recall-audit must be from 0 to 1") }
     }
 
     func run() throws {
@@ -100,8 +108,9 @@ struct Serve: ParsableCommand {
         if let compress { configuration.compression = try CompressionSettings(compress, flag: "--compress") }
         life.apply(to: &configuration)
         let serving = try RelatedProductsServing(
-            store: Store(path: store), name: table, loopCount: configuration.loopCount, logger: logger)
-        let interceptors = try calls.interceptors(logger: logger)
+            store: Store(path: store), name: table, loopCount: configuration.loopCount, recallAudit: recallAudit,
+            logger: logger)
+        let interceptors = try calls.interceptors(logger: logger) { serving.metrics(loop: $0) }
         let server = Server(configuration, logger: logger, interceptors: interceptors) { serving.methods(loop: $0) }
         // Before the first call can ask for health, and a SIGHUP end the process.
         serving.follow(with: server)

@@ -26,9 +26,10 @@ def embeddings(edges, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def store(embeddings, tmp_path_factory):
-    """A store with one published version; tests that change a store copy it first."""
+    """A store with one published version, whose lists are by inner products as NumPy computes them; tests that change a
+    store copy it first."""
     directory = tmp_path_factory.mktemp("serving") / "store"
-    harness.fletch("publish", "--related", embeddings, "--store", directory)
+    harness.fletch("publish", "--related", embeddings, "--store", directory, "--ranker", "inner-product")
     return directory
 
 

@@ -151,7 +151,7 @@ def message_types(proto, directory) -> dict:
 class PublishedTable:
     """A published related-products table as a data scientist reads it: safetensors and NumPy, none of our code."""
 
-    DTYPES = {"F32": numpy.float32, "U8": numpy.uint8, "U32": numpy.uint32, "U64": numpy.uint64}
+    DTYPES = {"F32": numpy.float32, "I8": numpy.int8, "U8": numpy.uint8, "U32": numpy.uint32, "U64": numpy.uint64}
 
     def __init__(self, directory):
         self.tensors = {}
@@ -170,12 +170,31 @@ class PublishedTable:
         self.source = self.tensors["source"].astype(numpy.float64)
         self.target = self.tensors["target"].astype(numpy.float64)
 
+        self.category = [None] * len(self.ids)
+        if "categories.ofRows" in self.tensors:
+            offsets, text = self.tensors["categories.names.offsets"], self.tensors["categories.names.bytes"].tobytes()
+            names = [text[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:])]
+            self.category = [None if number == 0xFFFFFFFF else names[number] for number in self.tensors["categories.ofRows"]]
+
+    def answer(self, scores, limit, without=(), allow=(), deny=(), cap=0):
+        """The best rows by score that filters let in, (id, score), best first, ties in row order."""
+        hidden, taken, answer = {self.row[name] for name in without if name in self.row}, {}, []
+        for row in numpy.argsort(-scores.astype(numpy.float32), kind="stable"):
+            name = self.category[row]
+            if row in hidden or (allow and name not in allow) or (name is not None and name in deny):
+                continue
+            if cap and name is not None:
+                if taken.get(name, 0) == cap:
+                    continue
+                taken[name] = taken.get(name, 0) + 1
+            answer.append((self.ids[row], float(scores[row])))
+            if len(answer) == limit:
+                break
+        return answer
+
     def related(self, vector, limit, without=()):
         """The best targets for a source vector by inner product, (id, score), best first, ties in row order."""
-        scores = self.target @ numpy.asarray(vector, numpy.float64)
-        hidden = {self.row[name] for name in without if name in self.row}
-        order = [row for row in numpy.argsort(-scores.astype(numpy.float32), kind="stable") if row not in hidden]
-        return [(self.ids[row], float(scores[row])) for row in order[:limit]]
+        return self.answer(self.target @ numpy.asarray(vector, numpy.float64), limit, without)
 
     def related_to(self, *products, limit=10, without=()):
         vector = numpy.mean([self.source[self.row[name]] for name in products], axis=0)

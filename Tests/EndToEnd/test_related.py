@@ -58,7 +58,7 @@ def test_a_cart_ranks_by_the_mean_and_leaves_itself_out(stub, table):
     cart = ["gimp", "inkscape", "gimp"]
     response = stub.Related(messages.RelatedRequest(product_ids=cart, limit=20))
     harness.same_answer(pairs(response), table.related_to("gimp", "inkscape", limit=20))
-    assert response.path == messages.RETRIEVAL_PATH_SCAN
+    assert response.path == messages.RETRIEVAL_PATH_QUANTIZED_SCAN
 
 
 def test_a_raw_vector_is_answered_by_an_exact_scan(stub, table):
@@ -76,7 +76,7 @@ def test_excluded_products_are_replaced_by_the_next_best(stub, table):
 def test_a_limit_beyond_the_list_is_answered_in_full(stub, table):
     response = stub.Related(messages.RelatedRequest(product_id="gimp", limit=1000))
     harness.same_answer(pairs(response), table.related_to("gimp", limit=1000))
-    assert response.path == messages.RETRIEVAL_PATH_SCAN
+    assert response.path == messages.RETRIEVAL_PATH_QUANTIZED_SCAN
 
 
 def test_excluding_a_whole_list_does_not_shorten_the_answer(stub, table):

@@ -80,7 +80,7 @@ struct Fixture {
             let path = try query.withUnsafeBufferPointer {
                 try fixture.table.related(toVector: $0, limit: 333, scratch)
             }
-            #expect(path == .scan)
+            #expect(path == .quantizedScan)
             #expect(Array(scratch.results) == fixture.best(query, limit: 333, without: []))
         }
     }
@@ -90,7 +90,7 @@ struct Fixture {
         let scratch = RelatedScratch()
         let query = fixture.sourceVector(3)
         for (limit, excluded, expected) in [
-            (12, 0, RelatedTable.Path.list), (13, 0, .scan), (9, 3, .list), (10, 3, .scan),
+            (12, 0, RelatedTable.Path.list), (13, 0, .quantizedScan), (9, 3, .list), (10, 3, .quantizedScan),
         ] {
             scratch.reset()
             let best = fixture.best(query, limit: excluded, without: [3]).map(\.row)
@@ -104,7 +104,7 @@ struct Fixture {
     @Test func limitsBeyondTheTableGiveAllOfIt() throws {
         let fixture = try Fixture(count: 30, dimension: 4, listLength: 5)
         let scratch = RelatedScratch()
-        #expect(fixture.table.related(to: 2, limit: 1000, scratch) == .scan)
+        #expect(fixture.table.related(to: 2, limit: 1000, scratch) == .quantizedScan)
         #expect(scratch.results.count == 29)
         scratch.reset()
         for row in 0..<30 where row != 7 { scratch.exclude(UInt32(row)) }
@@ -127,7 +127,7 @@ struct Fixture {
         scratch.addToCart(5)
         scratch.exclude(17)
         scratch.exclude(44)
-        #expect(fixture.table.relatedToCart(limit: 15, scratch) == .scan)
+        #expect(fixture.table.relatedToCart(limit: 15, scratch) == .quantizedScan)
         let mean = (0..<6).map { coordinate in
             Float(cart.reduce(0.0) { $0 + Double(fixture.source[$1 * 6 + coordinate]) } / 3)
         }

@@ -166,7 +166,7 @@ private final class Shop {
             RelatedRequest(sourceVector: [1, -2, 3, 0.5], relation: .similar),
         ] {
             let answer = try shop.ask(request)
-            #expect(answer.path == .scan && answer.items.count == 10)
+            #expect(answer.path == .quantizedScan && answer.items.count == 10)
             #expect(
                 !answer.items.contains {
                     request.productID == $0.productID || request.productIds.contains($0.productID)

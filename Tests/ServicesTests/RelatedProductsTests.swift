@@ -71,7 +71,7 @@ private final class Shop {
         #expect(first.items == [RelatedItem(productID: "b", score: 3)])
         #expect(first.path == .list)
         #expect(first.tableVersion == "1")
-        #expect(try await shop.client.related(RelatedRequest(productID: "a")).path == .scan)
+        #expect(try await shop.client.related(RelatedRequest(productID: "a")).path == .quantizedScan)
         #expect(try await shop.ask(RelatedRequest(productID: "a")) == ["b 3.0", "c 0.0"])
     }
 

@@ -4,10 +4,12 @@ internal import LinearAlgebra
 /// Pairs of nodes without an edge, to be told apart from test edges.
 ///
 /// Uniform pairs are easy: most of them join nodes that nobody would think of, so a scorer that knows popularity alone
-/// does well. Pairs drawn by degree have the popularity of real edges, and leave nothing to gain by it.
+/// does well. Pairs drawn by degree have ends as popular as those of the test edges, and leave nothing to gain by it.
 public struct AbsentPairs: Sendable {
-    /// The pairs by how they were drawn: `uniform`, both ends drawn evenly, and `byDegree`, the source in proportion to
-    /// its out-degree and the target to its in-degree in the train graph.
+    /// The pairs by how they were drawn: `uniform`, both ends drawn evenly, and `byDegree`, the source of one held-out edge
+    /// and the target of another, so that nodes come in proportion to their degrees. (In proportion to degrees of the
+    /// train graph they would be more popular than the ends of held-out edges, which lack those very edges there, and
+    /// popularity would read below a half.)
     public let kinds: [(name: String, pairs: DirectedGraph)]
 
     /// Pairs enough for an area under a curve to two digits and a half; each may cost a row of scores.
@@ -35,16 +37,15 @@ public struct AbsentPairs: Sendable {
             }
             return DirectedGraph(ids: train.ids, edges: edges)
         }
-        let sources = train.edges.map(\.source)
+        let sources = heldOut.edges.map(\.source)
         kinds = [
             ("uniform", pairs { ($0.uniform(below: nodes), $0.uniform(below: nodes)) }),
-            // The ends of edges drawn evenly come in proportion to their degrees.
             (
                 "byDegree",
                 pairs {
                     (
                         Int(sources[$0.uniform(below: sources.count)]),
-                        Int(train.outTargets[$0.uniform(below: sources.count)])
+                        Int(heldOut.outTargets[$0.uniform(below: sources.count)])
                     )
                 }
             ),

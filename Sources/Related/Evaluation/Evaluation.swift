@@ -71,7 +71,8 @@ public struct Evaluation: Sendable {
     ) throws(TrainingError) -> Evaluation {
         try options.validate()
         let variants = options.ablations.flatMap(\.variants)
-        var pace = Pace(runs: options.seeds * (1 + variants.count + (options.isSingleTrained ? 1 : 0)))
+        var pace = Pace(
+            runs: options.seeds * (1 + variants.filter(\.isTrained).count + (options.isSingleTrained ? 1 : 0)))
         var seeds: [Seed] = []
         for number in 0..<options.seeds {
             let options = options.seeded(number)
@@ -182,7 +183,10 @@ private struct Measurement {
             }
         }
         for variant in variants {
-            measure(variant.name, InnerProductScorer(try trained(variant.name, variant.change)), progress)
+            switch variant {
+            case .training(let name, let change): measure(name, InnerProductScorer(try trained(name, change)), progress)
+            case .ranking(let feature): measure(variant.name, HybridScorer(embedding, without: feature), progress)
+            }
         }
         var testEdges = ["all": heldOut.edgeCount, "direction": groups.oneWay.count]
         for (suffix, edges) in groups.ranked { testEdges[String(suffix.dropFirst())] = edges.count }

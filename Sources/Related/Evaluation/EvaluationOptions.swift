@@ -83,25 +83,41 @@ public enum Ablation: String, CaseIterable, Codable, Sendable {
     case layers
     /// Coordinates of the vectors.
     case dimension
+    /// The paths that the hybrid ranker counts: each left out by itself, the weights of the others as they were fitted.
+    case features
 
-    /// The variants of the training.
+    /// The variants of the model under test.
     var variants: [Variant] {
         switch self {
         case .sampler:
             [NeighbourhoodSampler.full, .uniform(fanout: 10), .degreeBiased(minimum: 4, maximum: 32)].map { sampler in
-                Variant(name: "sampler \(sampler)") { $0.sampler = sampler }
+                .training("sampler \(sampler)") { $0.sampler = sampler }
             }
-        case .direction: [Variant(name: "no direction loss") { $0.directionWeight = 0 }]
-        case .layers: [1, 2, 3].map { (count: Int) in Variant(name: "layers \(count)") { $0.layers = count } }
+        case .direction: [.training("no direction loss") { $0.directionWeight = 0 }]
+        case .layers: [1, 2, 3].map { (count: Int) in .training("layers \(count)") { $0.layers = count } }
         case .dimension:
-            [16, 32, 64, 128].map { (count: Int) in Variant(name: "dimension \(count)") { $0.dimension = count } }
+            [16, 32, 64, 128].map { (count: Int) in .training("dimension \(count)") { $0.dimension = count } }
+        case .features: PathFeature.allCases.map { .ranking(without: $0) }
         }
     }
 }
 
-/// One change to a training.
-struct Variant: Sendable {
+/// One change to the model under test.
+enum Variant: Sendable {
+    /// Trained in another way.
+    case training(String, @Sendable (inout TrainingOptions) -> Void)
+    /// Ranked without one feature of the hybrid.
+    case ranking(without: PathFeature)
+
     /// What is different.
-    let name: String
-    let change: @Sendable (inout TrainingOptions) -> Void
+    var name: String {
+        switch self {
+        case .training(let name, _): name
+        case .ranking(let feature): "hybrid without \(feature)"
+        }
+    }
+
+    var isTrained: Bool {
+        if case .training = self { true } else { false }
+    }
 }

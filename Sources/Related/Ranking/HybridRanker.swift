@@ -48,6 +48,12 @@ public struct HybridRanker: Sendable {
         self.features = features
     }
 
+    /// The same with the weight of one feature set to 0.
+    func without(_ feature: PathFeature) -> HybridRanker {
+        let others = PathFeature.allCases.filter { $0 != feature }
+        return HybridRanker(HybridWeights(Dictionary(uniqueKeysWithValues: others.map { ($0, weights[$0]) })), features)
+    }
+
     /// The ranker that was written beside embeddings; nil where there is none.
     ///
     /// - Throws: Where a weight is not a number from 0 on, or the graph is missing or broken.

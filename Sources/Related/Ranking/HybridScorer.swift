@@ -14,6 +14,12 @@ struct HybridScorer: TargetScorer {
         self.init(source: embedding.source, target: embedding.target, ranker: embedding.ranker)
     }
 
+    /// The same with the weight of one feature set to 0.
+    init(_ embedding: DualEmbedding, without feature: PathFeature) {
+        self.init(
+            source: embedding.source, target: embedding.target, ranker: embedding.ranker.map { $0.without(feature) })
+    }
+
     func score(_ sources: ArraySlice<Int>, into scores: UnsafeMutablePointer<Float>) {
         inner.score(sources, into: scores)
         guard let ranker else { return }

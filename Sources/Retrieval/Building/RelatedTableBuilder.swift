@@ -42,15 +42,20 @@ public struct RelatedTableBuilder: Sendable {
     /// Publishes the table as the next version of `name`, or as `version`, and returns its version.
     ///
     /// The embeddings' metadata go into the manifest as its metrics and attributes. `progress` hears from several
-    /// threads how many products have their list, and of how many.
+    /// threads how many products have their list, and of how many. `recall` is what answers from inverted lists must
+    /// reach, ``VectorIndexBuilder/recalls``; `report` hears what searches of the table will use.
     public func publish(
         to store: Store, name: String, version: Int? = nil, buildID: String,
-        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+        recall: Double = VectorIndexBuilder.defaultRecall,
+        progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }, report: (String) -> Void = { _ in }
     ) throws(TableError) -> Int {
         precondition(categories?.ofRows.count ?? embeddings.count == embeddings.count, "categories of other products")
+        let index = VectorIndexBuilder(embeddings, largestTargetNorm: largestTargetNorm, recall: recall)
+        report(index.summary)
         let contents = TableContents(
-            kind: RelatedTable.kind, tensors: specs, buildID: buildID, metrics: embeddings.metrics,
-            attributes: attributes)
+            kind: RelatedTable.kind, tensors: specs + index.specs, buildID: buildID,
+            metrics: embeddings.metrics.merging(index.metrics) { $1 },
+            attributes: attributes.merging(index.attributes) { $1 })
         return try store.publish(name, version: version, contents) { writer throws(TableError) in
             try writer.write(embeddings.idOffsets, to: "ids.offsets")
             try writer.write(embeddings.idBytes, to: "ids.bytes")
@@ -59,6 +64,7 @@ public struct RelatedTableBuilder: Sendable {
             try writer.write(embeddings.target, to: "target")
             for tensor in carried { try writer.write(tensor) }
             try categories?.write(to: writer)
+            try index.write(to: writer)
             try writeLists(writer, progress)
         }
     }

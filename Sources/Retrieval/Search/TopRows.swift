@@ -22,7 +22,7 @@ public struct ScoredRow: BitwiseCopyable, Sendable, Equatable {
 /// What is kept does not depend on the order in which rows are offered.
 struct TopRows {
     private let entries: UnsafeMutablePointer<ScoredRow>
-    private let limit: Int
+    let limit: Int
     private(set) var count = 0
 
     /// Keeps the best `limit` rows, at least one, in `entries`, which has room for them.
@@ -33,6 +33,12 @@ struct TopRows {
 
     /// A row must score at least this to be kept.
     var threshold: Float { count < limit ? -.infinity : entries[0].score }
+
+    /// One of the rows kept.
+    subscript(index: Int) -> ScoredRow { entries[index] }
+
+    /// Forgets all rows.
+    mutating func removeAll() { count = 0 }
 
     /// Keeps a row if it is among the best so far.
     mutating func offer(_ row: ScoredRow) {

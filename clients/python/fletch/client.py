@@ -1,7 +1,7 @@
 """A thin layer over the generated stubs: deadlines and retries by default, TLS and tokens, plain arguments."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import grpc
 
@@ -58,26 +58,82 @@ class Client:
         self._stub = stubs.RelatedProductsStub(self._channel)
         self.timeout = timeout
 
-    def related(
-        self, product_id: str, *, limit: int = 0, exclude: Iterable[str] = (), timeout: float | None = None
-    ) -> messages.RelatedResponse:
-        """What `product_id` leads to, best first; `limit` 0 means the server's default, 10."""
-        request = messages.RelatedRequest(product_id=product_id, limit=limit, exclude_product_ids=exclude)
-        return self._stub.Related(request, **self._options(timeout))
+    def related(self, product_id: str, *, timeout: float | None = None, **options) -> messages.RelatedResponse:
+        """What `product_id` leads to, best first. `options` are those of `request`."""
+        return self.ask(self.request(product_id=product_id, **options), timeout=timeout)
 
     def related_to_cart(
-        self, product_ids: Iterable[str], *, limit: int = 0, exclude: Iterable[str] = (), timeout: float | None = None
+        self, product_ids: Iterable[str], *, timeout: float | None = None, **options
     ) -> messages.RelatedResponse:
         """What several products taken together lead to; none of them is in the answer."""
-        request = messages.RelatedRequest(product_ids=product_ids, limit=limit, exclude_product_ids=exclude)
-        return self._stub.Related(request, **self._options(timeout))
+        return self.ask(self.request(product_ids=product_ids, **options), timeout=timeout)
 
     def related_to_vector(
-        self, source_vector: Sequence[float], *, limit: int = 0, exclude: Iterable[str] = (), timeout: float | None = None
+        self, source_vector: Sequence[float], *, timeout: float | None = None, **options
     ) -> messages.RelatedResponse:
         """What a product with this source vector, of the table's dimension, leads to."""
-        request = messages.RelatedRequest(source_vector=source_vector, limit=limit, exclude_product_ids=exclude)
+        return self.ask(self.request(source_vector=source_vector, **options), timeout=timeout)
+
+    def related_to_new(
+        self,
+        *,
+        features: Mapping[str, str] = {},
+        leads_to: Iterable[str] = (),
+        follows: Iterable[str] = (),
+        timeout: float | None = None,
+        **options,
+    ) -> messages.RelatedResponse:
+        """What a product leads to that the table does not know: of these features, known to lead to and to follow these
+        products."""
+        product = messages.NewProduct(features=features, leads_to_product_ids=leads_to, follows_product_ids=follows)
+        return self.ask(self.request(new_product=product, **options), timeout=timeout)
+
+    @staticmethod
+    def request(
+        *,
+        limit: int = 0,
+        exclude: Iterable[str] = (),
+        bought: Iterable[str] = (),
+        similar: bool = False,
+        allow_categories: Iterable[str] = (),
+        deny_categories: Iterable[str] = (),
+        max_per_category: int = 0,
+        ranker: messages.Ranker = messages.RANKER_UNSPECIFIED,
+        exact: bool = False,
+        explain: bool = False,
+        **asked_with,
+    ) -> messages.RelatedRequest:
+        """A request by plain arguments, for `ask` and `related_batch`.
+
+        `asked_with` is one of product_id, product_ids, source_vector and new_product. `limit` 0 means the server's
+        default, 10; `exclude` and `bought` are left out of the answer; `similar` asks for what leads to the same;
+        `max_per_category` 0 means any number; `ranker` is the table's best where not said; `exact` forbids approximate
+        ways; `explain` fills each item's explanation.
+        """
+        return messages.RelatedRequest(
+            limit=limit,
+            exclude_product_ids=exclude,
+            bought_product_ids=bought,
+            relation=messages.RELATION_SIMILAR if similar else messages.RELATION_RELATED,
+            allow_categories=allow_categories,
+            deny_categories=deny_categories,
+            max_per_category=max_per_category,
+            ranker=ranker,
+            exact=exact,
+            explain=explain,
+            **asked_with,
+        )
+
+    def ask(self, request: messages.RelatedRequest, *, timeout: float | None = None) -> messages.RelatedResponse:
+        """The answer to a request."""
         return self._stub.Related(request, **self._options(timeout))
+
+    def score_edges(
+        self, edges: Iterable[tuple[str, str]], *, timeout: float | None = None
+    ) -> list[messages.EdgeScore]:
+        """How much each first product leads to the second (`forward`), and back (`reverse`)."""
+        pairs = [messages.ProductEdge(source_product_id=source, target_product_id=target) for source, target in edges]
+        return list(self._stub.ScoreEdges(messages.ScoreEdgesRequest(edges=pairs), **self._options(timeout)).scores)
 
     def related_batch(
         self, requests: Iterable[messages.RelatedRequest], *, timeout: float | None = None

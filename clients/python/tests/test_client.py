@@ -54,6 +54,29 @@ def test_a_batch(client):
     assert [result.status.code for result in results] == [0, grpc.StatusCode.NOT_FOUND.value[0]]
 
 
+def test_options_are_those_of_every_way_to_ask(client):
+    bought = client.related("phone3", limit=2)
+    for ask in (
+        lambda **options: client.related("phone3", **options),
+        lambda **options: client.related_to_cart(["phone3", "phone4"], **options),
+    ):
+        answer = ask(limit=4, exclude=["case5"], bought=[bought.items[0].product_id], explain=True, exact=True)
+        assert len(answer.items) == 4
+        assert {"case5", bought.items[0].product_id}.isdisjoint(item.product_id for item in answer.items)
+        assert all(item.HasField("explanation") for item in answer.items)
+    similar = client.related("phone3", similar=True, limit=5)
+    assert len(similar.items) == 5 and "phone3" not in [item.product_id for item in similar.items]
+    edge, back = client.score_edges([("phone3", "case5"), ("case5", "phone3")])
+    assert (edge.forward, edge.reverse) == (back.reverse, back.forward) and edge.forward > edge.reverse
+
+
+@pytest.mark.parametrize("options", [{"allow_categories": ["x"]}, {"max_per_category": 1}])
+def test_what_a_table_lacks_is_told(client, options):
+    with pytest.raises(grpc.RpcError) as caught:
+        client.related("phone3", **options)
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION and next(iter(options)) in caught.value.details()
+
+
 def test_errors_are_the_servers(client):
     with pytest.raises(grpc.RpcError) as caught:
         client.related("tablet1")
