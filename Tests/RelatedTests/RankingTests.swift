@@ -119,14 +119,14 @@ import Testing
 
     @Test func recoversPlantedWeights() {
         let truth = [1.5, 0, 0.5, 1, 0, 2, 0, 0.8]
-        let fitted = SoftmaxFit(planted(truth, sets: 6000)).weights()
+        let fitted = SoftmaxFit(planted(truth, sets: 4000)).weights()
         for feature in PathFeature.allCases {
-            #expect(abs(Double(fitted[feature]) - truth[feature.rawValue] / 0.8) < 0.2, "\(feature)")
+            #expect(abs(Double(fitted[feature]) - truth[feature.rawValue] / 0.8) < 0.25, "\(feature)")
         }
     }
 
     @Test func weightsAreNeverNegative() {
-        let fitted = SoftmaxFit(planted([-1, 1, 0, 0, -0.5, 0, 0, 1], sets: 2000)).weights()
+        let fitted = SoftmaxFit(planted([-1, 1, 0, 0, -0.5, 0, 0, 1], sets: 1000)).weights()
         #expect(fitted[.coCitation] == 0 && fitted[.backward] == 0 && fitted[.forward] > 0.7)
         #expect(HybridWeights([.forward: -1])[.forward] == 0)
     }
@@ -139,8 +139,8 @@ import Testing
 
     /// Groups in which everything leads to everything, a part of it held out.
     private func groups() -> EdgeSplit {
-        let pairs = (0..<240).flatMap { u in (1...9).map { (u, u / 12 * 12 + (u + $0) % 12) } }
-        return EdgeSplit(graph(240, pairs), fraction: 0.1, seed: 1)
+        let pairs = (0..<132).flatMap { u in (1...9).map { (u, u / 12 * 12 + (u + $0) % 12) } }
+        return EdgeSplit(graph(132, pairs), fraction: 0.1, seed: 1)
     }
 
     private func randomVectors(_ rows: Int, seed: UInt64) -> Matrix {

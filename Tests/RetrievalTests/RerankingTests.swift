@@ -93,7 +93,8 @@ private struct GivenBoosts: NeighbourRanker {
             let length = min(size.listLength, size.count - 1)
             let rows = try table.tensor(named: "lists.rows").copy(as: UInt32.self, shape: [size.count, length])
             let scores = try table.tensor(named: "lists.scores").copy(as: Float.self, shape: [size.count, length])
-            for row in stride(from: 0, to: size.count, by: 1 + size.count / 60) {
+            var isInner = true
+            for row in stride(from: 0, to: size.count, by: 1 + size.count / 40) {
                 let truth = (0..<size.count).filter { $0 != row }.map { other in
                     let products = (0..<5).map {
                         Double(embeddings.source[row * 5 + $0]) * Double(embeddings.target[other * 5 + $0])
@@ -101,13 +102,14 @@ private struct GivenBoosts: NeighbourRanker {
                     // The order of summation that the library promises.
                     let inner = ((products[0] + products[1]) + (products[2] + products[3])) + (products[4] + 0)
                     let boost = ranker.all[row][UInt32(other)] ?? 0
-                    #expect(Float(inner) == related.score(from: UInt32(row), to: UInt32(other)))
+                    isInner = isInner && Float(inner) == related.score(from: UInt32(row), to: UInt32(other))
                     return ScoredRow(row: UInt32(other), score: Float(inner + Double(boost)))
                 }.sorted { $0.precedes($1) }.prefix(length)
                 let range = row * length..<(row + 1) * length
                 #expect(Array(rows[range]) == truth.map(\.row))
                 #expect(Array(scores[range]) == truth.map(\.score))
             }
+            #expect(isInner)
         }
     }
 
