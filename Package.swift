@@ -154,6 +154,11 @@ let package = Package(
             name: "retrieval-bench", dependencies: ["LinearAlgebra", "Retrieval", "Tables"],
             path: "Benchmarks/retrieval/RetrievalBench", swiftSettings: strict),
 
+        // Benchmarks: filters over a published table, in process (Benchmarks/filters/run.sh).
+        .executableTarget(
+            name: "filter-bench", dependencies: ["Retrieval", "Tables"], path: "Benchmarks/filters/FilterBench",
+            swiftSettings: strict),
+
         // The generator: CodeGeneratorRequest -> model -> printer.
         .executableTarget(
             name: "protoc-gen-fletch", dependencies: ["CodeGenerator"], path: "codegen/protoc-gen-fletch",
@@ -251,7 +256,7 @@ let package = Package(
                 "FletchWellKnownTypes",
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Tables"]),
+        tests("Related", ["Graph", "Learning", "LinearAlgebra", "Retrieval", "Tables", "TestSupport"]),
         tests(
             "FletchInterceptors",
             [

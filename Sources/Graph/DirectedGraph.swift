@@ -96,6 +96,26 @@ public struct DirectedGraph: Sendable {
     /// The number of edges that touch a row.
     @inlinable public func degree(_ row: Int) -> Int { outDegree(row) + inDegree(row) }
 
+    /// Calls `body` with the neighbours of a row along one direction and the weights of the edges to them, in the order
+    /// of the graph, without the masked edges.
+    @inlinable @inline(__always)
+    public func forEachNeighbour(
+        of row: Int, _ direction: EdgeDirection, except masked: EdgeFold? = nil, _ body: (Int, Float) -> Void
+    ) {
+        switch direction {
+        case .out:
+            for number in outRange(row) where !(masked?.contains(number) ?? false) {
+                body(Int(outTargets[number]), weights[number])
+            }
+        case .in:
+            for place in inRange(row) {
+                let number = Int(inEdges[place])
+                if masked?.contains(number) ?? false { continue }
+                body(Int(inSources[place]), weights[number])
+            }
+        }
+    }
+
     /// The number of the edge from one row to another, or nil when there is none.
     public func edge(from source: Int, to target: Int) -> Int? {
         var range = outRange(source)
@@ -106,6 +126,13 @@ public struct DirectedGraph: Sendable {
             range = found < target ? middle + 1..<range.upperBound : range.lowerBound..<middle
         }
         return nil
+    }
+
+    /// The mean weight of the edges: the unit in which training measures weights.
+    public var meanWeight: Float {
+        guard edgeCount > 0 else { return 1 }
+        // In double precision: beyond 2^24 edges a running Float sum would stand still.
+        return Float(weights.reduce(0.0) { $0 + Double($1) } / Double(edgeCount))
     }
 
     /// The same edges among more nodes.

@@ -10,6 +10,9 @@ public final class Parameter: Sendable {
     fileprivate let firstMoment: Matrix
     fileprivate let secondMoment: Matrix
 
+    /// The values and what the optimizer remembers of them: what a training needs to go on.
+    public var state: [Matrix] { [value, firstMoment, secondMoment] }
+
     /// Makes a parameter that starts with the given values.
     public init(_ value: Matrix) {
         self.value = value
@@ -24,12 +27,13 @@ public struct Adam: Sendable {
     private let beta1: Float = 0.9
     private let beta2: Float = 0.999
     private let epsilon: Float = 1e-8
-    private var step = 0
+    /// Steps done.
+    public private(set) var step: Int
 
     private static let elementsPerChunk = 16_384
 
-    /// Starts at step 0.
-    public init() {}
+    /// Starts after a number of steps.
+    public init(step: Int = 0) { self.step = step }
 
     /// Moves all parameters one step of the given rate against their gradients.
     public mutating func update(_ parameters: [Parameter], rate: Float) {

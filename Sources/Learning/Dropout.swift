@@ -18,6 +18,12 @@ public struct Dropout: Sendable {
         self.seed = seed
     }
 
+    /// Whether a row as a whole is dropped, where whole rows are; nothing is divided then.
+    public func drops(row: Int) -> Bool {
+        var generator = SeededGenerator(seed: seed, stream: UInt64(row))
+        return generator.uniform() < probability
+    }
+
     /// Applies the mask in place; the gradient of the output becomes that of the input by the same call.
     public func apply(_ matrix: Matrix) {
         guard probability > 0 else { return }

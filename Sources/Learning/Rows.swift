@@ -2,22 +2,22 @@
 ///
 /// Products are added with `*` and `+` in two steps: at the baseline target a fused `addProduct` would call the C
 /// library for each lane.
-enum Rows {
-    typealias Lanes = SIMD8<Float>
+public enum Rows {
+    @usableFromInline typealias Lanes = SIMD8<Float>
 
-    @inline(__always)
+    @inlinable @inline(__always)
     static func load(_ row: UnsafePointer<Float>, _ index: Int) -> Lanes {
         UnsafeRawPointer(row + index).loadUnaligned(as: Lanes.self)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     static func store(_ lanes: Lanes, _ row: UnsafeMutablePointer<Float>, _ index: Int) {
         UnsafeMutableRawPointer(row + index).storeBytes(of: lanes, as: Lanes.self)
     }
 
     /// The inner product of two rows.
-    @inline(__always)
-    static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
+    @inlinable @inline(__always)
+    public static func dot(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int) -> Float {
         var lanes = Lanes.zero
         var index = 0
         while index + Lanes.scalarCount <= count {
@@ -33,8 +33,8 @@ enum Rows {
     }
 
     /// `b += scale * a`.
-    @inline(__always)
-    static func add(
+    @inlinable @inline(__always)
+    public static func add(
         _ scale: Float, _ a: UnsafePointer<Float>, to b: UnsafeMutablePointer<Float>, _ count: Int
     ) {
         var index = 0

@@ -63,6 +63,12 @@ public final class Matrix: @unchecked Sendable {
         return result
     }
 
+    /// Takes over the elements of a matrix of the same shape.
+    public func update(from other: Matrix) {
+        precondition(rows == other.rows && columns == other.columns, "matrices of different shapes")
+        elements.update(from: other.elements, count: count)
+    }
+
     /// Sets every element.
     public func fill(_ value: Float) {
         elements.update(repeating: value, count: count)

@@ -122,7 +122,7 @@ extension RelatedTable {
         return explanation
     }
 
-    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sources.scan.rows + Int(row) * dimension }
+    private func sourceVector(_ row: UInt32) -> UnsafePointer<Float> { sourceVector(of: row).baseAddress! }
 
     private func average(
         _ cart: UnsafeBufferPointer<UInt32>, of matrix: VectorIndex, into mean: UnsafeMutablePointer<Float>

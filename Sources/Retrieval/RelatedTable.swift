@@ -74,7 +74,8 @@ public final class RelatedTable: @unchecked Sendable {
     let listScores: UnsafePointer<Float>
     let categories: Categories?
 
-    /// Takes an opened table after checking that it is a whole table of related products.
+    /// Takes an opened table after checking that it is a whole table of related products. What was found is remembered
+    /// with the table; where it was before (``Table/remembered(_:)``), nothing that grows with the table is read.
     public init(_ table: Table) throws(TableError) {
         guard table.kind == Self.kind else {
             throw TableError(
@@ -90,19 +91,23 @@ public final class RelatedTable: @unchecked Sendable {
             throw sourceTensor.error("has the shape \(sourceTensor.shape)")
         }
         let offsets = try table.tensor(named: "ids.offsets")
-        ids = try StringColumn(offsets: offsets, bytes: table.tensor(named: "ids.bytes"))
+        let facts = table.remembered(Self.checks)
+        ids = try StringColumn(
+            offsets: offsets, bytes: table.tensor(named: "ids.bytes"), isChecked: facts != nil)
         guard ids.count == count else { throw offsets.error("is of \(ids.count) ids for \(count) products") }
-        index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"))
+        index = try IDIndex(ids: ids, slots: table.tensor(named: "ids.slots"), isChecked: facts != nil)
+        let sourceNorm = try Self.largestNorm(sourceTensor, sources, dimension, remembered: facts?["sourceNorm"])
+        let targetNorm = try Self.largestNorm(targetTensor, targets, dimension, remembered: facts?["targetNorm"])
         self.sources = try VectorIndex(
             table, matrix: "source",
             scan: Scan(
                 rows: sources.baseAddress!, count: count, dimension: dimension,
-                largestNorm: Self.largestNorm(sourceTensor, sources, dimension)))
+                largestNorm: sourceNorm))
         self.targets = try VectorIndex(
             table, matrix: "target",
             scan: Scan(
                 rows: targets.baseAddress!, count: count, dimension: dimension,
-                largestNorm: Self.largestNorm(targetTensor, targets, dimension)))
+                largestNorm: targetNorm))
         categories = try Categories(table, count: count)
         ranker = try Self.ranker(table)
         similarDimension = try Self.similarDimension(table, dimension: dimension)
@@ -111,13 +116,17 @@ public final class RelatedTable: @unchecked Sendable {
         listLength = rowsTensor.shape[1]
         let scoresTensor = try table.tensor(named: "lists.scores")
         let scores = try scoresTensor.elements(as: Float.self, shape: rowsTensor.shape)
-        try Self.checkLists(rowsTensor, rows, scores, count: count)
+        if facts == nil { try Self.checkLists(rowsTensor, rows, scores, count: count) }
 
         self.table = table
         version = table.version
         listRows = rows.baseAddress!
         listScores = scores.baseAddress!
+        if facts == nil { table.remember(Self.checks, ["sourceNorm": sourceNorm, "targetNorm": targetNorm]) }
     }
+
+    /// The checks of this kind of table; the number rises with what is checked or remembered.
+    static let checks = kind + "/1"
 
     private static func ranker(_ table: Table) throws(TableError) -> Ranker {
         guard let name = table.attribute("ranker") else { return .innerProduct }
@@ -136,8 +145,9 @@ public final class RelatedTable: @unchecked Sendable {
     }
 
     private static func largestNorm(
-        _ tensor: TensorView, _ rows: UnsafeBufferPointer<Float>, _ dimension: Int
+        _ tensor: TensorView, _ rows: UnsafeBufferPointer<Float>, _ dimension: Int, remembered: Double?
     ) throws(TableError) -> Double {
+        if let remembered { return remembered }
         let count = rows.count / dimension
         guard let norm = VectorLimit.largestNorm(rows.baseAddress!, count: count, dimension: dimension) else {
             throw tensor.error("holds a vector that is not finite or longer than \(VectorLimit.norm)")
@@ -183,6 +193,12 @@ extension RelatedTable {
     public func id(of row: UInt32) -> UnsafeRawBufferPointer {
         precondition(row < count, "row \(row) is beyond the table")
         return ids[Int(row)]
+    }
+
+    /// The source vector of a row, in the mapped file; valid as long as the table lives.
+    public func sourceVector(of row: UInt32) -> UnsafeBufferPointer<Float> {
+        precondition(row < count, "row \(row) is beyond the table")
+        return UnsafeBufferPointer(start: sources.scan.rows + Int(row) * dimension, count: dimension)
     }
 }
 

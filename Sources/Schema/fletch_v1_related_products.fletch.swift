@@ -319,7 +319,7 @@ public struct RelatedRequest: Message {
     public var boughtProductIds: [String]
 
     /// Only products of these categories, where any is given. A category that the table does not know holds no
-    /// product. At most 1,000.
+    /// product; a product without a category is of none. At most 1,000.
     public var allowCategories: [String]
 
     /// No products of these categories. At most 1,000.
@@ -392,7 +392,7 @@ public struct NewProduct: Message {
     public static let descriptor = RelatedProductsSchema.descriptors[1]
 
     /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
-    /// Features and values that the model does not know are ignored.
+    /// Features and values that the model does not know are ignored. At most 1,000.
     public var features: [String: String]
 
     /// Known products that it leads to. At most 1,000.
@@ -496,7 +496,7 @@ public struct RelatedItem: Message {
     public var productID: String
 
     /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
-    /// hybrid order, what paths say comes on top.
+    /// hybrid order, what paths say comes on top. Of similar products, that of the source vectors.
     public var score: Float
 
     /// Why the product is here, where asked for.
@@ -531,7 +531,7 @@ public struct Explanation: Message {
     /// What ranked this item.
     public var ranker: Ranker
 
-    /// The inner product from what was asked with to this product.
+    /// The inner product from what was asked with to this product, also where similar products were asked for.
     public var forwardScore: Float
 
     /// The inner product the other way; not set where a vector was asked with.
@@ -825,7 +825,7 @@ extension RelatedRequest {
         @inlinable public var boughtProductIds: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 112, as: RepeatedView<WireBytes>.self) }
 
         /// Only products of these categories, where any is given. A category that the table does not know holds no
-        /// product. At most 1,000.
+        /// product; a product without a category is of none. At most 1,000.
         @inlinable public var allowCategories: RepeatedView<WireBytes> { _pointer.load(fromByteOffset: 128, as: RepeatedView<WireBytes>.self) }
 
         /// No products of these categories. At most 1,000.
@@ -951,7 +951,7 @@ extension RelatedRequest {
         }
 
         /// Only products of these categories, where any is given. A category that the table does not know holds no
-        /// product. At most 1,000.
+        /// product; a product without a category is of none. At most 1,000.
         @inlinable public var allowCategories: RepeatedView<WireBytes> {
             get { _pointer.load(fromByteOffset: 128, as: RepeatedView<WireBytes>.self) }
             nonmutating set {
@@ -1064,7 +1064,7 @@ extension NewProduct {
         @inlinable public init(_pointer: UnsafeRawPointer) { self._pointer = _pointer }
 
         /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
-        /// Features and values that the model does not know are ignored.
+        /// Features and values that the model does not know are ignored. At most 1,000.
         @inlinable public var features: RepeatedView<NewProduct.FeaturesEntry.View> { _pointer.load(fromByteOffset: 24, as: RepeatedView<NewProduct.FeaturesEntry.View>.self) }
 
         /// Known products that it leads to. At most 1,000.
@@ -1085,7 +1085,7 @@ extension NewProduct {
         }
 
         /// Its features by the names of the columns that the model was trained with, each as it would stand in that file.
-        /// Features and values that the model does not know are ignored.
+        /// Features and values that the model does not know are ignored. At most 1,000.
         @inlinable public var features: RepeatedView<NewProduct.FeaturesEntry.View> {
             get { _pointer.load(fromByteOffset: 24, as: RepeatedView<NewProduct.FeaturesEntry.View>.self) }
             nonmutating set {
@@ -1298,7 +1298,7 @@ extension RelatedItem {
         @inlinable public var productID: WireBytes { _pointer.load(fromByteOffset: 24, as: WireBytes.self) }
 
         /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
-        /// hybrid order, what paths say comes on top.
+        /// hybrid order, what paths say comes on top. Of similar products, that of the source vectors.
         @inlinable public var score: Float { _pointer.load(fromByteOffset: 40, as: Float.self) }
 
         /// Why the product is here, where asked for.
@@ -1324,7 +1324,7 @@ extension RelatedItem {
         }
 
         /// Higher is better. The inner product of the source vector asked with and this product's target vector; in the
-        /// hybrid order, what paths say comes on top.
+        /// hybrid order, what paths say comes on top. Of similar products, that of the source vectors.
         @inlinable public var score: Float {
             get { _pointer.load(fromByteOffset: 40, as: Float.self) }
             nonmutating set {
@@ -1373,7 +1373,7 @@ extension Explanation {
         /// What ranked this item.
         @inlinable public var ranker: Ranker { _pointer.load(fromByteOffset: 24, as: Ranker.self) }
 
-        /// The inner product from what was asked with to this product.
+        /// The inner product from what was asked with to this product, also where similar products were asked for.
         @inlinable public var forwardScore: Float { _pointer.load(fromByteOffset: 28, as: Float.self) }
 
         /// The inner product the other way; not set where a vector was asked with.
@@ -1404,7 +1404,7 @@ extension Explanation {
             }
         }
 
-        /// The inner product from what was asked with to this product.
+        /// The inner product from what was asked with to this product, also where similar products were asked for.
         @inlinable public var forwardScore: Float {
             get { _pointer.load(fromByteOffset: 28, as: Float.self) }
             nonmutating set {

@@ -86,7 +86,8 @@ public protocol RelatedProductsService {
     /// The best related products of one product, of a cart, or of a source vector, best first.
     ///
     /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
-    /// wrong. UNAVAILABLE: no table is loaded.
+    /// wrong. FAILED_PRECONDITION: the table has not what a field asks for (categories, a ranker, an encoder of
+    /// new products). UNAVAILABLE: no table is loaded.
     func related(_ request: RelatedRequest.View, _ response: RelatedResponse.Builder, _ call: UnaryCall) throws(RPCError)
 
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
@@ -107,7 +108,8 @@ public protocol RelatedProductsValueService {
     /// The best related products of one product, of a cart, or of a source vector, best first.
     ///
     /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
-    /// wrong. UNAVAILABLE: no table is loaded.
+    /// wrong. FAILED_PRECONDITION: the table has not what a field asks for (categories, a ranker, an encoder of
+    /// new products). UNAVAILABLE: no table is loaded.
     func related(_ request: RelatedRequest, _ call: UnaryCall) throws(RPCError) -> RelatedResponse
 
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
@@ -128,7 +130,8 @@ public protocol RelatedProductsAsyncService: Sendable {
     /// The best related products of one product, of a cart, or of a source vector, best first.
     ///
     /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
-    /// wrong. UNAVAILABLE: no table is loaded.
+    /// wrong. FAILED_PRECONDITION: the table has not what a field asks for (categories, a ranker, an encoder of
+    /// new products). UNAVAILABLE: no table is loaded.
     func related(_ request: RelatedRequest, _ call: AsyncCall) async throws -> RelatedResponse
 
     /// Many independent requests in one call. The call succeeds even where some of its requests fail:
@@ -167,7 +170,8 @@ public struct RelatedProductsClient: Sendable {
     /// The best related products of one product, of a cart, or of a source vector, best first.
     ///
     /// NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
-    /// wrong. UNAVAILABLE: no table is loaded.
+    /// wrong. FAILED_PRECONDITION: the table has not what a field asks for (categories, a ranker, an encoder of
+    /// new products). UNAVAILABLE: no table is loaded.
     public func related(_ request: RelatedRequest, options: CallOptions = CallOptions()) async throws(RPCError) -> RelatedResponse {
         try await channel.unary(RelatedProducts.Path.related, request, options)
     }

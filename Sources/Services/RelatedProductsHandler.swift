@@ -28,6 +28,10 @@ public final class RelatedProductsHandler: RelatedProductsService {
     public static let maxExcluded = 10_000
     /// The most categories to allow, and the most to deny: a shop's shelves, not its catalogue.
     public static let maxCategories = 1000
+    /// The most products that a new one leads to, and the most that it follows: each is a row that its encoder adds up.
+    public static let maxNeighbours = 1000
+    /// The most features of a new product: far beyond what models are trained with.
+    public static let maxFeatures = 1000
     /// The most pairs to score in one call: each is two inner products.
     public static let maxEdges = 10_000
     /// The most products in a cart.
@@ -51,8 +55,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
     }
 
     /// Serves another table from now on. On the loop's thread, between calls.
-    public func serve(_ table: RelatedTable) {
-        served = ServedTable(table)
+    public func serve(_ table: RelatedTable?) {
+        served = table.map(ServedTable.init)
     }
 
     public func related(
@@ -124,6 +128,11 @@ public final class RelatedProductsHandler: RelatedProductsService {
     private static func parts(of request: RelatedRequest.View) -> Int {
         request.productIds.count + request.excludeProductIds.count + request.boughtProductIds.count
             + request.allowCategories.count + request.denyCategories.count + itemsWanted(by: request)
+            + (request.newProduct.map(parts) ?? 0)
+    }
+
+    private static func parts(of product: NewProduct.View) -> Int {
+        product.features.count + product.leadsToProductIds.count + product.followsProductIds.count
     }
 
     static func itemsWanted(by request: RelatedRequest.View) -> Int {

@@ -39,7 +39,8 @@ public final class RelatedProductsServing: Sendable {
         let time = ContinuousClock.now
     }
 
-    /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE.
+    /// Opens the version that the store names; none at all is fine, calls are then answered with UNAVAILABLE. A version
+    /// that was checked before and not touched since serves at once; ``follow(with:)`` checks it again beside the calls.
     ///
     /// - Parameter recallAudit: The share, 0 to 1, of approximate answers that are given again exactly to measure what
     ///   they miss.
@@ -55,7 +56,7 @@ public final class RelatedProductsServing: Sendable {
         audits = recallAudit > 0 ? (0..<loopCount).map { RecallAudit(share: recallAudit, loop: $0, watch: watch) } : []
         var table: RelatedTable?
         if let version = try store.currentVersion(of: name) {
-            table = try RelatedTable(store.open(name, version: version))
+            table = try RelatedTable(store.open(name, version: version, trusting: true))
         }
         state = Mutex(State(table: table))
         log(table)
@@ -95,6 +96,12 @@ public final class RelatedProductsServing: Sendable {
             guard let self, let server else { return }
             update(server)
         }
+        if let table = state.withLock({ $0.table }), !table.table.isChecked {
+            queue.async { [weak self, weak server] in
+                guard let self, let server else { return }
+                checkAgain(table.table, server)
+            }
+        }
         hangup.resume()
         timer.resume()
         let kept = KeptSources(sources: [hangup, timer])
@@ -123,10 +130,23 @@ public final class RelatedProductsServing: Sendable {
         }
     }
 
-    private func hand(_ table: RelatedTable, to server: Server, instead old: RelatedTable?) {
+    /// Checks all of a version that serves on the word of an earlier check. One that fails is taken away: a disk may have
+    /// lost what was written to it, which no time of change tells. On the queue.
+    private func checkAgain(_ table: Table, _ server: Server) {
+        do throws(TableError) {
+            try table.checkHashes()
+        } catch {
+            guard state.withLock({ $0.table?.table === table }) else { return }
+            state.withLock { $0.refusal = Refusal(version: Int(table.version)) }
+            logger.error("took a version of table '\(name)' away and serves none: \(error)")
+            hand(nil, to: server, instead: state.withLock { $0.table })
+        }
+    }
+
+    private func hand(_ table: RelatedTable?, to server: Server, instead old: RelatedTable?) {
         state.withLock {
             $0.table = table
-            $0.refusal = nil
+            if table != nil { $0.refusal = nil }
         }
         let retired = Mutex(old)
         server.onEachLoop { [slots] index in
@@ -135,7 +155,7 @@ public final class RelatedProductsServing: Sendable {
             // Unmapping takes a while: on the queue, not on a loop, whichever of them ends this closure last.
             queue.async { retired.withLock { $0 = nil } }
         }
-        log(table)
+        if table != nil { log(table) }
         updateHealth(server)
     }
 

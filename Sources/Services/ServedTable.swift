@@ -104,6 +104,15 @@ extension ServedTable {
         try check(request.boughtProductIds.count, "bought_product_ids", RelatedProductsHandler.maxExcluded)
         try check(request.allowCategories.count, "allow_categories", RelatedProductsHandler.maxCategories)
         try check(request.denyCategories.count, "deny_categories", RelatedProductsHandler.maxCategories)
+        guard let product = request.newProduct else { return }
+        let neighbours = RelatedProductsHandler.maxNeighbours
+        try check(product.features.count, "new_product.features", RelatedProductsHandler.maxFeatures)
+        try check(product.leadsToProductIds.count, "new_product.leads_to_product_ids", neighbours)
+        try check(product.followsProductIds.count, "new_product.follows_product_ids", neighbours)
+        guard product.features.count + product.leadsToProductIds.count + product.followsProductIds.count > 0 else {
+            throw .wrongField(
+                "new_product", "all of it is empty; set a feature, or a product that it leads to or follows")
+        }
     }
 
     private func check(_ count: Int, _ field: StaticString, _ limit: Int) throws(RelatedProductsRefusal) {

@@ -11,13 +11,14 @@ public struct StringColumn: @unchecked Sendable {
     /// The strings, one after another.
     public let bytes: UnsafeBufferPointer<UInt8>
 
-    /// Takes U64 `offsets` and U8 `bytes`.
-    public init(offsets: TensorView, bytes: TensorView) throws(TableError) {
-        try self.init(
-            offsets: offsets.elements(as: UInt64.self, shape: [nil]),
-            bytes: bytes.elements(as: UInt8.self, shape: [nil])
-        ) { reason in
-            offsets.error(reason)
+    /// Takes U64 `offsets` and U8 `bytes`; where `isChecked`, they were checked before.
+    public init(offsets: TensorView, bytes: TensorView, isChecked: Bool = false) throws(TableError) {
+        let starts = try offsets.elements(as: UInt64.self, shape: [nil])
+        let text = try bytes.elements(as: UInt8.self, shape: [nil])
+        if isChecked {
+            self.init(checkedOffsets: starts, bytes: text)
+        } else {
+            try self.init(offsets: starts, bytes: text) { reason in offsets.error(reason) }
         }
     }
 

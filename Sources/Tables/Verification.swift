@@ -108,7 +108,7 @@ extension Verification {
         return text + "end\n"
     }
 
-    private init?(text: String) {
+    init?(text: String) {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.split(separator: " ") }
         guard lines.popLast() == [], lines.popLast() == ["end"], let first = lines.first, first.count == 2,
             first[0] == "verified"

@@ -19,7 +19,8 @@ struct EvaluateRelated: ParsableCommand {
             often the direction of one-way edges is told right, and how well edges are told from pairs without one.
 
             --split time learns from the past and tests on what came later. --split node takes a share of the products for
-            new: of each a few edges are revealed, as part of the graph that is trained on, the others are the test.
+            new: of each a few edges are revealed, as part of the graph that is trained on, the others are the test. With
+            --products their features are known, too, and --reveal may be 0.
             """)
 
     @OptionGroup var input: EdgesArgument
@@ -32,6 +33,10 @@ struct EvaluateRelated: ParsableCommand {
 
     @Option(help: "Edges of each new product that are known, where products are split.")
     var reveal = EvaluationOptions().reveal
+
+    @Option(
+        help: ArgumentHelp("What is known of products, as for 'fletch train related --products'.", valueName: "file"))
+    var products: String?
 
     @Option(help: "Repeat with so many seeds, from --seed up, and tell mean and standard deviation.")
     var seeds = EvaluationOptions().seeds
@@ -76,15 +81,18 @@ struct EvaluateRelated: ParsableCommand {
         let options = options()
         try training.naming(input.edges, options.validate)
         let embeddings = try exportEmbeddings.map { try TrainingOutput(directory: $0) }
-        let graph = try input.load()
+        var graphs = try input.loadGraphs()
+        let products = try products.map { try ProductFile.load($0) }
+        // Products that have features alone are ranked, too.
+        if let products { graphs = ProductFeatures(products, graphs: graphs).graphs }
         try splitFile?.write(
             training.naming(input.edges) { () throws(TrainingError) in
-                try Evaluation.splitCSV(graph, options)
+                try Evaluation.splitCSV(graphs.purchases, options)
             })
         let progress = EvaluationProgressLine()
         var first: DualEmbedding?
         let evaluation = try training.naming(input.edges) { () throws(TrainingError) in
-            try Evaluation.run(graph, options: options) { step in
+            try Evaluation.run(graphs, products: products, options: options) { step in
                 if case .trained(let embedding, options.seed) = step, embeddings != nil { first = embedding }
                 progress.show(step)
             }

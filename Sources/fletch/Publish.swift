@@ -72,6 +72,8 @@ struct Publish: ParsableCommand {
                 }
             }, report: { log("searches: \($0)") })
         progress.withLock { $0.finish() }
+        // As a server does; what it finds is remembered, and a server on this machine can begin at once.
+        _ = try RelatedTable(Store(path: store).open(name, version: published))
         try say(
             "published \(store)/\(name)/\(published): \(count(embeddings.count, "product")), lists of \(builder.listLength)"
                 + " by \(builder.ranker?.name ?? RelatedEmbeddings.innerProduct)"

@@ -5,18 +5,24 @@ internal import Related
 /// The edges file that learning commands read.
 struct EdgesArgument: ParsableArguments {
     @Option(
-        help: ArgumentHelp("Edges: CSV or TSV, header source,target[,weight]; .gz and .zst too.", valueName: "file"))
+        help: ArgumentHelp(
+            "Edges: CSV or TSV, header source,target[,weight][,type][,time]; .gz and .zst too.", valueName: "file"))
     var edges: String
 
-    /// Reads the graph and says what was found.
-    func load() throws -> DirectedGraph {
-        let graph = try EdgeFile.load(edges)
+    /// Reads the purchases and says what was found.
+    func load() throws -> DirectedGraph { try loadGraphs().purchases }
+
+    /// Reads the purchases and views and says what was found.
+    func loadGraphs() throws -> EdgeGraphs {
+        let graphs = try EdgeFile.graphs(of: edges)
+        let graph = graphs.purchases
         var line = "\(edges): \(count(graph.nodeCount, "product")), \(count(graph.edgeCount, "edge")), "
         line += "\(formatted(100 * graph.reciprocity)) % of them both ways"
         line += "; left out \(count(graph.droppedSelfLoops, "self-loop"))"
         line += ", merged \(count(graph.mergedRepeats, "repeat"))"
+        if graphs.views.edgeCount > 0 { line += "; \(count(graphs.views.edgeCount, "view"))" }
         log(line)
-        return graph
+        return graphs
     }
 }
 
@@ -48,14 +54,18 @@ struct TrainingArguments: ParsableArguments {
     @Option(help: "Weight of the direction term beside the existence term.")
     var directionWeight: Float?
 
-    @Option(help: "Neighbours that pass messages: full, uniform[:FANOUT] or biased[:LEAST:MOST], up to 65536.")
+    @Flag(help: "Leave out the direction term: a direction-weight of 0.")
+    var noDirectionLoss = false
+
+    @Option(help: "Weight of each of the two terms that make products viewed together alike.")
+    var similarityWeight = TrainingOptions().similarityWeight
+
+    @Option(
+        help: "Neighbours that pass messages: full, uniform[:FANOUT], biased[:LEAST:MOST] or walks[:COUNT:LENGTH].")
     var sampler = NeighbourhoodSampler.full
 
     @Option(
-        help: """
-            Share of the edges that supervise nothing: they choose the epoch, fit the direction offset and the ranker. \
-            Where not given 2 to 10 %, and small graphs are trained once more on all edges.
-            """)
+        help: "Share of the edges that supervise nothing: they choose the epoch and fit the direction offset.")
     var validFraction: Double?
 
     /// What the flags say.
@@ -68,7 +78,8 @@ struct TrainingArguments: ParsableArguments {
         options.learningRate = learningRate
         options.negatives = negatives
         options.dropout = dropout
-        options.directionWeight = directionWeight
+        options.directionWeight = noDirectionLoss ? 0 : directionWeight
+        options.similarityWeight = similarityWeight
         options.sampler = sampler
         options.validFraction = validFraction
         return options

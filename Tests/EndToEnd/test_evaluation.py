@@ -181,7 +181,7 @@ def test_an_ablation_over_seeds_is_told_in_every_form(edges, tmp_path):
         (["--baselines", "popularity,luck"], ["--baselines", "luck"]),
         (["--ablate", "magic"], ["--ablate", "magic"]),
         (["--seeds", "0"], ["--seeds"]),
-        (["--reveal", "0"], ["--reveal"]),
+        (["--split", "node", "--reveal", "0"], ["--reveal", "products"]),
         (["--export-split", "{tmp}/none/split.csv"], ["--export-split", "none/split.csv"]),
     ],
 )

@@ -178,7 +178,9 @@ def test_edges_are_scored_both_ways(client, table):
         ({"relation": 9}, "relation"),
         ({"ranker": 9}, "ranker"),
         ({"ranker": messages.RANKER_HYBRID, "relation": messages.RELATION_SIMILAR}, "ranker"),
-        ({"new_product": messages.NewProduct()}, "product_id and new_product"),
+        ({"new_product": messages.NewProduct()}, "new_product: all of it is empty"),
+        ({"new_product": messages.NewProduct(leads_to_product_ids=["B100000000"])}, "product_id and new_product"),
+        ({"new_product": messages.NewProduct(features={str(i): "" for i in range(1001)})}, "new_product.features"),
         ({"limit": 2**32 - 1, "max_per_category": 2**32 - 1}, "limit"),
     ],
 )

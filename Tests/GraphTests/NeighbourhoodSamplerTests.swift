@@ -20,13 +20,15 @@ import Testing
 
     @Test(arguments: [
         NeighbourhoodSampler.full, .uniform(fanout: 3), .degreeBiased(minimum: 2, maximum: 16),
+        .walks(count: 4, length: 1),
     ])
     func neverUsesAMaskedEdge(sampler: NeighbourhoodSampler) {
         // The edges a > b and a > c, numbers 0 and 1, are masked; b > c is not.
         let ids = IdentifierTable(["a", "b", "c"])
         let small = DirectedGraph(
             ids: ids, edges: [Edge(source: 0, target: 1), Edge(source: 1, target: 2), Edge(source: 0, target: 2)])
-        let masked = [true, true, false]
+        let masked = (0..<100).lazy.map { EdgeFold(seed: $0, count: 2, number: 0) }
+            .first { $0.contains(0) && $0.contains(1) && !$0.contains(2) }!
         for seed in 0..<50 as Range<UInt64> {
             let out = sampler.sample(small, .out, masking: masked, seed: seed)
             #expect(out.offsets[1] == 0)
@@ -99,6 +101,27 @@ import Testing
         #expect(sample.offsets[5] == sample.offsets[3])
     }
 
+    @Test func walksEndAsManyStepsAway() {
+        // A ring of six: two steps on from 0 stands 2, and one step back 5.
+        let ring = DirectedGraph(
+            ids: IdentifierTable((0..<6).map(String.init)),
+            edges: (0..<6).map { Edge(source: $0, target: ($0 + 1) % 6) })
+        let ends = NeighbourhoodSampler.walks(count: 3, length: 2).sample(ring, .out, seed: 1)
+        #expect(ends.nodes == (0..<6).flatMap { node in [UInt32](repeating: (node + 2) % 6, count: 3) })
+        let before = NeighbourhoodSampler.walks(count: 1, length: 1).sample(ring, .in, seed: 1)
+        #expect(before.nodes == [5, 0, 1, 2, 3, 4])
+        #expect(NeighbourhoodSampler.walks(count: 2, length: 6).sample(ring, .out, seed: 1).nodes.isEmpty)
+    }
+
+    @Test func foldsAreDisjointAndAboutEqual() {
+        for seed in 0..<5 as Range<UInt64> {
+            let folds = (0..<10).map { EdgeFold(seed: seed, count: 10, number: $0) }
+            let counts = folds.map { fold in (0..<20_000).count { fold.contains($0) } }
+            #expect(counts.reduce(0, +) == 20_000)
+            #expect(counts.allSatisfy { abs($0 - 2000) < 250 })
+        }
+    }
+
     @Test func aSampleIsAFunctionOfItsSeed() {
         let sampler = NeighbourhoodSampler.degreeBiased(minimum: 2, maximum: 8)
         #expect(sampler.sample(graph, .in, seed: 5).nodes == sampler.sample(graph, .in, seed: 5).nodes)
@@ -106,11 +129,16 @@ import Testing
     }
 
     @Test func readsItsOwnDescription() {
-        for sampler in [NeighbourhoodSampler.full, .uniform(fanout: 7), .degreeBiased(minimum: 4, maximum: 32)] {
+        let samplers = [
+            NeighbourhoodSampler.full, .uniform(fanout: 7), .degreeBiased(minimum: 4, maximum: 32),
+            .walks(count: 9, length: 3),
+        ]
+        for sampler in samplers {
             #expect(NeighbourhoodSampler(sampler.description) == sampler)
         }
         for text in [
             "", "Full", "full:1", "uniform:", "uniform:0", "uniform:x", "biased:5:4", "biased:5", "uniform:65537",
+            "walks:0:2", "walks:1",
         ] {
             #expect(NeighbourhoodSampler(text) == nil)
         }

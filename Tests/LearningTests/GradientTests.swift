@@ -157,7 +157,7 @@ func weightedSum(_ matrix: Matrix, _ weights: Matrix) -> Float {
 
     @Test func lossIsThatOfTheFormula() {
         let scorer = scorer()
-        let loss = SampledSoftmax(batch(), negatives: negatives, scorer: scorer, known: known).backward()
+        let loss = SampledSoftmax(negatives: negatives, scorer: scorer, known: known, total: 4.5).backward(batch())
         func score(_ u: Int, _ v: Int) -> Double {
             let product = (0..<width).reduce(0.0) { $0 + Double(scorer.source[u, $1]) * Double(scorer.target[v, $1]) }
             return exp(0.4) * product + Double(scorer.bias.value[v, 0])
@@ -180,7 +180,10 @@ func weightedSum(_ matrix: Matrix, _ weights: Matrix) -> Float {
     @Test func gradientsAgreeWithDifferences() {
         let scorer = scorer()
         let batch = batch()
-        let softmax = { SampledSoftmax(batch, negatives: negatives, scorer: scorer, known: known).backward() }
+        let softmax = {
+            scorer.clearGradients()
+            return SampledSoftmax(negatives: negatives, scorer: scorer, known: known, total: 4.5).backward(batch)
+        }
         _ = softmax()
         let expected = [
             (scorer.sourceGradient.copy(), scorer.source, "source"),
@@ -194,10 +197,57 @@ func weightedSum(_ matrix: Matrix, _ weights: Matrix) -> Float {
         }
     }
 
+    /// Rows that are alike to each other: sources and targets are the same rows, with one gradient for both.
+    @Test func gradientsOfSimilarityAgreeWithDifferences() {
+        let temperature = Matrix(rows: 1, columns: 1)
+        temperature[0, 0] = 0.4
+        let rows = normalMatrix(nodes, width, seed: 10)
+        let gradient = Matrix(rows: nodes, columns: width)
+        let scorer = PairScorer(
+            source: rows, target: rows, sourceGradient: gradient, targetGradient: gradient,
+            bias: Parameter(Matrix(rows: nodes, columns: 1)), logTemperature: Parameter(temperature))
+        var batch = PairBatch()
+        batch.append(source: 0, target: 1, weight: 1, directionWeight: 0)
+        batch.append(source: 1, target: 2, weight: 0.5, directionWeight: 0)
+        batch.append(source: 2, target: 0, weight: 1.5, directionWeight: 0)
+        let softmax = {
+            scorer.clearGradients()
+            return SampledSoftmax(negatives: negatives, scorer: scorer, known: known, total: 3).backward(batch)
+        }
+        _ = softmax()
+        expectGradient(gradient.copy(), of: rows, "rows", loss: softmax)
+        expectGradient(
+            scorer.logTemperature.gradient.copy(), of: scorer.logTemperature.value, "log temperature", loss: softmax)
+    }
+
+    @Test func batchesAddUp() {
+        let (whole, parts) = (scorer(), scorer())
+        let batch = batch()
+        let loss = SampledSoftmax(negatives: negatives, scorer: whole, known: known, total: 4.5).backward(batch)
+        let softmax = SampledSoftmax(negatives: negatives, scorer: parts, known: known, total: 4.5)
+        var sum: Float = 0
+        for (index, source) in batch.sources.enumerated() {
+            var part = PairBatch()
+            for pair in batch.offsets[index]..<batch.offsets[index + 1] {
+                part.append(
+                    source: source, target: batch.targets[pair], weight: batch.weights[pair],
+                    directionWeight: batch.directionWeights[pair])
+            }
+            sum += softmax.backward(part)
+        }
+        #expect(abs(sum - loss) < 1e-5)
+        for (a, b) in [
+            (whole.sourceGradient, parts.sourceGradient), (whole.targetGradient, parts.targetGradient),
+            (whole.bias.gradient, parts.bias.gradient), (whole.logTemperature.gradient, parts.logTemperature.gradient),
+        ] {
+            for index in 0..<a.count { #expect(abs(a.elements[index] - b.elements[index]) < 1e-5) }
+        }
+    }
+
     @Test func survivesExtremeScores() {
         let scorer = scorer()
         for index in 0..<scorer.source.count { scorer.source.elements[index] *= 1000 }
-        let loss = SampledSoftmax(batch(), negatives: negatives, scorer: scorer, known: known).backward()
+        let loss = SampledSoftmax(negatives: negatives, scorer: scorer, known: known, total: 4.5).backward(batch())
         #expect(loss.isFinite)
         #expect((0..<scorer.sourceGradient.count).allSatisfy { scorer.sourceGradient.elements[$0].isFinite })
     }

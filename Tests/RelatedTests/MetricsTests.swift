@@ -387,9 +387,14 @@ private struct TableScorer: TargetScorer {
         options.split = .time
         let timeless = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
         #expect(timeless?.option == "split" && timeless?.description.contains("column time") == true)
+        options.split = .node
+        options.reveal = 0
+        let unknown = #expect(throws: TrainingError.self) { try Evaluation.run(graph, options: options) }
+        #expect(unknown?.option == "reveal" && unknown?.description.contains("give products") == true)
+        options.reveal = 3
         options.split = .edge
         for (option, change) in [
-            ("seeds", { (options: inout EvaluationOptions) in options.seeds = 0 }), ("reveal", { $0.reveal = 0 }),
+            ("seeds", { (options: inout EvaluationOptions) in options.seeds = 0 }), ("reveal", { $0.reveal = -1 }),
         ] {
             var wrong = options
             change(&wrong)

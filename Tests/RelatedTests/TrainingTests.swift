@@ -31,7 +31,10 @@ import Testing
         (0..<embedding.source.columns).reduce(0) { $0 + embedding.source[u, $1] * embedding.target[v, $1] }
     }
 
-    @Test(arguments: [NeighbourhoodSampler.full, .uniform(fanout: 2), .degreeBiased(minimum: 2, maximum: 6)])
+    @Test(arguments: [
+        NeighbourhoodSampler.full, .uniform(fanout: 2), .degreeBiased(minimum: 2, maximum: 6),
+        .walks(count: 3, length: 2),
+    ])
     func theSameSeedGivesTheSameBytesOnAnyNumberOfThreads(sampler: NeighbourhoodSampler) throws {
         let graph = randomGraph(600, edges: 3000, seed: 1)
         var options = options(epochs: 2)
@@ -113,10 +116,12 @@ import Testing
         var seen: [TrainingProgress] = []
         let graph = randomGraph(30, edges: 150, seed: 1)
         let embedding = try DualEmbeddingTrainer(graph, options: options(epochs: 3)).run { seen.append($0) }
-        #expect(seen.count == 30)
-        #expect(seen.map(\.step) == (0..<3).flatMap { _ in 1...10 })
+        #expect(seen.map(\.step) == (0..<seen.count / 10).flatMap { _ in 1...10 })
         #expect(seen.last!.secondsLeft == 0)
-        #expect(zip(seen, seen.dropFirst()).allSatisfy { $0.learningRate > $1.learningRate })
+        // Three epochs to choose one of them, then all edges as often.
+        let first = seen.prefix(30)
+        #expect(seen.count == 30 + 10 * embedding.report.publishedEpoch && embedding.report.parameters.isRefitted)
+        #expect(zip(first, first.dropFirst()).allSatisfy { $0.learningRate > $1.learningRate })
         #expect(embedding.report.valid.count == 3)
         #expect(embedding.report.graph.edges == graph.edgeCount)
     }
@@ -124,7 +129,7 @@ import Testing
     @Test func namesOptionsThatAreOutOfRange() {
         let graph = graph(3, [(0, 1), (1, 2)])
         let faults: [(String, (inout TrainingOptions) -> Void)] = [
-            ("dimension", { $0.dimension = 3 }), ("layers", { $0.layers = 0 }), ("epochs", { $0.epochs = 0 }),
+            ("dimension", { $0.dimension = 3 }), ("layers", { $0.layers = -1 }), ("epochs", { $0.epochs = 0 }),
             ("learning-rate", { $0.learningRate = 0 }), ("learning-rate", { $0.learningRate = .nan }),
             ("negatives", { $0.negatives = 0 }), ("dropout", { $0.dropout = 1 }),
             ("direction-weight", { $0.directionWeight = -1 }), ("direction-weight", { $0.directionWeight = 1e38 }),
@@ -159,7 +164,7 @@ import Testing
 
     @Test func stopsAtTheFirstLossThatIsNotFinite() throws {
         let edges = randomGraph(40, edges: 200, seed: 2).edges.enumerated().map {
-            Edge(source: $1.source, target: $1.target, weight: $0 % 2 == 0 ? 1e-38 : 1e38)
+            Edge(source: $1.source, target: $1.target, weight: $0 == 0 ? .infinity : 1)
         }
         let trainer = try DualEmbeddingTrainer(
             DirectedGraph(ids: graph(40, []).ids, edges: edges), options: options())

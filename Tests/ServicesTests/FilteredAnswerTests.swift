@@ -182,7 +182,7 @@ private final class Shop {
             RelatedRequest(productID: "p0", allowCategories: [""]),
             RelatedRequest(productID: "p0", denyCategories: Array(repeating: "x", count: 1001)),
             RelatedRequest(productID: "p0", ranker: .hybrid),
-            RelatedRequest(newProduct: NewProduct()),
+            RelatedRequest(newProduct: NewProduct(features: ["brand": "acme"])),
             RelatedRequest(productID: "p0", relation: .similar, maxPerCategory: 2),
         ])
         #expect(results.map(\.status?.code) == [0, 0, 3, 3, 9, 9, 0])

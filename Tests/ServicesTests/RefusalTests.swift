@@ -76,7 +76,15 @@ import FletchWire
 
     @Test(arguments: [
         (RelatedRequest(), ["product_id", "product_ids", "source_vector", "new_product"]),
-        (RelatedRequest(productID: "a", newProduct: NewProduct()), ["product_id", "new_product"]),
+        (
+            RelatedRequest(productID: "a", newProduct: NewProduct(leadsToProductIds: ["b"])),
+            ["product_id", "new_product"]
+        ),
+        (RelatedRequest(newProduct: NewProduct()), ["new_product"]),
+        (
+            RelatedRequest(newProduct: NewProduct(followsProductIds: Array(repeating: "a", count: 1001))),
+            ["new_product.follows_product_ids"]
+        ),
         (RelatedRequest(productID: "a", relation: Relation(rawValue: 7)), ["relation"]),
         (RelatedRequest(productID: "a", ranker: Ranker(rawValue: -1)), ["ranker"]),
         (RelatedRequest(productIds: ["a", "b"], ranker: .hybrid), ["ranker"]),

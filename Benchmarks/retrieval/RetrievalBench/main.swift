@@ -10,7 +10,7 @@ internal import LinearAlgebra
 internal import Retrieval
 
 private let limit = 10
-private let rounds = 7
+private let rounds = 5
 
 /// The time of a query, and the rows found for each.
 private func measure(_ index: MeasuredIndex, _ way: MeasuredIndex.Way, _ queries: Vectors, rounds: Int)
@@ -84,15 +84,15 @@ private func sweep(_ index: MeasuredIndex, _ all: Vectors) {
     let queries = all.spread(1000)
     let truth = measure(index, .quantizedScan, queries, rounds: 0).found
     var points: [(time: Double, recall: Double, probes: Int, depth: Int)] = []
-    for depth in [15, 20, 30, 45, 60, 90, 130, 200, 300] {
+    for depth in [20, 30, 45, 65, 95, 140, 200] {
         var (probes, last, stuck) = (1, 0.0, 0)
-        while probes <= index.listCount, stuck < 3, last < 0.996 {
+        while probes <= index.listCount, stuck < 3, last < 0.993 {
             let result = measure(index, .invertedLists(probes: probes, depth: depth), queries, rounds: 1)
             let reached = recall(result.found, truth)
             points.append((result.microseconds, reached, probes, depth))
             stuck = reached - last < 0.0005 ? stuck + 1 : 0
             last = reached
-            probes = max(probes + 1, probes * 5 / 4)
+            probes = max(probes + 1, probes * 4 / 3)
         }
     }
     for goal in [0.90, 0.95, 0.99] {

@@ -62,21 +62,39 @@ public struct Evaluation: Sendable {
     /// The name of the order in which lists of known products are published: see ``HybridRanker``.
     public static let hybrid = "hybrid"
 
-    /// Splits a graph, trains on one part and measures on the other, once for each seed.
-    ///
-    /// - Throws: ``TrainingError`` when an option is out of its range, the graph too small to be split or without what the
-    ///   split needs, or a training diverges.
+    /// The same for purchases alone.
     public static func run(
         _ graph: DirectedGraph, options: EvaluationOptions, progress: (EvaluationProgress) -> Void = { _ in }
     ) throws(TrainingError) -> Evaluation {
+        try run(
+            EdgeGraphs(purchases: graph, views: DirectedGraph(ids: graph.ids, edges: [])), options: options,
+            progress: progress)
+    }
+
+    /// Splits the purchases, trains on one part and measures on the other, once for each seed.
+    ///
+    /// - Parameters:
+    ///   - graphs: purchases and views; of the latter those of new products are left out.
+    ///   - products: what is known of the products; those that have features alone are in `graphs`, too.
+    /// - Throws: ``TrainingError`` when an option is out of its range, the graph too small to be split or without what the
+    ///   split needs, or a training diverges.
+    public static func run(
+        _ graphs: EdgeGraphs, products: ProductFile? = nil, options: EvaluationOptions,
+        progress: (EvaluationProgress) -> Void = { _ in }
+    ) throws(TrainingError) -> Evaluation {
         try options.validate()
+        guard options.split != .node || options.reveal > 0 || products != nil else {
+            throw TrainingError(
+                option: "reveal", "must be at least 1 where nothing else is known of new products; give products")
+        }
         let variants = options.ablations.flatMap(\.variants)
         var pace = Pace(
             runs: options.seeds * (1 + variants.filter(\.isTrained).count + (options.isSingleTrained ? 1 : 0)))
         var seeds: [Seed] = []
         for number in 0..<options.seeds {
             let options = options.seeded(number)
-            var measurement = try Measurement(split(graph, options), options: options)
+            var measurement = try Measurement(
+                split(graphs.purchases, options), views: graphs.views, products: products, options: options)
             seeds.append(try measurement.run(variants, pace: &pace, progress: progress))
         }
         return Evaluation(
@@ -116,6 +134,14 @@ public struct Evaluation: Sendable {
     }
 }
 
+extension DirectedGraph {
+    /// The same without the edges of some nodes.
+    fileprivate func without(_ isLeftOut: [Bool]) -> DirectedGraph {
+        DirectedGraph(
+            ids: ids, edges: edges.filter { !isLeftOut[Int($0.source)] && !isLeftOut[Int($0.target)] })
+    }
+}
+
 extension EvaluationOptions {
     fileprivate var isSingleTrained: Bool { baselines.contains(.singleEmbedding) }
 }
@@ -139,6 +165,8 @@ private struct Pace {
 /// All methods on one split.
 private struct Measurement {
     let train: DirectedGraph
+    let views: DirectedGraph
+    let features: ProductFeatures?
     let heldOut: DirectedGraph
     let groups: EdgeGroups
     let absent: AbsentPairs
@@ -148,8 +176,11 @@ private struct Measurement {
     /// Coordinates of the singular value decomposition among the baselines.
     private static let factors = 64
 
-    init(_ split: EdgeSplit, options: EvaluationOptions) {
+    init(_ split: EdgeSplit, views: DirectedGraph, products: ProductFile?, options: EvaluationOptions) {
         train = split.train
+        self.views = split.isNew.isEmpty ? views : views.without(split.isNew)
+        let graphs = EdgeGraphs(purchases: train, views: self.views)
+        features = products.map { ProductFeatures($0, graphs: graphs) }
         heldOut = DirectedGraph(ids: train.ids, edges: split.heldOut)
         groups = EdgeGroups(heldOut, train: train, isNew: split.isNew)
         absent = AbsentPairs(train: train, heldOut: heldOut, seed: options.seed)
@@ -164,7 +195,9 @@ private struct Measurement {
             progress(.began(pace.begin(name, seed: options.seed)))
             var training = options.training
             change(&training)
-            return try DualEmbeddingTrainer(train, options: training).run { progress(.training($0)) }
+            let graphs = EdgeGraphs(purchases: train, views: views)
+            return try DualEmbeddingTrainer(graphs, products: features, options: training)
+                .run { progress(.training($0)) }
         }
         let embedding = try trained(Evaluation.embedding) { _ in }
         progress(.trained(embedding, seed: options.seed))

@@ -58,8 +58,8 @@ public struct EvaluationOptions: Sendable {
             throw TrainingError(option: "test-fraction", "must be above 0 and below 1")
         }
         guard (1...1000).contains(seeds) else { throw TrainingError(option: "seeds", "must be between 1 and 1000") }
-        guard (1...1000).contains(reveal) else {
-            throw TrainingError(option: "reveal", "must be between 1 and 1000")
+        guard (0...1000).contains(reveal) else {
+            throw TrainingError(option: "reveal", "must be between 0 and 1000")
         }
         try training.validate()
     }
@@ -79,6 +79,8 @@ public enum Ablation: String, CaseIterable, Codable, Sendable {
     case sampler
     /// The loss without its term on directions.
     case direction
+    /// What inner products are multiplied by, instead of a learned number.
+    case temperature
     /// Rounds of message passing.
     case layers
     /// Coordinates of the vectors.
@@ -90,11 +92,13 @@ public enum Ablation: String, CaseIterable, Codable, Sendable {
     var variants: [Variant] {
         switch self {
         case .sampler:
-            [NeighbourhoodSampler.full, .uniform(fanout: 10), .degreeBiased(minimum: 4, maximum: 32)].map { sampler in
+            ["full", "uniform", "biased", "walks"].compactMap { NeighbourhoodSampler($0) }.map { sampler in
                 .training("sampler \(sampler)") { $0.sampler = sampler }
             }
         case .direction: [.training("no direction loss") { $0.directionWeight = 0 }]
-        case .layers: [1, 2, 3].map { (count: Int) in .training("layers \(count)") { $0.layers = count } }
+        case .temperature:
+            [1, 10].map { (value: Float) in .training("temperature \(Int(value))") { $0.temperature = value } }
+        case .layers: (0...3).map { (count: Int) in .training("layers \(count)") { $0.layers = count } }
         case .dimension:
             [16, 32, 64, 128].map { (count: Int) in .training("dimension \(count)") { $0.dimension = count } }
         case .features: PathFeature.allCases.map { .ranking(without: $0) }

@@ -11,9 +11,11 @@ internal import Graph
 /// with the degrees that its ends have without it; then the weights g of the raw lead `f(u,v) - f(v,u)` and h of the
 /// degrees are fitted to edges that took no part in the training. All are held to be non-negative: weights of either
 /// sign, or leads of edges that were trained on, would find a direction also where there is none.
-struct DirectionOffset {
-    private let outWeight: Double
-    private let inWeight: Double
+struct DirectionOffset: Codable {
+    /// What the logarithm of the out-degree counts.
+    let outWeight: Double
+    /// What the logarithm of the in-degree counts, against it.
+    let inWeight: Double
 
     /// One-way edges enough for two weights; more would only take time.
     private static let mostEdges = 20_000

@@ -14,6 +14,8 @@ public struct DualEmbedding: Sendable {
     public let ranker: HybridRanker?
     /// How they were made.
     public let report: TrainingReport
+    /// What makes vectors of new products.
+    let encoder: EncoderTables
 }
 
 /// How a training went.

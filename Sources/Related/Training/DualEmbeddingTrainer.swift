@@ -8,138 +8,221 @@ internal import LinearAlgebra
 /// The setting and the loss on directions follow DAEMON (ECML-PKDD 2022) and BLADE (WSDM 2023); the encoder without
 /// ReLU, the sampled softmax with a learned temperature and the target biases are our choices, made by measurement.
 public final class DualEmbeddingTrainer {
-    private let graph: DirectedGraph
+    private let graphs: EdgeGraphs
+    private let products: ProductFeatures?
+    private let features: InputFeatures?
     private let options: TrainingOptions
     private let parameters: TrainingParameters
-    /// What supervises and passes messages during training.
-    private let train: DirectedGraph
+    /// What the first training learns from.
+    private let train: EdgeGraphs
     private let heldOut: DirectedGraph
     /// Those of the held-out edges by which epochs are compared.
     private let validSample: DirectedGraph
-    private let isOneWay: [Bool]
-    private let known: SparseMatrix
-    private let meanWeight: Float
-    private let encoder: DualEncoder
-    private let scorer: PairScorer
-    private let negatives: NegativeSampler
-    private var adam = Adam()
 
-    /// The temperature at the start.
-    private static let initialTemperature: Float = 10
     /// Held-out edges enough to compare epochs by; ranking more would only take time.
     private static let mostValidEdges = 4000
-    /// Draws whose messages are averaged when a sampled neighbourhood makes the published vectors.
-    private static let inferenceDraws = 8
+
+    /// Prepares a training on the edges alone.
+    ///
+    /// - Throws: ``TrainingError`` when an option is out of its range.
+    public convenience init(_ graph: DirectedGraph, options: TrainingOptions) throws(TrainingError) {
+        try self.init(
+            EdgeGraphs(purchases: graph, views: DirectedGraph(ids: graph.ids, edges: [])), options: options)
+    }
 
     /// Prepares a training.
     ///
+    /// - Parameter products: what is known of the products, over the same graphs; nil where nothing is.
     /// - Throws: ``TrainingError`` when an option is out of its range.
-    public init(_ graph: DirectedGraph, options: TrainingOptions) throws(TrainingError) {
-        parameters = try TrainingParameters(options, graph: graph)
+    public init(
+        _ graphs: EdgeGraphs, products: ProductFeatures? = nil, options: TrainingOptions
+    ) throws(TrainingError) {
+        parameters = try TrainingParameters(options, graphs: graphs, hasFeatures: products != nil)
+        let graph = graphs.purchases
         guard graph.edgeCount > 0 else {
             throw TrainingError("the graph has no edges; give a graph with at least one")
         }
-        self.graph = graph
+        self.graphs = graphs
         self.options = options
+        self.products = products
+        features = products?.input
         let split = EdgeSplit(graph, fraction: parameters.validFraction, seed: options.seed)
-        train = split.train
+        train = EdgeGraphs(purchases: split.train, views: graphs.views)
         heldOut = DirectedGraph(ids: graph.ids, edges: split.heldOut)
         let stride = split.heldOut.count / Self.mostValidEdges + 1
         validSample = DirectedGraph(
             ids: graph.ids, edges: split.heldOut.enumerated().filter { $0.offset % stride == 0 }.map(\.element))
-        isOneWay = train.oneWay
-        known = SparseMatrix(
-            columns: train.nodeCount, offsets: train.outOffsets, indices: train.outTargets, values: train.weights)
-        meanWeight = train.meanWeight
-        encoder = DualEncoder(
-            nodeCount: graph.nodeCount, dimension: parameters.dimension, layers: parameters.layers,
-            isSingle: options.isSingle, seed: options.seed)
-        negatives = NegativeSampler(train, count: parameters.negatives, exponent: Double(parameters.negativesExponent))
-        let temperature = Matrix(rows: 1, columns: 1)
-        temperature[0, 0] = log(Self.initialTemperature)
-        scorer = PairScorer(
-            source: encoder.source, target: encoder.target,
-            sourceGradient: Matrix(rows: graph.nodeCount, columns: parameters.dimension),
-            targetGradient: Matrix(rows: graph.nodeCount, columns: parameters.dimension),
-            bias: Parameter(Matrix(rows: graph.nodeCount, columns: 1)), logTemperature: Parameter(temperature))
     }
 
     /// Trains and returns the vectors of the last epoch, unless an earlier one ranked the held-out edges better by more
-    /// than a standard error.
+    /// than a standard error. Where ``TrainingParameters/isRefitted``, as many epochs are then trained on all edges.
     ///
-    /// - Parameter progress: called after every step, on this thread.
-    /// - Throws: ``TrainingError`` as soon as the loss or, at the end, a vector is not finite.
+    /// - Parameters:
+    ///   - checkpoint: where to leave the state after every epoch, and to go on from.
+    ///   - progress: called after every step, on this thread.
+    /// - Throws: ``TrainingError`` as soon as the loss or, at the end, a vector is not finite, and where a checkpoint
+    ///   cannot be written or is another training's.
     public func run(
-        progress: (TrainingProgress) -> Void = { _ in }
+        checkpoint: TrainingCheckpoint? = nil, progress: (TrainingProgress) -> Void = { _ in }
     ) throws(TrainingError) -> DualEmbedding {
-        let found = try runOnce(progress: progress)
-        guard parameters.isRepeatedOnAll, heldOut.edgeCount > 0 else { return found }
-        var options = options
-        options.validFraction = 0
-        options.epochs = found.report.publishedEpoch
-        let whole = try DualEmbeddingTrainer(graph, options: options).runOnce(progress: progress)
-        // The offset was fitted to held-out edges, and so was the ranker.
-        let offset = parameters.dimension - 1
-        for row in 0..<graph.nodeCount { whole.source[row, offset] = found.source[row, offset] }
-        return DualEmbedding(
-            ids: graph.ids, source: whole.source, target: whole.target, ranker: found.ranker, report: found.report)
+        let identity = TrainingCheckpoint.Identity(data: dataHash, parameters: parameters)
+        let resumed = try checkpoint?.state(of: identity)
+        var state =
+            resumed
+            ?? TrainingCheckpoint.State(
+                identity: identity,
+                report: TrainingReport(
+                    parameters: parameters, graph: GraphCounts(graphs.purchases), losses: [], valid: [],
+                    publishedEpoch: parameters.epochs))
+        let pace = Pace(epochsBefore: state.epochs + (state.isRefitting ? parameters.epochs : 0))
+        var run = makeRun(on: state.isRefitting ? graphs : train)
+        var published: [Matrix]?
+        if resumed != nil {
+            if state.hasPublished { published = run.learned.map { $0.value.copy() } }
+            try checkpoint?.read(Self.matrices(run, published))
+            run.adam = Adam(step: state.adamSteps)
+        }
+        if !state.isRefitting {
+            try choose(run, &published, &state, pace, checkpoint, progress)
+            fitToHeldOut(run, &state)
+            published = nil
+        }
+        if parameters.isRefitted {
+            if !state.isRefitting {
+                (state.isRefitting, state.epochs, state.hasPublished) = (true, 0, false)
+                run = makeRun(on: graphs)
+            }
+            try refit(run, &state, pace, checkpoint, progress)
+        }
+        return try embedding(run, state)
     }
 
-    private func runOnce(progress: (TrainingProgress) -> Void) throws(TrainingError) -> DualEmbedding {
-        let start = ContinuousClock.now
-        let learned = encoder.parameters + [scorer.bias, scorer.logTemperature]
-        var report = TrainingReport(
-            parameters: parameters, graph: GraphCounts(graph), losses: [], valid: [],
-            publishedEpoch: parameters.epochs)
-        var published: (values: [Matrix], epoch: Int)?
-        var bestMean = 0.0
-        for epoch in 0..<parameters.epochs {
-            report.losses.append(try runEpoch(epoch, learned: learned, start: start, progress: progress))
-            guard let quality = validate() else { continue }
-            report.valid.append(quality.metrics)
-            bestMean = max(bestMean, quality.mean)
-            if quality.mean + quality.standardError >= bestMean {
-                published = (learned.map { $0.value.copy() }, epoch + 1)
+    private func makeRun(on edges: EdgeGraphs) -> TrainingRun {
+        TrainingRun(edges, features: features, options: options, parameters: parameters)
+    }
+
+    /// Trains all epochs without the held-out edges, and puts the parameters of the published one in their place.
+    private func choose(
+        _ run: TrainingRun, _ published: inout [Matrix]?, _ state: inout TrainingCheckpoint.State, _ pace: Pace,
+        _ checkpoint: TrainingCheckpoint?, _ progress: (TrainingProgress) -> Void
+    ) throws(TrainingError) {
+        let all = parameters.epochs * (parameters.isRefitted ? 2 : 1)
+        while state.epochs < parameters.epochs {
+            let loss = try runEpoch(
+                run, state.epochs, of: parameters.epochs, done: state.epochs, all: all, pace, progress)
+            state.report.losses.append(loss)
+            state.epochs += 1
+            if let quality = validate(run) {
+                state.report.valid.append(quality.metrics)
+                state.bestMean = max(state.bestMean, quality.mean)
+                if quality.mean + quality.standardError >= state.bestMean {
+                    state.report.publishedEpoch = state.epochs
+                    Self.keep(run.learned, in: &published)
+                }
             }
+            state.hasPublished = published != nil
+            try save(run, published, &state, checkpoint)
         }
-        if let published {
-            report.publishedEpoch = published.epoch
-            for (parameter, value) in zip(learned, published.values) {
-                parameter.value.elements.update(from: value.elements, count: value.count)
-            }
+        for (copy, parameter) in zip(published ?? [], run.learned) { parameter.value.update(from: copy) }
+    }
+
+    private static func keep(_ learned: [Parameter], in published: inout [Matrix]?) {
+        guard let published else { return published = learned.map { $0.value.copy() } }
+        for (copy, parameter) in zip(published, learned) { copy.update(from: parameter.value) }
+    }
+
+    /// Trains as many epochs as were best on all edges.
+    private func refit(
+        _ run: TrainingRun, _ state: inout TrainingCheckpoint.State, _ pace: Pace, _ checkpoint: TrainingCheckpoint?,
+        _ progress: (TrainingProgress) -> Void
+    ) throws(TrainingError) {
+        let epochs = state.report.publishedEpoch
+        while state.epochs < epochs {
+            _ = try runEpoch(
+                run, state.epochs, of: epochs, done: parameters.epochs + state.epochs,
+                all: parameters.epochs + epochs, pace, progress)
+            state.epochs += 1
+            try save(run, nil, &state, checkpoint)
         }
-        let (source, target, hybrid) = publish()
-        report.ranker = hybrid?.report
+    }
+
+    private func save(
+        _ run: TrainingRun, _ published: [Matrix]?, _ state: inout TrainingCheckpoint.State,
+        _ checkpoint: TrainingCheckpoint?
+    ) throws(TrainingError) {
+        state.adamSteps = run.adam.step
+        try checkpoint?.write(state, Self.matrices(run, published))
+    }
+
+    private static func matrices(_ run: TrainingRun, _ published: [Matrix]?) -> [Matrix] {
+        run.learned.flatMap(\.state) + (published ?? [])
+    }
+
+    /// Tells trainings of different data apart.
+    private var dataHash: UInt64 {
+        var hash = DataHash()
+        for graph in [graphs.purchases, graphs.views] {
+            hash.add(graph.outOffsets)
+            hash.add(graph.outTargets)
+            hash.add(graph.weights.lazy.map(\.bitPattern))
+        }
+        hash.add(graphs.purchases.ids.bytes)
+        hash.add([options.isSingle ? 1 : 0])
+        if let products {
+            hash.add(products.offsets)
+            hash.add(products.indices)
+            hash.add(products.values.lazy.map(\.bitPattern))
+            for name in products.names { hash.add(name.utf8) }
+        }
+        return hash.value
+    }
+
+    private func embedding(
+        _ run: TrainingRun, _ state: TrainingCheckpoint.State
+    ) throws(TrainingError) -> DualEmbedding {
+        let (source, target) = run.vectors(by: graphs, offset: state.offset)
         for matrix in [source, target] where !(0..<matrix.count).allSatisfy({ matrix.elements[$0].isFinite }) {
-            throw Self.diverged("the vectors after epoch \(report.publishedEpoch) are")
+            throw Self.diverged("the vectors after epoch \(state.report.publishedEpoch) are")
         }
         return DualEmbedding(
-            ids: graph.ids, source: source, target: target, ranker: hybrid?.weights.map { HybridRanker($0, graph: graph) }, report: report)
+            ids: graphs.purchases.ids, source: source, target: target,
+            ranker: state.ranker.map { HybridRanker($0, graph: graphs.purchases) }, report: state.report,
+            encoder: EncoderTables(run, products, offset: state.offset))
     }
 
-    // MARK: Steps
+    /// How long the rest will take.
+    private struct Pace {
+        /// Epochs done before this process.
+        let epochsBefore: Int
+        let start = ContinuousClock.now
+    }
 
+    /// Trains one epoch; returns its mean loss.
+    ///
+    /// - Parameters:
+    ///   - done: epochs done, also by an earlier training.
+    ///   - all: epochs in all.
     private func runEpoch(
-        _ epoch: Int, learned: [Parameter], start: ContinuousClock.Instant, progress: (TrainingProgress) -> Void
+        _ run: TrainingRun, _ epoch: Int, of epochs: Int, done: Int, all: Int, _ pace: Pace,
+        _ progress: (TrainingProgress) -> Void
     ) throws(TrainingError) -> Float {
         let steps = parameters.stepsPerEpoch
-        let fold = folds(epoch: epoch)
         var sum: Float = 0
         for step in 0..<steps {
-            let done = epoch * steps + step
-            let all = parameters.epochs * steps
-            let rate = parameters.learningRate * Float(all - done) / Float(all)
-            let loss = runStep(
-                number: done, isSupervised: fold.map { $0 == UInt32(step) }, learned: learned, rate: rate)
+            let share = Float(epoch * steps + step) / Float(epochs * steps)
+            let rate = parameters.learningRate * (1 - share)
+            let loss = run.step(step, ofEpoch: epoch, rate: rate)
             sum += loss
             // The sum, too, is reported.
             guard sum.isFinite else { throw Self.diverged("the loss of epoch \(epoch + 1), step \(step + 1) is") }
-            let elapsed = start.duration(to: .now).seconds
+            let stepsDone = done * steps + step + 1
+            let elapsed = pace.start.duration(to: .now).seconds
             progress(
                 TrainingProgress(
-                    epoch: epoch + 1, epochs: parameters.epochs, step: step + 1, steps: steps, loss: loss,
-                    learningRate: rate, secondsElapsed: elapsed,
-                    secondsLeft: elapsed / Double(done + 1) * Double(all - done - 1)))
+                    epoch: done + 1, epochs: all, step: step + 1, steps: steps, loss: loss, learningRate: rate,
+                    secondsElapsed: elapsed,
+                    secondsLeft: elapsed / Double(stepsDone - pace.epochsBefore * steps)
+                        * Double(all * steps - stepsDone)))
         }
         return sum / Float(steps)
     }
@@ -150,45 +233,7 @@ public final class DualEmbeddingTrainer {
                 + "weights that differ less")
     }
 
-    /// The step of the epoch that supervises each edge.
-    private func folds(epoch: Int) -> [UInt32] {
-        var generator = SeededGenerator(seed: options.seed, stream: Stream.folds.rawValue + UInt64(epoch) << 8)
-        var order = Array(0..<train.edgeCount)
-        order.shuffle(using: &generator)
-        var folds = [UInt32](repeating: 0, count: train.edgeCount)
-        for (place, edge) in order.enumerated() { folds[edge] = UInt32(place % parameters.stepsPerEpoch) }
-        return folds
-    }
-
-    private func runStep(number: Int, isSupervised: [Bool], learned: [Parameter], rate: Float) -> Float {
-        var generator = SeededGenerator(seed: options.seed, stream: Stream.steps.rawValue + UInt64(number) << 8)
-        let batch = batch(isSupervised)
-        guard !batch.targets.isEmpty else { return 0 }
-        let messages = MessagePassing(
-            train, sampler: options.sampler, isMasked: isSupervised, seed: generator.next())
-        let dropout = Dropout(probability: parameters.dropout, seed: generator.next())
-        encoder.forward(messages, dropout: dropout)
-        let loss = SampledSoftmax(batch, negatives: negatives.draw(using: &generator), scorer: scorer, known: known)
-            .backward()
-        encoder.backward(source: scorer.sourceGradient, target: scorer.targetGradient, messages, dropout)
-        adam.update(learned, rate: rate)
-        return loss
-    }
-
-    private func batch(_ isSupervised: [Bool]) -> PairBatch {
-        var batch = PairBatch()
-        for row in 0..<train.nodeCount {
-            for edge in train.outRange(row) where isSupervised[edge] {
-                let weight = train.weights[edge] / meanWeight
-                batch.append(
-                    source: UInt32(row), target: train.outTargets[edge], weight: weight,
-                    directionWeight: isOneWay[edge] ? weight * parameters.directionWeight : 0)
-            }
-        }
-        return batch
-    }
-
-    // MARK: Results
+    // MARK: Held-out edges
 
     /// How well held-out edges are ranked: the mean of 1 / log2(1 + rank), which scatters less than that of 1 / rank.
     private struct Quality {
@@ -208,110 +253,28 @@ public final class DualEmbeddingTrainer {
     }
 
     /// The quality on held-out edges, or nil where there are none.
-    private func validate() -> Quality? {
+    private func validate(_ run: TrainingRun) -> Quality? {
         guard heldOut.edgeCount > 0 else { return nil }
-        encoder.forward(inferenceMessages(train), dropout: nil)
-        let (source, target) = folded(offset: nil)
+        let (source, target) = run.vectors(by: train, offset: nil)
         let scores = HeldOutScores(
-            validSample, train: train, scorer: InnerProductScorer(source: source, target: target), withReverse: false)
+            validSample, train: train.purchases, scorer: InnerProductScorer(source: source, target: target),
+            withReverse: false)
         return Quality(ranks: scores.ranks)
     }
 
-    private func inferenceMessages(_ graph: DirectedGraph) -> MessagePassing {
-        MessagePassing(
-            graph, sampler: options.sampler, draws: Self.inferenceDraws, seed: options.seed &+ Stream.inference.rawValue
-        )
-    }
-
-    /// The vectors by the messages of the whole graph, with the direction offset and the ranker that held-out edges ask
-    /// for.
-    private func publish() -> (source: Matrix, target: Matrix, hybrid: HybridFit?) {
-        var offset: DirectionOffset?
-        var hybrid: HybridFit?
-        if heldOut.edgeCount > 0 {
-            encoder.forward(inferenceMessages(train), dropout: nil)
-            let (source, target) = folded(offset: nil)
-            offset = DirectionOffset(
-                leads: Self.leads(heldOut, source: source, target: target), of: heldOut, train: train)
-            hybrid = HybridFit(
-                heldOut: heldOut, train: train, source: source, target: target, seed: options.seed)
-        }
-        encoder.forward(inferenceMessages(graph), dropout: nil)
-        let (source, target) = folded(offset: offset)
-        return (source, target, hybrid)
-    }
-
-    private static func leads(_ edges: DirectedGraph, source: Matrix, target: Matrix) -> [Float] {
+    /// Fits what held-out edges decide beside the epoch: the direction offset and the ranker of lists.
+    private func fitToHeldOut(_ run: TrainingRun, _ state: inout TrainingCheckpoint.State) {
+        guard heldOut.edgeCount > 0 else { return }
+        let (source, target) = run.vectors(by: train, offset: nil)
         func score(_ u: UInt32, _ v: UInt32) -> Float {
-            let (s, t) = (source[row: Int(u)], target[row: Int(v)])
-            return (0..<source.columns).reduce(Float(0)) { $0 + s[$1] * t[$1] }
+            Rows.dot(source[row: Int(u)], target[row: Int(v)], source.columns)
         }
-        return edges.edges.map { score($0.source, $0.target) - score($0.target, $0.source) }
-    }
-
-    /// The published form of the encoder's last output: source (temperature * s, 1, a), target (t, b, 1).
-    private func folded(offset: DirectionOffset?) -> (source: Matrix, target: Matrix) {
-        let source = encoder.source.copy()
-        let target = encoder.target.copy()
-        let temperature = exp(scorer.logTemperature.value[0, 0])
-        let last = parameters.dimension - DualEncoder.reservedCoordinates
-        for row in 0..<graph.nodeCount {
-            for column in 0..<last { source[row, column] *= temperature }
-            source[row, last] = 1
-            source[row, last + 1] = offset?.value(row, in: graph) ?? 0
-            target[row, last] = scorer.bias.value[row, 0]
-            target[row, last + 1] = 1
-        }
-        return (source, target)
-    }
-
-    /// Keeps the uses of one seed apart.
-    private enum Stream: UInt64 {
-        case folds = 1
-        case steps
-        case inference
-    }
-}
-
-/// Draws the shared negatives of a step: rows with probability proportional to (in-degree + 1) to some power, or, where
-/// the graph has no more nodes than negatives are wanted, each node once.
-struct NegativeSampler {
-    private let count: Int
-    private let cumulative: [Double]
-
-    init(_ graph: DirectedGraph, count: Int, exponent: Double) {
-        self.count = count
-        var sum = 0.0
-        cumulative = (0..<graph.nodeCount).map { row in
-            sum += pow(Double(graph.inDegree(row) + 1), exponent)
-            return sum
-        }
-    }
-
-    func draw(using generator: inout SeededGenerator) -> SharedNegatives {
-        let nodes = cumulative.count
-        guard nodes > count else {
-            return SharedNegatives(
-                rows: (0..<UInt32(nodes)).map { $0 }, logExpectedCounts: [Float](repeating: 0, count: nodes))
-        }
-        let rows = (0..<count).map { _ in row(at: Double(generator.uniform()) * cumulative[nodes - 1]) }
-        return SharedNegatives(rows: rows.map { UInt32($0) }, logExpectedCounts: rows.map(logExpectedCount))
-    }
-
-    private func logExpectedCount(_ row: Int) -> Float {
-        let share = cumulative[row] - (row > 0 ? cumulative[row - 1] : 0)
-        return Float(log(Double(count) * share / cumulative[cumulative.count - 1]))
-    }
-
-    /// The first row whose running sum exceeds a value.
-    private func row(at value: Double) -> Int {
-        var low = 0
-        var high = cumulative.count - 1
-        while low < high {
-            let middle = (low + high) / 2
-            if cumulative[middle] > value { high = middle } else { low = middle + 1 }
-        }
-        return low
+        let leads = heldOut.edges.map { score($0.source, $0.target) - score($0.target, $0.source) }
+        state.offset = DirectionOffset(leads: leads, of: heldOut, train: train.purchases)
+        let hybrid = HybridFit(
+            heldOut: heldOut, train: train.purchases, source: source, target: target, seed: options.seed)
+        state.ranker = hybrid.weights
+        state.report.ranker = hybrid.report
     }
 }
 

@@ -1,28 +1,32 @@
 internal import Learning
 internal import LinearAlgebra
 
-/// Turns a learned input row for each node into a source and a target row by message passing along both directions.
+/// Turns an input row for each node into a source and a target row by message passing.
 ///
-///     h_0 = dropout(X)
-///     h_l = normalise(h_(l-1) Wself + Out h_(l-1) Wout + In h_(l-1) Win)
+///     h_0 = dropout(input)
+///     h_l = normalise(h_(l-1) W_self + sum over kinds of neighbours: messages(h_(l-1)) W_kind)
 ///     s = normalise(sum_l h_l S_l),  t = normalise(sum_l h_l T_l)
 ///
 /// The last two coordinates of s and t stay zero: they are kept for the biases of the published vectors.
-final class DualEncoder {
+final class DualEncoder: @unchecked Sendable {
     /// Source rows of the last forward pass (nodes x dimension).
     let source: Matrix
     /// Target rows of the last forward pass (nodes x dimension).
     let target: Matrix
     /// All that is learned.
     let parameters: [Parameter]
-
-    private let table: Parameter
-    private let layers: [Layer]
-    private let sourceHeads: [Parameter]
-    private let targetHeads: [Parameter]
+    /// What the rows of the nodes are made of.
+    let input: InputRows
+    /// The matrices of the rounds of message passing.
+    let layers: [Layer]
+    /// The matrices from each layer's rows to the source rows.
+    let sourceHeads: [Parameter]
+    /// The matrices from each layer's rows to the target rows.
+    let targetHeads: [Parameter]
     private let isSingle: Bool
     /// h_0 ... h_L of the last forward pass.
-    private let hidden: [Matrix]
+    let hidden: [Matrix]
+
     /// One gradient for two neighbouring layers and room for one product.
     private var gradient: Matrix
     private var previousGradient: Matrix
@@ -33,14 +37,18 @@ final class DualEncoder {
     /// Coordinates of the output that the encoder leaves at zero.
     static let reservedCoordinates = 2
 
-    /// - Parameter isSingle: whether the heads of the source rows are also those of the target rows, which are then equal.
-    init(nodeCount: Int, dimension: Int, layers count: Int, isSingle: Bool = false, seed: UInt64) {
+    /// - Parameters:
+    ///   - kinds: the number of operators of each ``MessagePassing``.
+    ///   - features: what is known of the nodes; nil where nothing is.
+    ///   - isSingle: whether the heads of the source rows are also those of the target rows, which are then equal.
+    init(
+        nodeCount: Int, dimension: Int, layers count: Int, kinds: Int = 2, features: InputFeatures? = nil,
+        isSingle: Bool = false, seed: UInt64
+    ) {
         var generator = SeededGenerator(seed: seed, stream: 0)
         func nodes() -> Matrix { Matrix(rows: nodeCount, columns: dimension) }
-        let input = nodes()
-        for index in 0..<input.count { input.elements[index] = 0.1 * generator.normal() }
-        table = Parameter(input)
-        layers = (0..<count).map { _ in Layer(nodeCount: nodeCount, dimension: dimension, using: &generator) }
+        input = InputRows(nodeCount: nodeCount, dimension: dimension, features: features, using: &generator)
+        layers = (0..<count).map { _ in Layer(dimension: dimension, kinds: kinds, using: &generator) }
         let learned = dimension - Self.reservedCoordinates
         let sourceHeads: [Parameter] = (0...count).map { _ in .square(dimension, columns: learned, using: &generator) }
         self.sourceHeads = sourceHeads
@@ -54,15 +62,14 @@ final class DualEncoder {
         scratch = nodes()
         source = nodes()
         target = nodes()
-        parameters = [table] + layers.flatMap(\.parameters) + sourceHeads + (isSingle ? [] : targetHeads)
+        parameters = input.parameters + layers.flatMap(\.parameters) + sourceHeads + (isSingle ? [] : targetHeads)
     }
 
     /// Computes ``source`` and ``target``.
-    func forward(_ messages: MessagePassing, dropout: Dropout?) {
-        hidden[0].elements.update(from: table.value.elements, count: table.value.count)
-        dropout?.apply(hidden[0])
+    func forward(_ messages: MessagePassing, noise: InputNoise?) {
+        input.forward(noise, into: hidden[0])
         for (index, layer) in layers.enumerated() {
-            layer.forward(hidden[index], messages, into: hidden[index + 1])
+            layer.forward(hidden[index], messages, scratch: scratch, into: hidden[index + 1])
         }
         sourceNormalization = project(sourceHeads, into: source)
         targetNormalization = project(targetHeads, into: target)
@@ -77,7 +84,7 @@ final class DualEncoder {
 
     /// Turns the gradients of the last forward pass's outputs, which it overwrites, into those of all parameters.
     func backward(
-        source sourceGradient: Matrix, target targetGradient: Matrix, _ messages: MessagePassing, _ dropout: Dropout?
+        source sourceGradient: Matrix, target targetGradient: Matrix, _ messages: MessagePassing, _ noise: InputNoise?
     ) {
         sourceNormalization?.backward(sourceGradient, normalized: source)
         targetNormalization?.backward(targetGradient, normalized: target)
@@ -95,55 +102,50 @@ final class DualEncoder {
                 into: previousGradient)
             swap(&gradient, &previousGradient)
         }
-        dropout?.apply(gradient)
-        table.gradient.elements.update(from: gradient.elements, count: gradient.count)
+        input.backward(gradient, noise)
     }
 }
 
 /// One round of message passing.
-private final class Layer {
-    let parameters: [Parameter]
-
-    private let fromSelf: Parameter
-    private let fromOut: Parameter
-    private let fromIn: Parameter
-    /// The summed messages of the last forward pass.
-    private let outMessages: Matrix
-    private let inMessages: Matrix
+final class Layer {
+    /// From a node's own row.
+    let fromSelf: Parameter
+    /// From the messages of each kind of neighbour.
+    let fromMessages: [Parameter]
     private var normalization: RowNormalization?
 
-    init(nodeCount: Int, dimension: Int, using generator: inout SeededGenerator) {
+    var parameters: [Parameter] { [fromSelf] + fromMessages }
+
+    init(dimension: Int, kinds: Int, using generator: inout SeededGenerator) {
         fromSelf = .square(dimension, columns: dimension, using: &generator)
-        fromOut = .square(dimension, columns: dimension, using: &generator)
-        fromIn = .square(dimension, columns: dimension, using: &generator)
-        outMessages = Matrix(rows: nodeCount, columns: dimension)
-        inMessages = Matrix(rows: nodeCount, columns: dimension)
-        parameters = [fromSelf, fromOut, fromIn]
+        fromMessages = (0..<kinds).map { _ in .square(dimension, columns: dimension, using: &generator) }
     }
 
-    func forward(_ input: Matrix, _ messages: MessagePassing, into output: Matrix) {
-        messages.out.multiply(input, into: outMessages)
-        messages.in.multiply(input, into: inMessages)
+    func forward(_ input: Matrix, _ messages: MessagePassing, scratch: Matrix, into output: Matrix) {
         multiply(input, fromSelf.value, into: output)
-        multiply(outMessages, fromOut.value, beta: 1, into: output)
-        multiply(inMessages, fromIn.value, beta: 1, into: output)
+        for (kind, matrix) in zip(messages.operators, fromMessages) {
+            kind.pass(input, into: scratch)
+            multiply(scratch, matrix.value, beta: 1, into: output)
+        }
         normalization = RowNormalization(output)
     }
 
     /// Overwrites `gradient`, that of the output, on the way to that of the input.
+    ///
+    /// With messages M = P H, both gradients need the gradient passed back, B = transpose(P) G alone: that of the matrix
+    /// is transpose(H) B, that of the input B transpose(W). So no messages need to be kept.
     func backward(
         _ gradient: Matrix, input: Matrix, output: Matrix, _ messages: MessagePassing, scratch: Matrix,
         into inputGradient: Matrix
     ) {
         normalization?.backward(gradient, normalized: output)
         multiply(input, transposeA: true, gradient, into: fromSelf.gradient)
-        multiply(outMessages, transposeA: true, gradient, into: fromOut.gradient)
-        multiply(inMessages, transposeA: true, gradient, into: fromIn.gradient)
         multiply(gradient, fromSelf.value, transposeB: true, into: inputGradient)
-        multiply(gradient, fromOut.value, transposeB: true, into: scratch)
-        messages.outTransposed.multiply(scratch, adding: true, into: inputGradient)
-        multiply(gradient, fromIn.value, transposeB: true, into: scratch)
-        messages.inTransposed.multiply(scratch, adding: true, into: inputGradient)
+        for (kind, matrix) in zip(messages.operators, fromMessages) {
+            kind.passBack(gradient, into: scratch)
+            multiply(input, transposeA: true, scratch, into: matrix.gradient)
+            multiply(scratch, matrix.value, transposeB: true, beta: 1, into: inputGradient)
+        }
     }
 }
 

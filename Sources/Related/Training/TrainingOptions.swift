@@ -18,6 +18,10 @@ public struct TrainingOptions: Sendable {
     public var dropout: Float?
     /// The weight of the direction term beside the existence term, from 0 to 1000.
     public var directionWeight: Float?
+    /// The weight, from 0 to 1000, of each of the two terms by which products that are viewed together become alike.
+    public var similarityWeight: Float = 0.1
+    /// What inner products of rows, which have the length 1, are multiplied by; nil learns it, as is best.
+    public var temperature: Float?
     /// Which neighbours pass messages.
     public var sampler = NeighbourhoodSampler.full
     /// Whether a node has one vector, its source and its target row, but for temperature and biases: what dual
@@ -25,10 +29,8 @@ public struct TrainingOptions: Sendable {
     public var isSingle = false
     /// The same seed gives the same vectors.
     public var seed: UInt64 = 1
-    /// The share of edges that supervise nothing: they choose the epoch, fit the direction offset and the ranker. In 0..<1.
-    ///
-    /// Where not given it is what a thousand edges are, from 2 to 10 %, and a training that holds out more than 2 %, which
-    /// takes little time, is followed by one on all edges.
+    /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset and the ranker. In
+    /// 0..<1; nil for two in a hundred, more of few edges, up to one in ten, and fewer of very many.
     public var validFraction: Double?
 
     /// The defaults.
@@ -42,7 +44,7 @@ public struct TrainingOptions: Sendable {
             if !condition { throw TrainingError(option: option, reason) }
         }
         try require((4...4096).contains(dimension), "dimension", "must be between 4 and 4096")
-        try require((1...8).contains(layers ?? 1), "layers", "must be between 1 and 8")
+        try require((0...8).contains(layers ?? 1), "layers", "must be between 0 and 8")
         try require((1...100_000).contains(epochs ?? 1), "epochs", "must be between 1 and 100000")
         let rate = learningRate ?? 1
         try require(rate > 0 && rate <= 10, "learning-rate", "must be above 0 and at most 10")
@@ -50,6 +52,7 @@ public struct TrainingOptions: Sendable {
         try require((0..<1).contains(dropout ?? 0), "dropout", "must be at least 0 and below 1")
         // Beyond, nothing is left of the existence term.
         try require((0...1000).contains(directionWeight ?? 0), "direction-weight", "must be between 0 and 1000")
+        try require((0...1000).contains(similarityWeight), "similarity-weight", "must be between 0 and 1000")
         let sizes = NeighbourhoodSampler.possibleSizes
         try require(
             sampler.isValid, "sampler",
@@ -93,53 +96,58 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
     public let dropout: Float
     /// The weight of the direction term beside the existence term.
     public let directionWeight: Float
+    /// The weight of each of the two terms of similarity beside the existence term; 0 where there are no views.
+    public let similarityWeight: Float
+    /// The share of nodes with features whose learned row is dropped; 0 where there are no features.
+    public let rowDropout: Float
     /// The neighbourhood sampler, with its parameters.
     public let sampler: String
     /// The seed.
     public let seed: UInt64
     /// The share of edges held out of the training.
     public let validFraction: Double
-    /// Whether the published vectors are those of a second training, on all edges, for as many epochs as the first one
-    /// found best.
-    public let isRepeatedOnAll: Bool
+    /// Whether, after the training that holds edges out, the published vectors are trained anew on all edges.
+    public let isRefitted: Bool
 
-    /// Enough steps that few messages are missing in each.
-    private static let leastStepsPerEpoch = 10
-    /// Bounds the memory of a step; larger graphs take more steps.
-    private static let mostPairsPerStep = 100_000
+    /// Enough steps that few messages are missing in each, and few enough passes over the graph.
+    private static let mostStepsPerEpoch = 10
+    /// Held-out edges enough to fit the ranker's weights to, where few can be spared.
+    private static let wantedHeldOutEdges = 1000.0
+    /// Held-out edges enough for all that they decide.
+    private static let mostHeldOutEdges = 20_000.0
+    /// Often enough that features learn to do alone, seldom enough that rows learn what features do not say.
+    private static let rowDropoutWithFeatures: Float = 0.3
+    /// Edges below which those held out are missed more than a second training costs.
+    private static let fewEdges = 100_000
     /// Edges per node below which most nodes have too few neighbours to learn from but by heart.
     private static let sparseDensity = 4.0
 
     /// Fills in what the options leave open: the sparser the graph, the sooner the table of inputs overfits, and the more
     /// dropout and the smaller a learning rate it takes.
-    init(_ options: TrainingOptions, graph: DirectedGraph) throws(TrainingError) {
+    init(_ options: TrainingOptions, graphs: EdgeGraphs, hasFeatures: Bool = false) throws(TrainingError) {
         try options.validate()
+        let graph = graphs.purchases
         let density = Double(graph.edgeCount) / Double(max(graph.nodeCount, 1))
         let isSparse = density < Self.sparseDensity
         dimension = options.dimension
         layers = options.layers ?? 2
-        epochs = options.epochs ?? 24
-        stepsPerEpoch = min(
-            max(Self.leastStepsPerEpoch, graph.edgeCount / Self.mostPairsPerStep), max(graph.edgeCount, 1))
-        learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
+        epochs = options.epochs ?? (isSparse ? 40 : 24)
+        stepsPerEpoch = min(Self.mostStepsPerEpoch, max(graph.edgeCount, 1))
+        learningRate = options.learningRate ?? (isSparse ? 0.005 : 0.02)
         negatives = options.negatives
         negativesExponent = 0.5
         dropout = options.dropout ?? Self.dropout(density: density)
         directionWeight = options.directionWeight ?? 0.3
         sampler = options.sampler.description
         seed = options.seed
-        let asked = options.validFraction
-        validFraction = asked ?? Self.validFraction(edges: graph.edgeCount)
-        isRepeatedOnAll = asked == nil && validFraction > Self.leastValidFraction
+        validFraction = options.validFraction ?? Self.validFraction(edges: Double(max(graph.edgeCount, 1)))
+        similarityWeight = graphs.views.edgeCount > 0 ? options.similarityWeight : 0
+        rowDropout = hasFeatures ? Self.rowDropoutWithFeatures : 0
+        isRefitted = validFraction > 0 && graph.edgeCount < Self.fewEdges
     }
 
-    /// Enough edges to fit a ranker's weights to, where they can be spared.
-    private static let wantedValidEdges = 1000.0
-    private static let leastValidFraction = 0.02
-    private static let mostValidFraction = 0.1
-
-    private static func validFraction(edges: Int) -> Double {
-        min(mostValidFraction, max(leastValidFraction, wantedValidEdges / Double(max(edges, 1))))
+    private static func validFraction(edges: Double) -> Double {
+        max(min(0.02, mostHeldOutEdges / edges), min(0.1, wantedHeldOutEdges / edges))
     }
 
     /// Falls with the logarithm of the density: 0.7 up to 2 edges per node, 0.3 from 12.

@@ -136,9 +136,8 @@ extension DualEmbedding {
     public func tables() throws(TableError) -> RelatedEmbeddings {
         try RelatedEmbeddings(
             ids: (0..<ids.count).map { ids[$0] }, dimension: source.columns,
-            source: Array(UnsafeBufferPointer(start: source.elements, count: source.count)),
-            target: Array(UnsafeBufferPointer(start: target.elements, count: target.count)),
-            metadata: metadata, extras: ranker?.features.graph.tensors ?? [])
+            source: source.array, target: target.array, metadata: metadata,
+            extras: encoder.tensors + (ranker?.features.graph.tensors ?? []))
     }
 
     /// How the vectors were made and what they reached, for whoever finds them later.
@@ -147,6 +146,7 @@ extension DualEmbedding {
             "method": "dual embeddings of a directed graph",
             "edges": "\(report.graph.edges)", "layers": "\(report.parameters.layers)",
             "epochs": "\(report.parameters.epochs)", "publishedEpoch": "\(report.publishedEpoch)",
+            "similar.dimension": "\(source.columns - DualEncoder.reservedCoordinates)",
             "sampler": report.parameters.sampler, "seed": "\(report.parameters.seed)",
         ]
         for (name, value) in report.quality ?? [:] { metadata[RelatedEmbeddings.metricPrefix + name] = "\(value)" }

@@ -59,6 +59,7 @@ struct InvertedListsBuilder: Sendable {
             Self.transformed(sample, of: scan, scale), count: lists, iterations: Size.iterations, seed: options.seed)
         centroids = CodedRowsBuilder(
             means.centroids.elements, count: lists, dimension: dimension, scalesCoordinates: false)
+        withExtendedLifetime(means) {}
         let listOfRow = Self.lists(of: scan, scale, means)
         let decoded = Self.decoded(centroids)
         let few = sampledRows(Size.residuals, of: scan.count, using: &generator)
@@ -91,7 +92,9 @@ struct InvertedListsBuilder: Sendable {
         lists.reserveCapacity(scan.count)
         for start in stride(from: 0, to: scan.count, by: Size.chunk) {
             let rows = Array(start..<min(scan.count, start + Size.chunk))
-            lists += means.nearest(to: transformed(rows, of: scan, scale).elements, count: rows.count)
+            let points = transformed(rows, of: scan, scale)
+            lists += means.nearest(to: points.elements, count: rows.count)
+            withExtendedLifetime(points) {}
         }
         return lists
     }
@@ -127,6 +130,7 @@ struct InvertedListsBuilder: Sendable {
             nonisolated(unsafe) let codes = codes.baseAddress!
             parallelFor(count: rows.count / InvertedLists.blockRows, grain: 64) { range in
                 let (residual, direction) = (Matrix(rows: 1, columns: dimension), Matrix(rows: 1, columns: dimension))
+                defer { withExtendedLifetime((residual, direction)) {} }
                 var row = [UInt8](repeating: 0, count: quantizer.codes)
                 quantizer.codebooks.withUnsafeBufferPointer { centres in
                     for place in range.lowerBound * InvertedLists.blockRows..<range.upperBound * InvertedLists.blockRows

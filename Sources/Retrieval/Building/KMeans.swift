@@ -33,6 +33,7 @@ struct KMeans {
             nonisolated(unsafe) let nearest = nearest.baseAddress!
             parallelFor(count: count, grain: Self.blockRows) { block in
                 let products = Matrix(rows: block.count, columns: centroids.rows)
+                defer { withExtendedLifetime(products) {} }
                 gemm(
                     transposeB: true, rows: block.count, columns: centroids.rows, inner: dimension,
                     points + block.lowerBound * dimension, lda: dimension, centroids.elements, ldb: dimension,

@@ -330,7 +330,9 @@ extension InvertedLists {
         guard listCount > 0, starts[0] == 0, starts[listCount] == blocks,
             (0..<listCount).allSatisfy({ starts[$0] <= starts[$0 + 1] })
         else { throw offsets.error("does not cut the \(blocks) blocks into lists") }
-        try Self.checkRows(rowsTensor, numbers, count: rows.count)
+        if table.remembered(RelatedTable.checks) == nil {
+            try Self.checkRows(rowsTensor, numbers, count: rows.count)
+        }
         let codes = try table.tensor(named: "invertedLists.codes")
             .elements(as: UInt8.self, shape: [blocks, groups * Self.groupBytes])
         let settings = try Self.settings(table.tensor(named: "invertedLists.settings"), lists: listCount)
