@@ -76,7 +76,7 @@ SETS = {
 
 
 class Peer:
-    """Builds or loads an index and searches it; `grid` are its settings, cheapest first."""
+    """Builds or loads an index and searches it; `settings` gives what to try, cheapest first."""
 
     def __init__(self, name, build, settings, search):
         self.name, self.build, self.settings, self.search = name, build, settings, search

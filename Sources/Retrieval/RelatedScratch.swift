@@ -66,6 +66,11 @@ public final class RelatedScratch {
         return entries.baseAddress!
     }
 
+    /// Room for the source vector of a new product, valid until the next query is reset.
+    public func newProductVector(dimension: Int) -> UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(start: vector(.newProduct, dimension: dimension), count: dimension)
+    }
+
     /// Room for the vectors of a cart and what is searched with; sizes for one table only between two calls of
     /// ``reset()``.
     func vector(_ place: VectorPlace, dimension: Int) -> UnsafeMutablePointer<Float> {
@@ -81,8 +86,9 @@ public final class RelatedScratch {
         case cartTarget
         /// The coordinates that similar products are compared by.
         case similar
+        case newProduct
 
-        static let count = 3
+        static let count = 4
     }
 
     /// What an answer was found with.

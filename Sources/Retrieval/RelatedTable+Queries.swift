@@ -165,7 +165,7 @@ extension RelatedTable {
 
 extension RelatedTable {
     /// How much more an inner product in double precision of a row found anywhere costs than one of a plain scan.
-    private static let scatteredCost = 6
+    private static let scatteredCost = 4
 
     /// Goes on after what was taken of a list, if any: nothing that a list leaves out is better than its end.
     private func search(

@@ -65,6 +65,8 @@ public final class RelatedTable: @unchecked Sendable {
     /// The coordinates, the first ones, that similar products are compared by: attribute `similar.dimension` of the
     /// manifest, all where it is not there.
     public let similarDimension: Int
+    /// What makes source vectors of products that the table does not know; nil where it has no encoder.
+    public let newProducts: NewProducts?
 
     private let ids: StringColumn
     private let index: IDIndex
@@ -111,6 +113,7 @@ public final class RelatedTable: @unchecked Sendable {
         categories = try Categories(table, count: count)
         ranker = try Self.ranker(table)
         similarDimension = try Self.similarDimension(table, dimension: dimension)
+        newProducts = try NewProducts(table)
         let rowsTensor = try table.tensor(named: "lists.rows")
         let rows = try rowsTensor.elements(as: UInt32.self, shape: [count, nil])
         listLength = rowsTensor.shape[1]

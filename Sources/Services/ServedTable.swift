@@ -171,9 +171,7 @@ extension ServedTable {
             return try find(vector: request.sourceVector.buffer, "source_vector", query, scratch)
         case (false, false, false, true):
             try checkRanker(query, isOneProduct: false)
-            throw missing(
-                "new_product", "NO_ENCODER", "has no encoder of new products",
-                "train with this version of 'fletch train related' and publish again")
+            return try find(newProduct: request.newProduct!, query, scratch)
         case (false, false, false, false):
             throw .nothingAsked
         default:
@@ -189,6 +187,42 @@ extension ServedTable {
             guard !ids[index].isEmpty else { throw .wrongField("product_ids[\(index)]", "the id is empty") }
             scratch.addToCart(try row(of: ids[index], "product_ids"))
         }
+    }
+
+    private func find(
+        newProduct product: NewProduct.View, _ query: RelatedQuery, _ scratch: RelatedScratch
+    ) throws(RelatedProductsRefusal) -> RelatedTable.Path? {
+        guard let encoder = table.newProducts else {
+            throw missing(
+                "new_product", "NO_ENCODER", "has no encoder of new products",
+                "train with this version of 'fletch train related' and publish again")
+        }
+        let leadsTo = try rows(of: product.leadsToProductIds, "new_product.leads_to_product_ids")
+        let follows = try rows(of: product.followsProductIds, "new_product.follows_product_ids")
+        let features = product.features.map { (name: String($0.key), value: String($0.value)) }
+        let vector = scratch.newProductVector(dimension: table.dimension)
+        do throws(NewProductError) {
+            try encoder.sourceVector(features: features, leadsTo: leadsTo, follows: follows, into: vector.baseAddress!)
+        } catch {
+            throw missing(
+                "new_product", "NOTHING_KNOWN", "knows nothing of what is given",
+                "give features that its model was trained with"
+                    + (encoder.knowsNeighbours ? ", or known products that it leads to or follows" : ""))
+        }
+        return try find(vector: UnsafeBufferPointer(vector), "new_product", query, scratch)
+    }
+
+    /// The rows of products, each once.
+    private func rows(
+        of ids: RepeatedView<WireBytes>, _ field: String
+    ) throws(RelatedProductsRefusal) -> [UInt32] {
+        var rows: [UInt32] = []
+        var seen: Set<UInt32> = []
+        for index in 0..<ids.count {
+            let row = try row(of: ids[index], "\(field)[\(index)]")
+            if seen.insert(row).inserted { rows.append(row) }
+        }
+        return rows
     }
 
     private func find(

@@ -49,7 +49,8 @@ func randomGraph(_ nodes: Int, edges: Int, seed: UInt64) -> DirectedGraph {
         }
         let messages = MessagePassing(
             EdgeGraphs(purchases: graph, views: views), sampler: sampler,
-            masked: EdgeFold(seed: 4, count: 4, number: 1), draws: 2, seed: 4)
+            masked: EdgeFold(seed: 4, count: 4, number: 1), silenced: Dropout(probability: 0.2, seed: 5), draws: 2,
+            seed: 4)
         let noise = InputNoise(
             dropout: Dropout(probability: 0.3, seed: 9), rowDropout: Dropout(probability: 0.5, seed: 10))
         let logTemperature = Matrix(rows: 1, columns: 1)

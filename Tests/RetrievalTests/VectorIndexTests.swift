@@ -1,4 +1,5 @@
 import CKernels
+import FletchSchema
 import LinearAlgebra
 import Tables
 import TestSupport
@@ -90,7 +91,7 @@ private struct Clusters {
     @Test(arguments: Kind.allCases, [1, 3, 65, 4096])
     fileprivate func aScanOfCodesIsExact(kind: Kind, dimension: Int) {
         var generator = SeededGenerator(seed: UInt64(dimension))
-        let count = dimension > 1000 ? 70 : 700
+        let count = dimension > 1000 ? 30 : 300
         let rows = kind.rows(count, dimension, &generator)
         let queries = kind.rows(4, dimension, &generator) + Kind.normal.rows(3, dimension, &generator)
         let scratch = RelatedScratch()
@@ -214,6 +215,99 @@ private struct Clusters {
             for (row, score) in scores.enumerated() { candidates.add(UInt32(row), score: score) }
             let kept = candidates.finish().map { Int($0 >> 32) }.sorted(by: >)
             #expect(kept == Array(scores.sorted(by: >).prefix(10)))
+        }
+    }
+}
+
+/// Tables whose tensors for searches were tampered with, under manifests that tell the truth about them.
+@Suite struct VectorIndexCheckTests {
+    private let clusters = Clusters(count: 2000, queries: 200)
+
+    private func tensors() throws -> [(spec: TensorSpec, bytes: [UInt8])] {
+        let directory = TemporaryDirectory()
+        let store = Store(path: directory.path)
+        try clusters.rows.withUnsafeBufferPointer { rows in
+            let codes = CodedRowsBuilder(rows.baseAddress!, count: clusters.count, dimension: clusters.dimension)
+            var lists = InvertedListsBuilder(
+                clusters.scan(rows), queries: rows.baseAddress!, queryCount: 200, .init(listCount: 20))
+            lists.settings = [.init(limit: 10, probes: 3, depth: 30)]
+            let contents = TableContents(kind: "index", tensors: codes.specs("target") + lists.specs, buildID: "test")
+            let built = lists
+            _ = try store.publish("t", contents) { writer throws(TableError) in
+                try codes.write("target", to: writer)
+                try built.write(to: writer)
+            }
+        }
+        let table = try store.open("t")
+        return try table.manifest.tensors.map {
+            let view = try table.tensor(named: $0.name)
+            return (TensorSpec($0.name, view.dataType, shape: view.shape), Array(view.bytes))
+        }
+    }
+
+    /// The error of opening an index one of whose tensors was changed.
+    private func refusal(
+        _ tensors: [(spec: TensorSpec, bytes: [UInt8])], _ name: String, _ spoil: (inout [UInt8]) -> Void
+    ) throws -> String {
+        let directory = TemporaryDirectory()
+        let store = Store(path: directory.path)
+        let contents = TableContents(kind: "index", tensors: tensors.map(\.spec), buildID: "test")
+        _ = try store.publish("t", contents) { writer throws(TableError) in
+            for (spec, bytes) in tensors {
+                var bytes = bytes
+                if spec.name == name { spoil(&bytes) }
+                switch spec.dataType {
+                case .float32: try writer.write(elements(bytes, Float.self), to: spec.name)
+                case .uint32: try writer.write(elements(bytes, UInt32.self), to: spec.name)
+                case .int8: try writer.write(elements(bytes, Int8.self), to: spec.name)
+                default: try writer.write(bytes, to: spec.name)
+                }
+            }
+        }
+        return try clusters.rows.withUnsafeBufferPointer { rows in
+            let table = try store.open("t")
+            do {
+                _ = try VectorIndex(table, matrix: "target", scan: clusters.scan(rows))
+                return "accepted"
+            } catch {
+                return "\(error)"
+            }
+        }
+    }
+
+    private func elements<Element: TensorElement>(_ bytes: [UInt8], _ type: Element.Type) -> [Element] {
+        bytes.withUnsafeBytes { Array($0.bindMemory(to: Element.self)) }
+    }
+
+    @Test func whatASearchTrustsIsChecked() throws {
+        let good = try tensors()
+        func put<Value: BitwiseCopyable>(_ value: Value, at place: Int = 0) -> (inout [UInt8]) -> Void {
+            { bytes in
+                bytes.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: 4 * place, as: Value.self) }
+            }
+        }
+        #expect(try refusal(good, "", { _ in }) == "accepted")
+        let spoiled: [(String, (inout [UInt8]) -> Void)] = [
+            ("target.scales", put(Float(0), at: 7)), ("target.scales", put(Float.nan, at: 7)),
+            ("target.coordinates", put(Float(-1))), ("target.coordinates", put(Float(1.5))),
+            ("target.error", put(Float(-1))), ("target.error", put(Float.infinity)),
+            ("invertedLists.coordinates", put(Float.nan)), ("invertedLists.coordinates", put(Float(1e9))),
+            ("invertedLists.scales", put(Float.infinity, at: 3)),
+            ("invertedLists.codebooks", put(Float.nan, at: 5)), ("invertedLists.codebooks", put(Float(1e30), at: 5)),
+            ("invertedLists.offsets", put(UInt32(1))), ("invertedLists.offsets", put(UInt32.max, at: 4)),
+            ("invertedLists.offsets", put(UInt32(0), at: 20)),
+            ("invertedLists.rows", put(UInt32(2000))), ("invertedLists.rows", put(RelatedTable.noRow)),
+            ("invertedLists.rows", { bytes in bytes.replaceSubrange(0..<4, with: bytes[4..<8]) }),
+            ("invertedLists.settings", put(UInt32(0))), ("invertedLists.settings", put(UInt32(0), at: 1)),
+            ("invertedLists.settings", put(UInt32(21), at: 1)), ("invertedLists.settings", put(UInt32(9), at: 2)),
+            ("invertedLists.settings", put(UInt32(1 << 20), at: 2)),
+        ]
+        for (name, spoil) in spoiled {
+            #expect(try refusal(good, name, spoil).contains("tensor '\(name)'"))
+        }
+        for missing in good.map(\.spec.name) where missing != InvertedLists.marker && missing != "target.codes" {
+            let error = try refusal(good.filter { $0.spec.name != missing }, "", { _ in })
+            #expect(error.contains("has no tensor '\(missing)'"))
         }
     }
 }

@@ -48,25 +48,30 @@ private struct Bench {
     let table: RelatedTable
     let queries: Int
     private let scratch = RelatedScratch()
+    /// The categories by their names, so that queries allocate nothing.
+    private let categories: [String: UInt32]
 
     init(table: RelatedTable, queries: Int) {
         self.table = table
         self.queries = queries
+        let known = shares.compactMap { name in
+            Array(name.utf8).withUnsafeBytes { table.category(named: $0) }.map { (name, $0) }
+        }
+        categories = Dictionary(uniqueKeysWithValues: known)
     }
 
     /// A row of the table for each query, spread over all of it.
     private func row(_ number: Int) -> UInt32 { UInt32(number &* 7919 % table.count) }
 
     private func restrict(_ filter: Filter) {
-        func category(_ name: String) -> UInt32? { Array(name.utf8).withUnsafeBytes { table.category(named: $0) } }
         switch filter {
         case .none, .cap: break
         case .bought: for step in 0..<100 { scratch.exclude(UInt32(step * 31 % table.count)) }
         case .only(let name):
             table.allowOnly(scratch)
-            if let category = category(name) { table.allow(category, scratch) }
+            if let category = categories[name] { table.allow(category, scratch) }
         case .without(let name):
-            if let category = category(name) { table.deny(category, scratch) }
+            if let category = categories[name] { table.deny(category, scratch) }
         }
     }
 
@@ -89,11 +94,11 @@ private struct Bench {
     }
 
     func measure(_ question: Question, _ filter: Filter) {
-        var (found, paths): (Int, [String: Int]) = (0, [:])
+        var (found, paths): (Int, [RelatedTable.Path?: Int]) = (0, [:])
         for number in 0..<queries {
             let path = ask(number, question, filter)
             found += scratch.results.count
-            paths[path.map { "\($0)" } ?? "none", default: 0] += 1
+            paths[path, default: 0] += 1
         }
         var best = Double.infinity
         for _ in 0..<rounds {
@@ -101,7 +106,9 @@ private struct Bench {
             for number in 0..<queries { _ = ask(number, question, filter) }
             best = min(best, (processTime() - start) / Double(queries) * 1e6)
         }
-        let ways = paths.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value * 100 / queries) %" }
+        let ways = paths.sorted { $0.value > $1.value }.map { way, count in
+            "\(way.map { "\($0)" } ?? "none") \(count * 100 / queries) %"
+        }
         let time = padded("\((best * 100).rounded() / 100)", 12)
         print(
             "\(padded("\(question)", 9))\(padded(filter.name, 24))\(time)"

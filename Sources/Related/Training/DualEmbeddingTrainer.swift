@@ -167,7 +167,7 @@ public final class DualEmbeddingTrainer {
             hash.add(graph.weights.lazy.map(\.bitPattern))
         }
         hash.add(graphs.purchases.ids.bytes)
-        hash.add([options.isSingle ? 1 : 0])
+        hash.add([options.isSingle ? 1 : 0, options.temperature?.bitPattern ?? 0])
         if let products {
             hash.add(products.offsets)
             hash.add(products.indices)

@@ -24,7 +24,7 @@ struct FullMessages: Messages {
     /// Few enough that rows of very unequal degree spread over the cores.
     private static let rowsPerChunk = 128
 
-    init(_ graph: DirectedGraph, _ direction: EdgeDirection, masked: EdgeFold?) {
+    init(_ graph: DirectedGraph, _ direction: EdgeDirection, masked: EdgeFold?, silenced: Dropout? = nil) {
         self.graph = graph
         self.direction = direction
         self.masked = masked
@@ -34,6 +34,7 @@ struct FullMessages: Messages {
             let scales = scales.baseAddress
             parallelFor(count: graph.nodeCount, grain: Self.rowsPerChunk) { range in
                 for row in range {
+                    if silenced?.drops(row: row) ?? false { continue }
                     var weight: Float = 0
                     graph.forEachNeighbour(of: row, direction, except: masked) { weight += $1 }
                     scales![row] = weight > 0 ? 1 / (weight * meanWeight).squareRoot() : 0
@@ -79,19 +80,21 @@ struct SampledMessages: Messages {
 
     init(
         _ graph: DirectedGraph, _ direction: EdgeDirection, sampler: NeighbourhoodSampler, masked: EdgeFold?,
-        draws: Int, seed: UInt64
+        silenced: Dropout? = nil, draws: Int, seed: UInt64
     ) {
         let drawn = (0..<draws).map {
             sampler.sample(graph, direction, masking: masked, seed: seed &+ UInt64($0))
         }
-        matrix = Self.scaled(drawn, meanWeight: graph.meanWeight)
+        matrix = Self.scaled(drawn, meanWeight: graph.meanWeight, silenced: silenced)
         transposed = matrix.transposed()
     }
 
     func pass(_ input: Matrix, into result: Matrix) { matrix.multiply(input, into: result) }
     func passBack(_ input: Matrix, into result: Matrix) { transposed.multiply(input, into: result) }
 
-    private static func scaled(_ draws: [Neighbourhoods], meanWeight: Float) -> SparseMatrix {
+    private static func scaled(
+        _ draws: [Neighbourhoods], meanWeight: Float, silenced: Dropout?
+    ) -> SparseMatrix {
         let rows = draws[0].offsets.count - 1
         var offsets = [0]
         var indices: [UInt32] = []
@@ -101,7 +104,7 @@ struct SampledMessages: Messages {
         indices.reserveCapacity(entries)
         values.reserveCapacity(entries)
         for row in 0..<rows {
-            for draw in draws {
+            for draw in draws where !(silenced?.drops(row: row) ?? false) {
                 let places = draw.offsets[row]..<draw.offsets[row + 1]
                 let degree = draw.weights[places].reduce(0, +) / meanWeight
                 let scale = 1 / (degree.squareRoot() * meanWeight * Float(draws.count))
@@ -122,16 +125,18 @@ struct MessagePassing {
 
     /// - Parameters:
     ///   - masked: the edges of either graph along which nothing passes.
+    ///   - silenced: which rows get no messages, as products that nothing but features is known of; nil for none.
     ///   - draws: how many times to draw from a sampler; the messages of the draws are averaged.
     init(
-        _ graphs: EdgeGraphs, sampler: NeighbourhoodSampler, masked: EdgeFold? = nil, draws: Int = 1, seed: UInt64
+        _ graphs: EdgeGraphs, sampler: NeighbourhoodSampler, masked: EdgeFold? = nil, silenced: Dropout? = nil,
+        draws: Int = 1, seed: UInt64
     ) {
         let used = [graphs.purchases] + (graphs.views.edgeCount > 0 ? [graphs.views] : [])
         operators = used.flatMap { graph in
             [EdgeDirection.out, .in].map { direction -> any Messages in
-                if sampler == .full { return FullMessages(graph, direction, masked: masked) }
+                if sampler == .full { return FullMessages(graph, direction, masked: masked, silenced: silenced) }
                 return SampledMessages(
-                    graph, direction, sampler: sampler, masked: masked, draws: draws, seed: seed)
+                    graph, direction, sampler: sampler, masked: masked, silenced: silenced, draws: draws, seed: seed)
             }
         }
     }

@@ -19,7 +19,7 @@ public struct TrainingOptions: Sendable {
     /// The weight of the direction term beside the existence term, from 0 to 1000.
     public var directionWeight: Float?
     /// The weight, from 0 to 1000, of each of the two terms by which products that are viewed together become alike.
-    public var similarityWeight: Float = 0.1
+    public var similarityWeight: Float = 0.3
     /// What inner products of rows, which have the length 1, are multiplied by; nil learns it, as is best.
     public var temperature: Float?
     /// Which neighbours pass messages.

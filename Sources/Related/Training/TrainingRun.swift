@@ -77,10 +77,16 @@ final class TrainingRun {
         let fold = EdgeFold(seed: folds.next(), count: steps, number: step)
         let terms = ([existence] + similarity).map { ($0, $0.pairs(fold)) }.filter { $0.1.totalWeight != 0 }
         guard !terms.isEmpty else { return 0 }
-        let messages = MessagePassing(train, sampler: options.sampler, masked: fold, seed: generator.next())
+        let messageSeed = generator.next()
+        let dropout = Dropout(probability: parameters.dropout, seed: generator.next())
+        let rowSeed = generator.next()
         let noise = InputNoise(
-            dropout: Dropout(probability: parameters.dropout, seed: generator.next()),
-            rowDropout: Dropout(probability: parameters.rowDropout, seed: generator.next()))
+            dropout: dropout, rowDropout: Dropout(probability: parameters.rowDropout, seed: rowSeed))
+        // Half of the nodes that do without their learned row do without neighbours, too: the same draw decides.
+        let silenced = Dropout(probability: parameters.rowDropout / 2, seed: rowSeed)
+        let messages = MessagePassing(
+            train, sampler: options.sampler, masked: fold, silenced: parameters.rowDropout > 0 ? silenced : nil,
+            seed: messageSeed)
         encoder.forward(messages, noise: noise)
         for term in [existence] + similarity { term.scorer.clearGradients() }
         var loss: Float = 0

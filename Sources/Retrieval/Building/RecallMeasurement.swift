@@ -20,6 +20,10 @@ extension InvertedListsBuilder {
         least: Int = VectorIndexBuilder.smallestCount, _ options: Options = Options()
     ) -> Outcome {
         guard scan.count >= least else { return .none("\(scan.count) products, \(least) are worth them") }
+        // Rows are scaled up by at most as much as queries, and residuals are at most twice as long.
+        guard scan.largestNorm * Double(InvertedLists.largestScale) * 2 < Double(InvertedLists.largestNumber) else {
+            return .none("a vector is longer than they are made for")
+        }
         let queryCount = queries.count / scan.dimension
         var lists = InvertedListsBuilder(scan, queries: queries.baseAddress!, queryCount: queryCount, options)
         let result = codes.withRows { coded in

@@ -46,6 +46,9 @@ struct CodedRows {
         let codes = try tensor.elements(as: Int8.self, shape: [count, dimension])
         let scales = try table.finite(matrix + ".scales", shape: [count], positive: true)
         let coordinates = try table.finite(matrix + ".coordinates", shape: [2, dimension], positive: true)
+        guard coordinates.prefix(dimension).allSatisfy({ $0 <= 1 }) else {
+            throw try table.tensor(named: matrix + ".coordinates").error("holds a scale above 1")
+        }
         let error = try table.finite(matrix + ".error", shape: [1])
         guard error[0] >= 0 else { throw try table.tensor(named: matrix + ".error").error("is negative") }
         self.init(

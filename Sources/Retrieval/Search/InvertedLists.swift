@@ -53,6 +53,10 @@ struct InvertedLists {
     static let codeDimension = 2
     /// Centres of one code.
     static let centres = 16
+    /// The largest number in queries and centres, and times which coordinates are scaled at most: their products stay
+    /// far within the range of `Float`. Longer queries are scanned for.
+    static let largestNumber: Float = 1e12
+    static let largestScale: Float = 1e4
     /// Rows scored again at most: beyond, an exact scan is as fast.
     static let largestDepth = 4096
     /// Candidates are thinned out when there are this many times as many as are scored again.
@@ -101,6 +105,11 @@ extension InvertedLists {
     func work(_ setting: Setting) -> Int {
         let listed = Int(setting.probes) * exact.count / parts.listCount
         return dimension * (parts.listCount / CodedRows.scanSpeed + listed / 16 + 2 * Int(setting.depth))
+    }
+
+    /// Whether a query's numbers are small enough.
+    func take(_ query: UnsafePointer<Float>) -> Bool {
+        (0..<dimension).allSatisfy { abs(query[$0]) <= Self.largestNumber }
     }
 
     /// Offers rows that are likely to be among the best for `query`, with their exact scores.
@@ -316,12 +325,18 @@ extension InvertedLists {
         let dimension = rows.dimension
         let groups = Self.groups(dimension)
         let coordinates = try table.finite(Self.marker, shape: [dimension])
+        guard coordinates.allSatisfy({ abs($0) <= Self.largestScale }) else {
+            throw try table.tensor(named: Self.marker).error("holds a scale above \(Self.largestScale)")
+        }
         let centroids = try table.tensor(named: "invertedLists.centroids")
         let centroidCodes = try centroids.elements(as: Int8.self, shape: [nil, dimension])
         let listCount = centroids.shape[0]
         let scales = try table.finite("invertedLists.scales", shape: [listCount])
         let codebooks = try table.finite(
             "invertedLists.codebooks", shape: [groups * Self.groupCodes, Self.codeDimension, Self.centres])
+        guard codebooks.allSatisfy({ abs($0) <= Self.largestNumber }) else {
+            throw try table.tensor(named: "invertedLists.codebooks").error("holds a number above \(Self.largestNumber)")
+        }
         let offsets = try table.tensor(named: "invertedLists.offsets")
         let starts = try offsets.elements(as: UInt32.self, shape: [listCount + 1])
         let rowsTensor = try table.tensor(named: "invertedLists.rows")

@@ -34,7 +34,7 @@ struct VectorIndex {
         _ query: UnsafePointer<Float>, into top: inout TopRows, filter: RowFilter, exact: Bool,
         _ scratch: RelatedScratch
     ) -> RelatedTable.Path {
-        if !exact, let lists, let setting = lists.setting(for: top.limit, filter) {
+        if !exact, let lists, lists.take(query), let setting = lists.setting(for: top.limit, filter) {
             lists.run(query, setting, into: &top, filter: filter, scratch)
             if top.count == top.limit { return .invertedLists }
             top.removeAll()

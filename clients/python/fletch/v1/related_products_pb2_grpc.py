@@ -62,7 +62,8 @@ class RelatedProductsServicer:
         """The best related products of one product, of a cart, or of a source vector, best first.
 
         NOT_FOUND: a product id is not in the table. INVALID_ARGUMENT: the request names a field that is
-        wrong. UNAVAILABLE: no table is loaded.
+        wrong. FAILED_PRECONDITION: the table has not what a field asks for (categories, a ranker, an encoder of
+        new products). UNAVAILABLE: no table is loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
