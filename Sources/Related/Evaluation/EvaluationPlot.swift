@@ -44,17 +44,20 @@ private struct Plot {
     private static let left = 46.0
     private static let gap = 62.0
     private static let curveWidth = 300.0
-    private static let legendColumn = 190.0
+    /// About the width of a character, and of the box before a name.
+    private static let character = 6.8
+    private static let legendBox = 36.0
 
     private var barWidth: Double { max(4, min(14, 110 / Double(names.count))) }
     private var groupWidth: Double { barWidth * (Double(names.count) + 1.5) }
     private var barsWidth: Double { groupWidth * Double(groups.count) }
+    private var legendColumn: Double { Double(names.map(\.count).max() ?? 0) * Self.character + Self.legendBox }
     private var curveLeft: Double { Self.left + barsWidth + Self.gap }
     private var width: Double { curveLeft + Self.curveWidth + 20 }
     private var bottom: Double { Self.top + Self.height }
 
     func svg() -> String {
-        let perRow = max(1, Int((width - Self.left) / Self.legendColumn))
+        let perRow = max(1, Int((width - Self.left) / legendColumn))
         let legendRows = (names.count + perRow - 1) / perRow
         let fullHeight = bottom + 56 + 20 * Double(legendRows)
         var lines = [
@@ -66,7 +69,7 @@ private struct Plot {
         lines += barChart()
         lines += curveChart()
         for (index, name) in names.enumerated() {
-            let x = Self.left + Double(index % perRow) * Self.legendColumn
+            let x = Self.left + Double(index % perRow) * legendColumn
             let y = bottom + 52 + 20 * Double(index / perRow)
             lines.append(rectangle(x, y, 12, 12, color(index)))
             lines.append(text(name, x + 18, y + 10, anchor: "start"))
