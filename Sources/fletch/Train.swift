@@ -66,6 +66,13 @@ struct TrainRelated: ParsableCommand {
         try directory.write(embedding)
         checkpoint?.remove()
         try say("wrote \(output): \(count(embedding.ids.count, "product")), \(options.dimension) coordinates")
+        if let ranker = embedding.report.ranker {
+            try say(
+                "  lists are ranked by \(ranker.isHybrid ? "inner products and paths" : "inner products alone"): "
+                    + "nDCG \(formatted(ranker.hybrid)) with paths, \(formatted(ranker.innerProduct)) without, on "
+                    + "\(count(ranker.heldOutEdges, "held-out edge")), standard error \(formatted(ranker.standardError))"
+            )
+        }
         for name in ["hitRate@10", "mrr@10"] {
             if let value = embedding.report.quality?[name] {
                 try say("  on held-out edges: \(name) \(formatted(value))")

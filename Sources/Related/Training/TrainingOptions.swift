@@ -29,8 +29,8 @@ public struct TrainingOptions: Sendable {
     public var isSingle = false
     /// The same seed gives the same vectors.
     public var seed: UInt64 = 1
-    /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset. In 0..<1; nil for
-    /// two in a hundred, or fewer where there are very many.
+    /// The share of edges that supervise nothing: they choose the epoch and fit the direction offset and the ranker. In
+    /// 0..<1; nil for two in a hundred, more of few edges, up to one in ten, and fewer of very many.
     public var validFraction: Double?
 
     /// The defaults.
@@ -111,6 +111,8 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
 
     /// Enough steps that few messages are missing in each, and few enough passes over the graph.
     private static let mostStepsPerEpoch = 10
+    /// Held-out edges enough to fit the ranker's weights to, where few can be spared.
+    private static let wantedHeldOutEdges = 1000.0
     /// Held-out edges enough for all that they decide.
     private static let mostHeldOutEdges = 20_000.0
     /// Often enough that features learn to do alone, seldom enough that rows learn what features do not say.
@@ -138,10 +140,14 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         directionWeight = options.directionWeight ?? 0.3
         sampler = options.sampler.description
         seed = options.seed
-        validFraction = options.validFraction ?? min(0.02, Self.mostHeldOutEdges / Double(max(graph.edgeCount, 1)))
+        validFraction = options.validFraction ?? Self.validFraction(edges: Double(max(graph.edgeCount, 1)))
         similarityWeight = graphs.views.edgeCount > 0 ? options.similarityWeight : 0
         rowDropout = hasFeatures ? Self.rowDropoutWithFeatures : 0
         isRefitted = validFraction > 0 && graph.edgeCount < Self.fewEdges
+    }
+
+    private static func validFraction(edges: Double) -> Double {
+        max(min(0.02, mostHeldOutEdges / edges), min(0.1, wantedHeldOutEdges / edges))
     }
 
     /// Falls with the logarithm of the density: 0.7 up to 2 edges per node, 0.3 from 12.
