@@ -133,7 +133,7 @@ public struct TrainingParameters: Codable, Hashable, Sendable {
         layers = options.layers ?? 2
         epochs = options.epochs ?? (isSparse ? 40 : 24)
         stepsPerEpoch = min(Self.mostStepsPerEpoch, max(graph.edgeCount, 1))
-        learningRate = options.learningRate ?? (isSparse ? 0.005 : 0.02)
+        learningRate = options.learningRate ?? (isSparse ? 0.01 : 0.02)
         negatives = options.negatives
         negativesExponent = 0.5
         dropout = options.dropout ?? Self.dropout(density: density)
