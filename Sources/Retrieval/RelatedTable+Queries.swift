@@ -166,6 +166,8 @@ extension RelatedTable {
 extension RelatedTable {
     /// How much more an inner product in double precision of a row found anywhere costs than one of a plain scan.
     private static let scatteredCost = 4
+    /// In how many rounds an answer with a cap for each category is found, most of the time.
+    private static let usualRounds = 4
 
     /// Goes on after what was taken of a list, if any: nothing that a list leaves out is better than its end.
     private func search(
@@ -179,10 +181,9 @@ extension RelatedTable {
         let isSimilar = query.relation == .similar
         let search = Search(
             vector: isSimilar ? similarVector(asked, scratch) : asked, index: isSimilar ? sources : targets,
-            exact: query.exact)
-        guard longestWork(of: search, limit - found, scratch) <= query.work else { return nil }
+            exact: query.exact, work: isCapped(query) ? query.work / Self.usualRounds : query.work)
         guard isCapped(query) else {
-            let (path, offered) = best(search, limit - found, after: found, scratch)
+            guard let (path, offered) = best(search, limit - found, after: found, scratch) else { return nil }
             scratch.finish(count: found + offered)
             return path
         }
@@ -191,10 +192,15 @@ extension RelatedTable {
         var isApproximate = false
         while true {
             closeFull(query, scratch)
-            let (path, offered) = best(search, wanted, after: found, scratch)
+            guard let (path, offered) = best(search, wanted, after: found, scratch) else { return nil }
             isApproximate = isApproximate || path == .invertedLists
             found = keep(offered, after: found, query, scratch)
-            if found == limit || offered < wanted { return isApproximate ? .invertedLists : path }
+            if found == limit || offered < wanted {
+                guard isApproximate else { return path }
+                // A later round may find what an earlier one missed.
+                sortResults(from: scratch.listedCount, scratch)
+                return .invertedLists
+            }
             wanted = min(4 * wanted, count)
         }
     }
@@ -204,14 +210,8 @@ extension RelatedTable {
         let vector: UnsafePointer<Float>
         let index: VectorIndex
         let exact: Bool
-    }
-
-    /// The most that a search reads, in coordinates of a plain scan. Lists that find too few rows of the categories that
-    /// are let in are followed by a scan.
-    private func longestWork(of search: Search, _ limit: Int, _ scratch: RelatedScratch) -> Int {
-        if scansMembers(search, limit, scratch) { return membersWork(scratch) }
-        let exact = search.exact || scratch.choice.isActive
-        return search.index.work(limit: limit, filter(scratch), exact: exact)
+        /// The most that a round of it may read, in coordinates of a plain scan.
+        let work: Int
     }
 
     private func membersWork(_ scratch: RelatedScratch) -> Int {
@@ -224,18 +224,32 @@ extension RelatedTable {
             && membersWork(scratch) <= search.index.work(limit: limit, filter(scratch), exact: search.exact)
     }
 
-    /// Writes the best admitted rows behind the first `found` entries; returns how many there are.
-    private func best(_ search: Search, _ limit: Int, after found: Int, _ scratch: RelatedScratch) -> (Path, Int) {
+    /// Writes the best admitted rows behind the first `found` entries; returns how many there are, nil where that would
+    /// take more than the search may.
+    private func best(_ search: Search, _ limit: Int, after found: Int, _ scratch: RelatedScratch) -> (Path, Int)? {
         var top = TopRows(scratch.room(for: found + limit) + found, limit: limit)
-        var path = Path.scan
+        var path: Path? = .scan
         if scansMembers(search, limit, scratch) {
+            guard membersWork(scratch) <= search.work else { return nil }
             offerMembers(search, into: &top, scratch)
         } else {
             path = search.index.search(
-                search.vector, into: &top, filter: filter(scratch), exact: search.exact, scratch)
+                search.vector, into: &top, filter: filter(scratch), exact: search.exact, work: search.work, scratch)
         }
+        guard let path else { return nil }
         top.sort()
         return (path, top.count)
+    }
+
+    /// Puts the results from a place on in order, best first.
+    private func sortResults(from start: Int, _ scratch: RelatedScratch) {
+        let count = scratch.results.count - start
+        guard count > 0 else { return }
+        let entries = scratch.room(for: scratch.results.count) + start
+        // Each entry is read before its place in the heap is written.
+        var top = TopRows(entries, limit: count)
+        for index in 0..<count { top.offer(entries[index]) }
+        top.sort()
     }
 
     private func offerMembers(_ search: Search, into top: inout TopRows, _ scratch: RelatedScratch) {

@@ -29,16 +29,19 @@ struct VectorIndex {
     ///
     /// All ways but the inverted lists are exact, with the same rows and scores to the bit. Lists are asked unless
     /// `exact`, and where their recall was measured for answers as long as this one, with what the filter leaves out;
-    /// should they find fewer rows than `top` has places, an exact way answers.
+    /// should they find fewer rows than `top` has places, an exact way answers. nil, with nothing in `top`, where a way
+    /// that is needed takes more than `work`, in coordinates that a plain scan reads meanwhile.
     func search(
-        _ query: UnsafePointer<Float>, into top: inout TopRows, filter: RowFilter, exact: Bool,
+        _ query: UnsafePointer<Float>, into top: inout TopRows, filter: RowFilter, exact: Bool, work: Int = .max,
         _ scratch: RelatedScratch
-    ) -> RelatedTable.Path {
+    ) -> RelatedTable.Path? {
         if !exact, let lists, lists.take(query), let setting = lists.setting(for: top.limit, filter) {
+            guard lists.work(setting) <= work else { return nil }
             lists.run(query, setting, into: &top, filter: filter, scratch)
             if top.count == top.limit { return .invertedLists }
             top.removeAll()
         }
+        guard exactWork <= work else { return nil }
         if let codes {
             codes.run(query, into: &top, filter: filter, exact: scan, scratch)
             return .quantizedScan
@@ -47,9 +50,11 @@ struct VectorIndex {
         return .scan
     }
 
-    /// How long a search for `limit` rows takes, in coordinates that a plain scan reads meanwhile.
+    /// How long a search for `limit` rows takes, in coordinates that a plain scan reads meanwhile, where lists find as many.
     func work(limit: Int, _ filter: RowFilter, exact: Bool) -> Int {
         if !exact, let lists, let setting = lists.setting(for: limit, filter) { return lists.work(setting) }
-        return scan.count * scan.dimension / (codes == nil ? 1 : CodedRows.scanSpeed)
+        return exactWork
     }
+
+    private var exactWork: Int { scan.count * scan.dimension / (codes == nil ? 1 : CodedRows.scanSpeed) }
 }
