@@ -58,7 +58,7 @@ RELATED = "fletch/v1/related_products.proto"
 MANIFEST = "fletch/tables/v1/manifest.proto"
 
 BREAKING = {
-    "renumber a field": (RELATED, "uint32 limit = 4;", "uint32 limit = 6;", "FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED"),
+    "renumber a field": (RELATED, "uint32 limit = 4;", "uint32 limit = 99;", "FIELD_NO_DELETE_UNLESS_NUMBER_RESERVED"),
     "retype a field": (RELATED, "uint32 limit = 4;", "string limit = 4;", "FIELD_SAME_TYPE"),
     "retype a field alike on the wire": (RELATED, "uint32 limit = 4;", "uint64 limit = 4;", "FIELD_SAME_TYPE"),
     "rename a field": (RELATED, "float score = 2;", "float rank = 2;", "FIELD_SAME_NAME"),
@@ -73,7 +73,7 @@ BREAKING = {
     "remove an enum value": (
         RELATED, "RETRIEVAL_PATH_SCAN = 2;", "", "ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED"),
     "renumber an enum value": (
-        RELATED, "RETRIEVAL_PATH_SCAN = 2;", "RETRIEVAL_PATH_SCAN = 3;", "ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED"),
+        RELATED, "RETRIEVAL_PATH_SCAN = 2;", "RETRIEVAL_PATH_SCAN = 99;", "ENUM_VALUE_NO_DELETE_UNLESS_NUMBER_RESERVED"),
     "rename an enum value": (RELATED, "RETRIEVAL_PATH_SCAN", "RETRIEVAL_PATH_FULL", "ENUM_VALUE_SAME_NAME"),
     "stream responses": (RELATED, "returns (RelatedResponse)", "returns (stream RelatedResponse)",
                          "RPC_SAME_SERVER_STREAMING"),
@@ -94,13 +94,13 @@ BREAKING = {
 
 COMPATIBLE = {
     "nothing": (RELATED, "", ""),
-    "add a field": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; string reason = 6;"),
-    "add a field with presence": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; optional bool all = 6;"),
-    "add a oneof": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; oneof by { string a = 6; string b = 7; }"),
+    "add a field": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; string reason = 99;"),
+    "add a field with presence": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; optional bool all = 99;"),
+    "add a oneof": (RELATED, "uint32 limit = 4;", "uint32 limit = 4; oneof by { string a = 98; string b = 99; }"),
     "add a method": (
         RELATED, "service RelatedProducts {",
         "service RelatedProducts { rpc Explain(ExplainRequest) returns (ExplainResponse);"),
-    "add an enum value": (RELATED, "RETRIEVAL_PATH_SCAN = 2;", "RETRIEVAL_PATH_SCAN = 2; RETRIEVAL_PATH_TREE = 3;"),
+    "add an enum value": (RELATED, "RETRIEVAL_PATH_SCAN = 2;", "RETRIEVAL_PATH_SCAN = 2; RETRIEVAL_PATH_TREE = 99;"),
     "deprecate a field": (RELATED, "uint32 limit = 4;", "uint32 limit = 4 [deprecated = true];"),
     "remove a field and reserve it": (MANIFEST, "string build_id = 6;", 'reserved 6; reserved "build_id";'),
     "remove an enum value and reserve it": (
