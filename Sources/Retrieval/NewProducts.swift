@@ -77,6 +77,12 @@ public final class NewProducts: @unchecked Sendable {
         for feature in 0..<names.count { features[String(decoding: names[feature], as: UTF8.self)] = feature }
     }
 
+    /// How many coordinates of the encoder a product with so many neighbours takes.
+    public func work(neighbours: Int) -> Int {
+        let layerWork = layers.map { $0.count * ($0.matrices * dimension + neighbours) } ?? 0
+        return heads.count + layerWork * dimension
+    }
+
     private static func tensor(_ name: String, of table: Table) -> TensorView? { try? table.tensor(named: name) }
 
     /// Writes the source vector of a new product.

@@ -18,7 +18,10 @@ public final class RelatedProductsHandler: RelatedProductsService {
     /// Coordinates of a table that a call may read on its loop: a plain scan of so many takes about 0.1 ms.
     public static let longScan = 1 << 20
     /// Ids and items of a call that is answered on its loop: as many look-ups in a large table take about half a millisecond.
+    /// Fewer where vectors have more than ``usualDimension`` coordinates, which carts, pairs and explanations read.
     public static let manyParts = 4000
+    /// Coordinates of a vector that take no longer to read than its product to be found.
+    private static let usualDimension = 64
     /// The most requests in a batch: each may be a scan of the whole table.
     public static let maxBatch = 256
     /// The most items that all requests of a batch may ask for together: their response stays below the 4 MiB that most
@@ -65,7 +68,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
         let served = try table()
         do throws(RelatedProductsRefusal) {
             try served.checkCounts(request)
-            if Self.parts(of: request) <= Self.manyParts,
+            if Self.areFew(Self.parts(of: request), in: served),
                 try answer(request, response, from: served, scratch, work: longScan)
             {
                 return
@@ -73,8 +76,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
         } catch {
             throw error.error
         }
-        answerElsewhere(call) { (handler, request: RelatedRequest.View, response: RelatedResponse.Builder, scratch) in
-            _ = try handler.answer(request, response, from: served, scratch)
+        answerElsewhere(call) { (handler, request: RelatedRequest.View, response: RelatedResponse.Builder) in
+            try handler.pool.withScratch { _ = try handler.answer(request, response, from: served, $0) }
         }
     }
 
@@ -83,7 +86,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
     ) throws(RPCError) {
         let served = try table()
         try check(request)
-        if request.requests.reduce(0, { $0 + Self.parts(of: $1) }) <= Self.manyParts {
+        if Self.areFew(request.requests.reduce(0) { $0 + Self.parts(of: $1) }, in: served) {
             let share = longScan / max(1, request.requests.count)
             var results = response.makeResults(capacity: request.requests.count)
             let isAnswered = request.requests.allSatisfy { request in
@@ -92,12 +95,14 @@ public final class RelatedProductsHandler: RelatedProductsService {
             if isAnswered { return }
         }
         answerElsewhere(call) {
-            (handler, request: RelatedBatchRequest.View, response: RelatedBatchResponse.Builder, scratch) in
+            (handler, request: RelatedBatchRequest.View, response: RelatedBatchResponse.Builder) in
             var results = response.makeResults(capacity: request.requests.count)
             for request in request.requests {
                 // A batch that nobody waits for any more ends here.
                 try Task.checkCancellation()
-                _ = handler.answer(request, results.append(), from: served, scratch)
+                handler.pool.withScratch { _ = handler.answer(request, results.append(), from: served, $0) }
+                // Other calls take their turn: one must not wait for all of a batch.
+                await Task.yield()
             }
         }
     }
@@ -111,8 +116,8 @@ public final class RelatedProductsHandler: RelatedProductsService {
                 "edges", "\(request.edges.count) edges; send at most \(Self.maxEdges)"
             ).error
         }
-        guard 2 * request.edges.count <= Self.manyParts else {
-            answerElsewhere(call) { (_, request: ScoreEdgesRequest.View, response: ScoreEdgesResponse.Builder, _) in
+        guard Self.areFew(2 * request.edges.count, in: served) else {
+            answerElsewhere(call) { (_, request: ScoreEdgesRequest.View, response: ScoreEdgesResponse.Builder) in
                 try served.score(request, response)
             }
             return
@@ -124,11 +129,17 @@ public final class RelatedProductsHandler: RelatedProductsService {
         }
     }
 
-    /// How many ids a request brings and how many items it wants: what takes time whichever way it is answered.
+    /// Whether a call of so many parts may be answered on its loop.
+    private static func areFew(_ parts: Int, in served: ServedTable) -> Bool {
+        parts * max(served.table.dimension, usualDimension) <= manyParts * usualDimension
+    }
+
+    /// How many ids a request brings and how many items it wants, an explained one for two more: what takes time
+    /// whichever way it is answered.
     private static func parts(of request: RelatedRequest.View) -> Int {
         request.productIds.count + request.excludeProductIds.count + request.boughtProductIds.count
-            + request.allowCategories.count + request.denyCategories.count + itemsWanted(by: request)
-            + (request.newProduct.map(parts) ?? 0)
+            + request.allowCategories.count + request.denyCategories.count
+            + itemsWanted(by: request) * (request.explain ? 3 : 1) + (request.newProduct.map(parts) ?? 0)
     }
 
     private static func parts(of product: NewProduct.View) -> Int {
@@ -142,7 +153,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
     /// Answers on another thread: the call's loop goes on, and waits for nobody.
     private func answerElsewhere<Request: MessageView & SendableMetatype, Response: MessageBuilder & SendableMetatype>(
         _ call: UnaryCall,
-        _ answer: @escaping @Sendable (RelatedProductsHandler, Request, Response, RelatedScratch) throws -> Void
+        _ answer: @escaping @Sendable (RelatedProductsHandler, Request, Response) async throws -> Void
     ) {
         // Nothing is used of it there that changes.
         nonisolated(unsafe) let handler = self
@@ -153,7 +164,7 @@ public final class RelatedProductsHandler: RelatedProductsService {
             do {
                 try await withTaskExecutorPreference(globalConcurrentExecutor) {
                     try Task.checkCancellation()
-                    try handler.pool.withScratch { try answer(handler, request, response, $0) }
+                    try await answer(handler, request, response)
                 }
             } catch let refusal as RelatedProductsRefusal {
                 throw refusal.error

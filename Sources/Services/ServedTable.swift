@@ -24,8 +24,8 @@ final class ServedTable: @unchecked Sendable {
 // MARK: - Answers
 
 extension ServedTable {
-    /// Answers one request, which ``checkCounts(_:)`` let pass, in `scratch` and says how; nil, with nothing in the response, where that would read more
-    /// of the table than `work`.
+    /// Answers one request, which ``checkCounts(_:)`` let pass, in `scratch` and says how; nil, with nothing in the
+    /// response, where that would read more of the table than `work`.
     func answer(
         _ request: RelatedRequest.View, _ response: RelatedResponse.Builder, _ scratch: RelatedScratch,
         work: Int = .max
@@ -199,6 +199,7 @@ extension ServedTable {
         }
         let leadsTo = try rows(of: product.leadsToProductIds, "new_product.leads_to_product_ids")
         let follows = try rows(of: product.followsProductIds, "new_product.follows_product_ids")
+        guard encoder.work(neighbours: leadsTo.count + follows.count) <= query.work else { return nil }
         let features = product.features.map { (name: String($0.key), value: String($0.value)) }
         let vector = scratch.newProductVector(dimension: table.dimension)
         do throws(NewProductError) {
