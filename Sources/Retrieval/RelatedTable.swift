@@ -89,7 +89,7 @@ public final class RelatedTable: @unchecked Sendable {
         let targetTensor = try table.tensor(named: "target")
         let targets = try targetTensor.elements(as: Float.self, shape: sourceTensor.shape)
         (count, dimension) = (sourceTensor.shape[0], sourceTensor.shape[1])
-        guard count > 0, count < Int(Self.noRow), dimension > 0 else {
+        guard count > 0, count < Int(Self.noRow), (1...Self.largestDimension).contains(dimension) else {
             throw sourceTensor.error("has the shape \(sourceTensor.shape)")
         }
         let offsets = try table.tensor(named: "ids.offsets")
@@ -127,6 +127,9 @@ public final class RelatedTable: @unchecked Sendable {
         listScores = scores.baseAddress!
         if facts == nil { table.remember(Self.checks, ["sourceNorm": sourceNorm, "targetNorm": targetNorm]) }
     }
+
+    /// Beyond any embedding of use; sums over the coordinates stay within the numbers that kernels count in.
+    static let largestDimension = 65_536
 
     /// The checks of this kind of table; the number rises with what is checked or remembered.
     static let checks = kind + "/1"
