@@ -115,9 +115,9 @@ private final class Shop {
         #expect((counters + counters).values[name]?.description == "count=2 sum=1.0")
     }
 
-    /// Waits until something holds; fails after ten seconds.
+    /// Waits until something holds; fails after a minute, as audits give way to all else that the machine does.
     private func settled(_ condition: () -> Bool) async throws {
-        for _ in 0..<50_000 where !condition() { try await Task.sleep(for: .microseconds(200)) }
+        for _ in 0..<300_000 where !condition() { try await Task.sleep(for: .microseconds(200)) }
         try #require(condition())
     }
 }
