@@ -1,5 +1,4 @@
 internal import LinearAlgebra
-internal import Synchronization
 
 extension InvertedListsBuilder {
     /// What came of building lists.
@@ -149,17 +148,19 @@ private struct Sample {
 
     /// The part of the best rows that a setting finds.
     func recall(_ setting: InvertedLists.Setting) -> Double {
-        let found = Mutex(0)
+        var found = [Int](repeating: 0, count: rows.count)
         let dimension = measurement.scan.dimension
-        Self.forEach(rows, limit: limit) { index, top, scratch in
-            measurement.lists.run(
-                measurement.queries.baseAddress! + rows[index] * dimension, setting, into: &top,
-                filter: RowFilter(excluded: scratch.excluded), scratch)
-            let wanted = truth[index * limit..<(index + 1) * limit]
-            let hits = (0..<top.count).count { wanted.contains(top[$0].row) }
-            found.withLock { $0 += hits }
+        found.withUnsafeMutableBufferPointer { found in
+            nonisolated(unsafe) let found = found.baseAddress!
+            Self.forEach(rows, limit: limit) { index, top, scratch in
+                measurement.lists.run(
+                    measurement.queries.baseAddress! + rows[index] * dimension, setting, into: &top,
+                    filter: RowFilter(excluded: scratch.excluded), scratch)
+                let wanted = truth[index * limit..<(index + 1) * limit]
+                found[index] = (0..<top.count).count { wanted.contains(top[$0].row) }
+            }
         }
-        return Double(found.withLock { $0 }) / Double(rows.count * limit)
+        return Double(found.reduce(0, +)) / Double(rows.count * limit)
     }
 
     private static func forEach(
