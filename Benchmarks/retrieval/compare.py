@@ -283,7 +283,7 @@ def main():
         print(f"| fletch | {cells(times)} |", flush=True)
         for peer_name in peers:
             peer = PEERS[peer_name][1](peer_name)
-            index = peer.build(x, directory / f"{pathlib.Path(name).name}.{peer_name}")
+            index = peer.build(x, directory / f"{name.strip('/').replace('/', '-')}.{peer_name}")
             print(f"| {peer_name} | {cells(sweep(peer, index, q, truth))} |", flush=True)
         # Noise between the first and the last minute shows here.
         again = {line["goal"]: line["us"] for line in ours(rows, queries) if "goal" in line}
